@@ -1,0 +1,280 @@
+"""Bytes to structs and back; a validation error becomes one that names its field."""
+
+import re
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, structs
+
+from .errors import InvalidJson, InvalidRequest
+from .schema.events import Event, VendorEvent
+from .schema.items import (
+    ITEMS,
+    PARTS,
+    CallId,
+    ContentPart,
+    FunctionCallOutput,
+    InputItem,
+    Message,
+    Role,
+    Status,
+)
+from .schema.requests import FunctionTool, RequestFields, ResponsesRequest
+from .schema.responses import Response
+
+
+T = TypeVar("T")
+
+
+class _Wire(RequestFields, kw_only=True):
+    """The body with its varying parts still undecoded."""
+
+    input: str | list[Raw] | None = None
+    tools: list[Raw] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+
+
+class _WireMessage(Struct):
+    """A message with its parts still undecoded."""
+
+    role: Role
+    content: str | list[Raw]
+    id: str | None = None
+    status: str | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class _WireOutput(Struct):
+    """A function's output with its parts still undecoded."""
+
+    call_id: CallId
+    output: str | list[Raw]
+    id: str | None = None
+    status: Status | None = None
+
+
+class _Head(Struct):
+    """What tells the kind of an item, a part or a tool."""
+
+    type: str | None = None
+    role: str | None = None
+
+
+_SHARED = tuple(field.name for field in structs.fields(RequestFields))
+_shared = attrgetter(*_SHARED)
+_encoder = msgspec.json.Encoder()
+_heads = msgspec.json.Decoder(_Head)
+_objects = msgspec.json.Decoder(dict[str, Any])
+_wires = msgspec.json.Decoder(_Wire)
+_messages = msgspec.json.Decoder(_WireMessage)
+_outputs = msgspec.json.Decoder(_WireOutput)
+_items = {
+    name: msgspec.json.Decoder(each)
+    for name, each in ITEMS.items()
+    if each not in (Message, FunctionCallOutput)
+}
+_parts = {name: msgspec.json.Decoder(each) for name, each in PARTS.items()}
+_tools = msgspec.json.Decoder(FunctionTool)
+_AT = re.compile(r" - at `\$?(?:key in )?(.*)`$")
+
+
+def invalid(error: msgspec.ValidationError, prefix: str = "") -> InvalidRequest:
+    """Turn msgspec's error into a 400 whose `param` is the JSON path of the field.
+
+    Args:
+        error: What msgspec raised.
+        prefix: Path of the value that was decoded. Default: the body itself.
+    """
+    text = str(error)
+    found = _AT.search(text)
+    message = text[: found.start()] if found else text
+    path = prefix + (found.group(1).replace("[...]", "") if found else "")
+    missing = re.search(r"missing required field `(\w+)`", message)
+    if missing:
+        path += f".{missing.group(1)}"
+    path = path.lstrip(".")
+    return InvalidRequest(f"{path}: {message}" if path else message, path or None)
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Decode a body that may be any JSON object.
+
+    Raises:
+        InvalidJson: It is not JSON.
+        InvalidRequest: It is not an object.
+    """
+    return _decode(_objects, body)
+
+
+def decode_request(body: bytes) -> ResponsesRequest:
+    """Decode and check the body of a Responses request (DESIGN.md, "Input").
+
+    Items are decoded one by one, so that a message may lack `type` and an unknown type passes.
+
+    Raises:
+        InvalidJson: It is not JSON.
+        InvalidRequest: A field is wrong; `param` names it.
+    """
+    wire = _decode(_wires, body)
+    return ResponsesRequest(
+        input=_input(wire),
+        tools=None if wire.tools is None else [_tool(n, raw) for n, raw in enumerate(wire.tools)],
+        tool_choice=_tool_choice(wire.tool_choice),
+        raw=Raw(body),
+        **dict(zip(_SHARED, _shared(wire), strict=True)),
+    )
+
+
+def convert(value: object, type: type[Any]) -> Any:  # noqa: A002  msgspec's own name
+    """Convert a decoded body to the type that a handler asks for.
+
+    Raises:
+        InvalidRequest: A field is wrong; `param` names it.
+    """
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+
+
+def encode(value: object) -> bytes:
+    """Encode any value to JSON; pydantic models and other objects by their own dumps."""
+    return msgspec.json.encode(value, enc_hook=plain)
+
+
+def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
+    """Append an event's JSON to a buffer."""
+    if isinstance(event, VendorEvent):
+        buffer += encode(event.fields | {"sequence_number": event.sequence_number})
+        return
+    try:
+        _encoder.encode_into(event, buffer, -1)
+    except TypeError:  # an item holds something that only `plain` can turn into JSON
+        buffer += encode(event)
+
+
+def plain(value: object) -> Any:
+    """Turn an object that msgspec does not know into one it does.
+
+    Raises:
+        TypeError: There is no way; the message names the type.
+    """
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and not isinstance(value, type):
+        return dump(mode="json", exclude_none=True)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON.")
+
+
+def short_form(response: Response) -> dict[str, Any]:
+    """Give a response without what the request did not set, for MLflow's clients.
+
+    Databricks' clients want a field left out rather than null.
+    """
+    body: dict[str, Any] = {
+        "id": response.id,
+        "object": response.object,
+        "created_at": response.created_at,
+        "status": response.status,
+        "model": response.model,
+        "output": response.output,
+    }
+    for name in ("usage", "error", "incomplete_details", "completed_at", "metadata"):
+        value = getattr(response, name)
+        if value:
+            body[name] = value
+    if response.custom_outputs is not msgspec.UNSET:
+        body["custom_outputs"] = response.custom_outputs
+    return body
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJson(f"The body is not valid JSON: {error}") from error
+    except RecursionError:
+        raise InvalidJson("The body is nested too deeply.") from None
+
+
+def _input(wire: _Wire) -> str | list[InputItem]:
+    if wire.input is None:
+        if wire.previous_response_id is None:
+            raise InvalidRequest("input: a request needs a text or a list of items.", "input")
+        return []
+    if isinstance(wire.input, str):
+        return wire.input
+    return [_item(f"input[{n}]", raw) for n, raw in enumerate(wire.input)]
+
+
+def _item(path: str, raw: Raw) -> InputItem:
+    head = _strict(_heads, raw, path)
+    kind = head.type or ("message" if head.role is not None else None)
+    if kind is None:
+        raise InvalidRequest(f"{path}: an item needs a `type`, or a `role`.", f"{path}.type")
+    if kind == "message":
+        said = _strict(_messages, raw, path)
+        return Message(
+            role=said.role,
+            content=_content(said.content, f"{path}.content"),
+            id=said.id,
+            status=said.status,
+            phase=said.phase,
+        )
+    if kind == "function_call_output":
+        gave = _strict(_outputs, raw, path)
+        return FunctionCallOutput(
+            call_id=gave.call_id,
+            output=_content(gave.output, f"{path}.output"),
+            id=gave.id,
+            status=gave.status,
+        )
+    return _known(_items, kind, raw, path)
+
+
+def _content(content: str | list[Raw], path: str) -> str | list[ContentPart]:
+    if isinstance(content, str):
+        return content
+    return [_part(raw, f"{path}[{n}]") for n, raw in enumerate(content)]
+
+
+def _part(raw: Raw, path: str) -> ContentPart:
+    kind = _strict(_heads, raw, path).type
+    if kind is None:
+        raise InvalidRequest(f"{path}: a part needs a `type`.", f"{path}.type")
+    return _known(_parts, kind, raw, path)
+
+
+def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
+    path = f"tools[{number}]"
+    kind = _strict(_heads, raw, path).type
+    if kind is None:
+        raise InvalidRequest(f"{path}: a tool needs a `type`.", f"{path}.type")
+    return _known({"function": _tools}, kind, raw, path)
+
+
+def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    if isinstance(choice, str) and choice not in ("none", "auto", "required"):
+        raise InvalidRequest(
+            "tool_choice: must be `none`, `auto`, `required` or an object.", "tool_choice"
+        )
+    if isinstance(choice, dict) and not isinstance(choice.get("type"), str):
+        raise InvalidRequest("tool_choice: an object needs a `type`.", "tool_choice.type")
+    return choice
+
+
+def _known(decoders: Mapping[str, msgspec.json.Decoder[Any]], kind: str, raw: Raw, path: str) -> Any:
+    decoder = decoders.get(kind)
+    return _objects.decode(raw) if decoder is None else _strict(decoder, raw, path)
+
+
+def _strict(decoder: msgspec.json.Decoder[T], raw: Raw, path: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid(error, path) from error

@@ -1,0 +1,146 @@
+"""The context of a run: who asks, in which session, and whether it is still wanted."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Literal
+
+Cause = Literal["client_disconnected", "client_cancelled", "timeout", "shutdown"]
+
+
+class Headers(Mapping[str, str]):
+    """Request headers: read-only, names in any case; of a repeated name the first one counts.
+
+    Args:
+        raw: The headers as ASGI has them, names in lower case.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: list[tuple[bytes, bytes]] | None = None) -> None:
+        self._raw = raw or []
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower().encode("latin-1", "replace")
+        for key, value in self._raw:
+            if key == wanted:
+                return value.decode("latin-1")
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key.decode("latin-1") for key, _ in self._raw))
+
+    def __len__(self) -> int:
+        return len({key for key, _ in self._raw})
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self)})"  # values may be secrets
+
+
+class Cancelled:
+    """Whether a run is still wanted, for a handler to look at between two steps.
+
+    `is_set` may be called from any thread, `wait` from the event loop.
+    """
+
+    __slots__ = ("_waiters", "cause")
+
+    def __init__(self) -> None:
+        self.cause: Cause | None = None
+        """Why the run was cancelled; None while it is wanted."""
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def is_set(self) -> bool:
+        """Tell whether the run has been cancelled."""
+        return self.cause is not None
+
+    async def wait(self) -> None:
+        """Wait until the run is cancelled."""
+        if self.cause is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def set(self, cause: Cause) -> None:
+        """Record the cause; the first one counts. For the framework; call it on the loop."""
+        if self.cause is None:
+            self.cause = cause
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
+class Context:
+    """What a handler may know of its run beside the request.
+
+    Args:
+        response_id: The server's id of the response.
+        agent: Name of the router.
+        headers: The request's headers. Default none.
+        session_id: The conversation. Default None.
+        user: Who asks. Default None.
+        model: The model that the request named. Default None.
+        attempt: 1, or more after a recovery. Default 1.
+        state: What middleware and authentication left for the handler. Default empty.
+    """
+
+    __slots__ = (
+        "agent",
+        "attempt",
+        "cancelled",
+        "headers",
+        "model",
+        "response_id",
+        "session_id",
+        "state",
+        "trace_id",
+        "user",
+    )
+
+    def __init__(
+        self,
+        response_id: str,
+        agent: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        session_id: str | None = None,
+        user: str | None = None,
+        model: str | None = None,
+        attempt: int = 1,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self.response_id = response_id
+        self.agent = agent
+        self.headers = Headers() if headers is None else headers
+        self.session_id = session_id
+        self.user = user
+        self.model = model
+        self.attempt = attempt
+        self.state = {} if state is None else state
+        self.trace_id: str | None = None
+        """The MLflow trace of the run; None where it is not traced."""
+        self.cancelled = Cancelled()
+
+    def __repr__(self) -> str:
+        return f"Context(response_id={self.response_id!r}, agent={self.agent!r})"
+
+
+current: ContextVar[Context] = ContextVar("agent_asgi.context")
+
+
+def get_context() -> Context:
+    """Give the context of the run that calls, from anywhere below its handler, threads too.
+
+    Raises:
+        RuntimeError: Nothing that calls is part of a run.
+    """
+    try:
+        return current.get()
+    except LookupError:
+        raise RuntimeError("get_context() works only below a handler that is running.") from None
+
+
+def get_request_headers() -> Mapping[str, str]:
+    """Give the request's headers, as `get_context().headers`; empty outside of a run."""
+    context = current.get(None)
+    return Headers() if context is None else context.headers

@@ -1,0 +1,139 @@
+"""The errors that a client may see.
+
+    AgentError                     any status; what a handler raises on purpose
+    ├── InvalidRequest             400 invalid_request
+    │   ├── InvalidJson            400 invalid_json
+    │   └── NotSupported           400 not_supported
+    ├── NotFound                   404
+    ├── TooLarge                   413 request_too_large
+    ├── Unavailable                503 unavailable, with `retry-after`
+    ├── AgentFailed                500 agent_error, type `model_error`
+    └── RunTimeout                 504 timeout
+
+Whatever else a handler raises becomes `AgentFailed`, whose message tells nothing of the exception.
+"""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+_TYPES = {
+    400: "invalid_request",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found",
+    413: "invalid_request",
+    429: "too_many_requests",
+    500: "server_error",
+}
+
+
+class ErrorPayload(TypedDict):
+    """The value of `error` in an error answer and in an `error` event (Open Responses)."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+def error_type(status: int) -> str:
+    """Give the Open Responses error type that belongs to an HTTP status."""
+    return _TYPES.get(status, "invalid_request" if status < 500 else "server_error")
+
+
+class AgentError(Exception):
+    """An error that goes to the client as it is; raise it in a handler to say what went wrong.
+
+    Args:
+        message: What the client reads.
+        status: The HTTP status, 400 to 599. Default 500.
+        code: A short machine-readable name. Default: the error type.
+        type: The error type. Default: the one that belongs to the status.
+        param: JSON path of the field at fault, such as `input[0].role`. Default None.
+        headers: Headers of the answer, such as `retry-after`. Default none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 500,
+        code: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002  the wire's own name
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"AgentError: status must be from 400 to 599, not {status}.")
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.type = type or error_type(status)
+        self.code = code or self.type
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def payload(self) -> ErrorPayload:
+        """Give the wire form, the value under `error`."""
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+
+
+class InvalidRequest(AgentError):
+    """The request is at fault; `param` names the field."""
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, 400, code, param=param)
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not JSON."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="invalid_json")
+
+
+class NotSupported(InvalidRequest):
+    """The request asks for something that this server does not offer."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message, param, "not_supported")
+
+
+class NotFound(AgentError):
+    """What the request names does not exist."""
+
+    def __init__(self, message: str, code: str, param: str | None = None) -> None:
+        super().__init__(message, 404, code, param=param)
+
+
+class TooLarge(AgentError):
+    """The body is larger than `Limits.max_body_bytes`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes.", 413, "request_too_large")
+
+
+class Unavailable(AgentError):
+    """The server takes no runs just now."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message, 503, "unavailable", headers={"retry-after": str(retry_after)})
+
+
+class AgentFailed(AgentError):
+    """The handler failed on a valid request; the reason is in the log, not here."""
+
+    def __init__(self, message: str = "The agent failed. The server's log has the reason.") -> None:
+        super().__init__(message, 500, "agent_error", type="model_error")
+
+
+class RunTimeout(AgentError):
+    """The run took longer than `Timeouts.run`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The agent did not answer within {seconds:g} s.", 504, "timeout")
