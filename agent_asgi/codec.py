@@ -105,7 +105,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
         InvalidJson: It is not JSON.
         InvalidRequest: It is not an object.
     """
-    return _decode(_objects, body)
+    return _strict(_objects, body)
 
 
 def decode_request(body: bytes) -> ResponsesRequest:
@@ -117,7 +117,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
         InvalidJson: It is not JSON.
         InvalidRequest: A field is wrong; `param` names it.
     """
-    wire = _decode(_wires, body)
+    wire = _strict(_wires, body)
     return ResponsesRequest(
         input=_input(wire),
         tools=None if wire.tools is None else [_tool(n, raw) for n, raw in enumerate(wire.tools)],
@@ -127,16 +127,33 @@ def decode_request(body: bytes) -> ResponsesRequest:
     )
 
 
-def convert(value: object, type: type[Any]) -> Any:  # noqa: A002  msgspec's own name
-    """Convert a decoded body to the type that a handler asks for.
+def convert(body: dict[str, Any], wanted: Any) -> Any:
+    """Convert a decoded body to the type that a handler's annotation asks for.
+
+    Args:
+        body: The body.
+        wanted: A msgspec type, or a class with pydantic's `model_validate`.
 
     Raises:
         InvalidRequest: A field is wrong; `param` names it.
     """
+    validate = getattr(wanted, "model_validate", None)
     try:
-        return msgspec.convert(value, type)
+        return msgspec.convert(body, wanted) if validate is None else validate(body)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise _invalid_model(error) from error
+
+
+def _invalid_model(error: ValueError) -> InvalidRequest:
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return InvalidRequest(str(error))
+    first = errors()[0]
+    path = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in first["loc"])
+    path = path.lstrip(".")
+    return InvalidRequest(f"{path}: {first['msg']}" if path else first["msg"], path or None)
 
 
 def encode(value: object) -> bytes:
@@ -189,17 +206,6 @@ def short_form(response: Response) -> dict[str, Any]:
     if response.custom_outputs is not msgspec.UNSET:
         body["custom_outputs"] = response.custom_outputs
     return body
-
-
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidJson(f"The body is not valid JSON: {error}") from error
-    except RecursionError:
-        raise InvalidJson("The body is nested too deeply.") from None
 
 
 def _input(wire: _Wire) -> str | list[InputItem]:
@@ -269,12 +275,15 @@ def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | 
 
 
 def _known(decoders: Mapping[str, msgspec.json.Decoder[Any]], kind: str, raw: Raw, path: str) -> Any:
-    decoder = decoders.get(kind)
-    return _objects.decode(raw) if decoder is None else _strict(decoder, raw, path)
+    return _strict(decoders.get(kind, _objects), raw, path)
 
 
-def _strict(decoder: msgspec.json.Decoder[T], raw: Raw, path: str) -> T:
+def _strict(decoder: msgspec.json.Decoder[T], raw: bytes | Raw, path: str = "") -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise invalid(error, path) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJson(f"The body is not valid JSON: {error}") from error
+    except RecursionError:
+        raise InvalidJson("The body is nested too deeply.") from None

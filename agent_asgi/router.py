@@ -1,0 +1,124 @@
+"""`AgentRouter`: collects one agent's handlers, and does nothing else."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+from .handlers import Handler
+
+F = TypeVar("F", bound=Callable[..., Any])
+Mode = Literal["invoke", "stream"]
+Reducer = Callable[[Sequence[Any]], Any]
+
+
+class AgentRouter:
+    """The handlers of one agent.
+
+    Args:
+        name: The agent's name: its model id and, among several, its path. Default "agent".
+        description: What the agent does, for `/v1/models` and `/agent/info`. Default None.
+        protocol: "responses" for the OpenAI Responses API in and out, "json" for any JSON object
+            in and anything JSON out, at `/invocations` only. Default "responses".
+        experiment: Name of the MLflow experiment of this agent's traces. Default: MLflow's own.
+        max_threads: How many sync handlers of this agent run at once, in a thread each.
+            Default 40.
+        reducer: Makes the trace's output from the list of chunks of a "json" stream.
+            Default: the list itself.
+
+    Raises:
+        ValueError: A name that is no path segment, an unknown protocol, `max_threads` below 1.
+    """
+
+    def __init__(
+        self,
+        name: str = "agent",
+        *,
+        description: str | None = None,
+        protocol: Literal["responses", "json"] = "responses",
+        experiment: str | None = None,
+        max_threads: int = 40,
+        reducer: Reducer | None = None,
+    ) -> None:
+        if not name or any(each in name for each in "/?#{} "):
+            raise ValueError(f"AgentRouter: {name!r} is no name for a path, such as 'tutor'.")
+        if protocol not in ("responses", "json"):
+            raise ValueError(f"AgentRouter: protocol is 'responses' or 'json', not {protocol!r}.")
+        if max_threads < 1:
+            raise ValueError("AgentRouter: max_threads must be at least 1.")
+        self.name = name
+        self.description = description
+        self.protocol = protocol
+        self.experiment = experiment
+        self.max_threads = max_threads
+        self.reducer = reducer
+        self.handlers: dict[Mode, Handler] = {}
+
+    @overload
+    def invoke(self, function: F, /) -> F: ...
+
+    @overload
+    def invoke(self) -> Callable[[F], F]: ...
+
+    def invoke(self, function: F | None = None, /) -> F | Callable[[F], F]:
+        """Register the handler of requests that want one JSON answer.
+
+        Use it as a decorator, with or without parentheses; it returns the function itself.
+
+        Raises:
+            ValueError: This router has such a handler already.
+            TypeError: The function's parameters fit no request.
+        """
+        return self._register("invoke", function)
+
+    @overload
+    def stream(self, function: F, /) -> F: ...
+
+    @overload
+    def stream(self) -> Callable[[F], F]: ...
+
+    def stream(self, function: F | None = None, /) -> F | Callable[[F], F]:
+        """Register the handler of requests that want a stream.
+
+        Use it as a decorator, with or without parentheses; it returns the function itself.
+
+        Raises:
+            ValueError: This router has such a handler already.
+            TypeError: The function's parameters fit no request.
+        """
+        return self._register("stream", function)
+
+    @property
+    def invoke_handler(self) -> Callable[..., Any] | None:
+        """The registered invoke function, or None."""
+        return self._function("invoke")
+
+    @property
+    def stream_handler(self) -> Callable[..., Any] | None:
+        """The registered stream function, or None."""
+        return self._function("stream")
+
+    def handler_for(self, mode: Mode) -> Handler | None:
+        """Give the handler of a mode; in the Responses protocol either one serves both."""
+        found = self.handlers.get(mode)
+        if found is None and self.protocol == "responses":
+            return next(iter(self.handlers.values()), None)
+        return found
+
+    def _function(self, mode: Mode) -> Callable[..., Any] | None:
+        handler = self.handlers.get(mode)
+        return None if handler is None else handler.function
+
+    def _register(self, mode: Mode, function: F | None) -> F | Callable[[F], F]:
+        def register(given: F) -> F:
+            there = self.handlers.get(mode)
+            if there is not None:
+                raise ValueError(
+                    f"Router {self.name!r} has a {mode} handler already: {there.name!r}."
+                )
+            self.handlers[mode] = Handler(given)
+            return given
+
+        return register if function is None else register(function)
+
+    def __repr__(self) -> str:
+        handlers = ", ".join(f"{mode}={each.name}" for mode, each in self.handlers.items())
+        return f"AgentRouter({self.name!r}{', ' if handlers else ''}{handlers})"
