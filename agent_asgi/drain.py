@@ -1,0 +1,41 @@
+"""The runs in flight, and whether new ones are taken."""
+
+import asyncio
+import time
+
+from .errors import Unavailable
+
+
+class Drain:
+    """Counts the runs of one app; once it is closed, no new one begins."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.runs = 0
+        self.updated = time.time()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """Count a run that begins.
+
+        Raises:
+            Unavailable: The app is draining.
+        """
+        if self.closed:
+            raise Unavailable("The server is shutting down.")
+        self.runs += 1
+        self.updated = time.time()
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """Count a run that has ended."""
+        self.runs -= 1
+        self.updated = time.time()
+        if not self.runs:
+            self._idle.set()
+
+    async def close(self) -> None:
+        """Take no more runs, and wait until the last one has ended."""
+        self.closed = True
+        await self._idle.wait()

@@ -1,0 +1,180 @@
+"""A handler's outputs become ordered events (DESIGN.md section 2, "lifecycle"). Pure, no I/O."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import structs
+
+from .errors import AgentError, AgentFailed
+from .items import OpenItems
+from .outputs import as_dict, as_item, as_usage, getter, is_response
+from .reducer import Reducer
+from .schema import events as e
+from .schema.responses import IncompleteDetails, Response, ResponseError, Usage
+
+Events = list[e.Event | e.VendorEvent]
+
+
+class Lifecycle:
+    """Orders the events of one run: `start`, `feed` for each output, then one ending.
+
+    Args:
+        response: The response to be, as `schema.responses.echo` makes it.
+    """
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self.reducer = Reducer()
+        self._items = OpenItems(self.reducer)
+        self._error: AgentError | None = None
+        self._incomplete: IncompleteDetails | None = None
+
+    def start(self) -> Events:
+        """Give the events that begin every stream."""
+        first = self._snapshot()
+        self._items.emit(e.ResponseCreated, response=first)
+        self._items.emit(e.ResponseInProgress, response=first)
+        return self._items.taken()
+
+    def feed(self, output: Any) -> Events:
+        """Give the events of one output of the handler; none where it only adds to the end.
+
+        Raises:
+            TypeError: The output is of no type that a handler may give.
+        """
+        if type(output) is str:
+            self._items.text(output)
+        else:
+            self._other(output)
+        return self._items.taken()
+
+    def complete(self) -> Events:
+        """End the run well, or as the handler's own response said it ended."""
+        if self._error is not None:
+            return self.fail(self._error)
+        cut = self._items.close_all(incomplete=self._incomplete is not None)
+        if cut and self._incomplete is None:
+            self._incomplete = IncompleteDetails(reason="max_output_tokens")
+        self.response.incomplete_details = self._incomplete
+        if self._incomplete is not None:
+            return self._end(e.ResponseIncomplete, "incomplete")
+        self.response.completed_at = int(time.time())
+        return self._end(e.ResponseCompleted, "completed")
+
+    def fail(self, error: AgentError) -> Events:
+        """End the run with an error; items left open stand in the output as they are."""
+        payload = error.payload()
+        self._items.emit(
+            e.ErrorEvent,
+            code=error.code,
+            message=error.message,
+            param=error.param,
+            error=e.ErrorInfo(**payload),
+        )
+        self.response.error = ResponseError(code=error.code, message=error.message)
+        return self._end(e.ResponseFailed, "failed")
+
+    def cancel(self, reason: str) -> Events:
+        """End a cancelled run; items left open stand in the output as they are."""
+        self.response.incomplete_details = IncompleteDetails(reason=reason)
+        return self._end(e.ResponseIncomplete, "cancelled")
+
+    def _end(self, event: type[e.ResponseEvent], status: Any) -> Events:
+        self.response.status = status
+        self.response.output = self.reducer.output()
+        self._items.emit(event, response=self._snapshot())
+        return self._items.taken()
+
+    def _snapshot(self) -> Response:
+        return structs.replace(self.response)
+
+    def _other(self, output: Any) -> None:
+        if isinstance(output, str):
+            self._items.text(str(output))
+            return
+        if isinstance(output, list | tuple):
+            for each in output:
+                self.feed_into(each)
+            return
+        if isinstance(output, Usage):
+            self._use(output)
+            return
+        get = getter(output)
+        kind = get("type")
+        if isinstance(kind, str) and (kind.startswith("response.") or kind == "error"):
+            self._event(kind, get, output)
+        elif isinstance(kind, str) and kind != "response":
+            self._item(kind, output)
+        elif is_response(get):
+            self._merge(as_dict(output))
+        else:
+            raise TypeError(f"{type(output).__name__} is no text, item, event, response or usage")
+
+    def feed_into(self, output: Any) -> None:
+        """Take in one output of a list, its events kept with the list's."""
+        if type(output) is str:
+            self._items.text(output)
+        else:
+            self._other(output)
+
+    def _item(self, kind: str, output: Any) -> None:
+        if ":" in kind and getter(output)("item") is None and _is_vendor_event(output):
+            self._items.vendor(as_dict(output))
+        else:
+            self._items.whole(as_item(output))
+
+    def _event(self, kind: str, get: Any, output: Any) -> None:
+        if kind == "response.created":
+            self._items.new_turn()
+            self._error = self._incomplete = None
+        elif kind in ("response.in_progress", "response.queued"):
+            return
+        elif kind in ("response.completed", "response.incomplete", "response.failed"):
+            self._merge(as_dict(get("response") or {}), status=kind.removeprefix("response."))
+        elif kind in ("error", "response.error"):
+            given = get("error") or output
+            self._fail_later(as_dict(given))
+        elif not self._items.event(kind, get):
+            self._items.vendor(as_dict(output))
+
+    def _merge(self, given: dict[str, Any], status: str | None = None) -> None:
+        for index, item in enumerate(_list(given.get("output"))):
+            self._items.unseen(index, as_item(item))
+        self._items.new_turn()
+        if given.get("usage"):
+            self._use(as_usage(given["usage"]))
+        if given.get("metadata"):
+            self.response.metadata = self.response.metadata | as_dict(given["metadata"])
+        if given.get("custom_outputs") is not None:
+            self.response.custom_outputs = as_dict(given["custom_outputs"])
+        status = status or given.get("status")
+        if status == "failed" or given.get("error"):
+            self._fail_later(as_dict(given.get("error") or {}))
+        if status == "incomplete" or given.get("incomplete_details"):
+            details = as_dict(given.get("incomplete_details") or {})
+            reason = str(details.get("reason", "max_output_tokens"))
+            self._incomplete = IncompleteDetails(reason=reason)
+
+    def _fail_later(self, error: dict[str, Any]) -> None:
+        """Keep an error that the handler passed on until the handler ends."""
+        unknown = AgentFailed()
+        self._error = AgentError(
+            str(error.get("message") or unknown.message),
+            code=str(error.get("code") or unknown.code),
+            type=unknown.type,
+        )
+
+    def _use(self, usage: Usage) -> None:
+        had = self.response.usage
+        self.response.usage = usage if had is None else had + usage
+
+
+def _list(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _is_vendor_event(output: Any) -> bool:
+    """Tell a vendor's event from a vendor's item: an item has an id or a status of its own."""
+    get = getter(output)
+    return get("id") is None and get("status") is None

@@ -1,0 +1,148 @@
+"""What a handler may return or yield, brought to plain dicts. Pure."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .schema.responses import Usage
+
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+    "compaction": "cmp",
+}
+_TEXTS = {
+    "message": ("role",),
+    "function_call": ("call_id", "name"),
+    "function_call_output": ("call_id",),
+    "compaction": ("encrypted_content",),
+}
+STREAMED = frozenset({"output_text", "refusal", "reasoning_text", "summary_text"})
+"""The types of part whose text goes out in deltas."""
+_PLACEHOLDERS = {"", "__fake_id__", "fake_id", "placeholder", "none", "null"}
+Get = Callable[[str], Any]
+
+
+def new_id(prefix: str) -> str:
+    """Make a fresh id, such as `msg_5f0c...`."""
+    return f"{prefix}_{os.urandom(16).hex()}"
+
+
+def item_id(kind: str) -> str:
+    """Make a fresh id for an item of a type."""
+    return new_id(_PREFIXES.get(kind, "item"))
+
+
+def real_id(given: object) -> str | None:
+    """Give an id that a handler gave, None where it only holds the place of one."""
+    return given if isinstance(given, str) and given.lower() not in _PLACEHOLDERS else None
+
+
+def getter(output: object) -> Get:
+    """Give a way to read an output's fields without turning all of it into a dict."""
+    if isinstance(output, dict):
+        return output.get
+    return lambda name: getattr(output, name, None)
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Turn a struct, dict, pydantic model or dataclass into a dict of its own, null fields left out.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    if isinstance(value, dict):
+        found = value
+    elif isinstance(value, msgspec.Struct):
+        found = msgspec.to_builtins(value)
+    elif hasattr(value, "model_dump"):
+        found = value.model_dump(mode="json", exclude_none=True, warnings=False)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = dataclasses.asdict(value)
+    else:
+        raise TypeError(f"a {type(value).__name__} has no fields")
+    return {key: each for key, each in found.items() if each is not None}
+
+
+def is_response(get: Get) -> bool:
+    """Tell a response from an item: it has `output`, and is not what a tool gave."""
+    return isinstance(get("output"), list) and get("type") is None
+
+
+def as_item(value: Any) -> dict[str, Any]:
+    """Turn an item that a handler gave into the wire's form, its content in parts.
+
+    Raises:
+        TypeError: It is no item, or one of a known type with a wrong field.
+    """
+    item = as_dict(value)
+    kind = item.get("type")
+    if not isinstance(kind, str):
+        raise TypeError("an item needs a `type`")
+    if kind == "message":
+        item.setdefault("role", "assistant")
+        item["content"] = _parts(item.get("content"))
+    elif kind == "reasoning":
+        item["summary"] = [_part(each, "summary_text") for each in item.get("summary") or ()]
+        if "content" in item:
+            item["content"] = [_part(each, "reasoning_text") for each in item["content"]]
+    elif kind == "function_call":
+        item["arguments"] = _json(item.get("arguments", {}))
+        item.setdefault("call_id", new_id("call"))
+    elif kind == "function_call_output" and not isinstance(item.get("output"), list):
+        item["output"] = _json(item.get("output", ""))
+    if kind in _PREFIXES:
+        _check(item)
+    return item
+
+
+def as_usage(value: Any) -> Usage:
+    """Turn a usage of any form into a `Usage`.
+
+    Raises:
+        TypeError: A field is wrong.
+    """
+    if isinstance(value, Usage):
+        return value
+    fields = as_dict(value)
+    for name in ("input_tokens_details", "output_tokens_details"):
+        if name in fields:
+            fields[name] = as_dict(fields[name])
+    try:
+        return msgspec.convert(fields, Usage)
+    except msgspec.ValidationError as error:
+        raise TypeError(f"usage: {error}") from error
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        content = [content] if content else []
+    return [_part(each, "output_text") for each in content or ()]
+
+
+def _part(value: Any, default: str) -> dict[str, Any]:
+    part = {"text": value} if isinstance(value, str) else as_dict(value)
+    part.setdefault("type", default)
+    if part["type"] == "output_text":
+        part.setdefault("text", "")
+        part["annotations"] = [as_dict(each) for each in part.get("annotations") or ()]
+    return part
+
+
+def _check(item: dict[str, Any]) -> None:
+    for name in _TEXTS.get(item["type"], ()):
+        if not isinstance(item.get(name), str):
+            raise TypeError(f"a {item['type']} item needs `{name}`, a text")
+    for part in [*item.get("content", ()), *item.get("summary", ())]:
+        name = "refusal" if part["type"] == "refusal" else "text"
+        if part["type"] in STREAMED and not isinstance(part.get(name), str):
+            raise TypeError(f"a {part['type']} part needs `{name}`, a text")

@@ -1,0 +1,340 @@
+"""One run: a handler's outputs, pulled in batches of what is ready, from span start to span end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextvars import Token
+from typing import Any, Protocol
+
+import anyio
+import msgspec
+from starlette.exceptions import HTTPException
+
+from . import codec
+from .context import Cause, Context, current
+from .drain import Drain
+from .errors import AgentError, AgentFailed, RunTimeout, error_type
+from .lifecycle import Lifecycle
+from .limits import Timeouts
+from .schema.events import Event, VendorEvent
+from .steps import PENDING, Abandoned, Steps
+from .tracing import Trace
+
+logger = logging.getLogger("agent_asgi")
+
+BATCH_BYTES = 32 * 1024
+"""How much of what is ready together goes out in one message."""
+
+Write = Callable[[Event | VendorEvent, bytearray], None]
+
+
+class Channel(Protocol):
+    """What a protocol makes of a run's outputs."""
+
+    def start(self, buffer: bytearray) -> None:
+        """Begin."""
+
+    def feed(self, output: Any, buffer: bytearray) -> None:
+        """Take in an output."""
+
+    def complete(self, buffer: bytearray) -> str:
+        """End well; give the status."""
+
+    def fail(self, error: AgentError, buffer: bytearray) -> str:
+        """End with an error; give the status."""
+
+    def cancel(self, cause: str, buffer: bytearray) -> str:
+        """End a cancelled run; give the status."""
+
+    def result(self) -> Any:
+        """Give what the outputs amount to, for the trace."""
+
+
+class ResponsesChannel:
+    """The OpenAI Responses protocol.
+
+    Args:
+        lifecycle: Orders the events.
+        write: Appends an event to the stream. Default None: no stream is wanted.
+        trace_id: Gives the trace's id where the client asked for it.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        write: Write | None,
+        trace_id: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self._write = write
+        self._trace_id = trace_id
+
+    def start(self, buffer: bytearray) -> None:
+        """Begin."""
+        self._emit(self.lifecycle.start(), buffer)
+
+    def feed(self, output: Any, buffer: bytearray) -> None:
+        """Take in an output."""
+        self._emit(self.lifecycle.feed(output), buffer)
+
+    def complete(self, buffer: bytearray) -> str:
+        """End well; give the status."""
+        return self._end(self.lifecycle.complete, buffer)
+
+    def fail(self, error: AgentError, buffer: bytearray) -> str:
+        """End with an error; give the status."""
+        return self._end(lambda: self.lifecycle.fail(error), buffer)
+
+    def cancel(self, cause: str, buffer: bytearray) -> str:
+        """End a cancelled run; give the status."""
+        return self._end(lambda: self.lifecycle.cancel(cause), buffer)
+
+    def result(self) -> Any:
+        """Give the reduced response."""
+        return msgspec.to_builtins(codec.short_form(self.lifecycle.response), enc_hook=codec.plain)
+
+    def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
+        trace_id = self._trace_id()
+        if trace_id is not None:
+            response = self.lifecycle.response
+            response.metadata = response.metadata | {"trace_id": trace_id}
+        events = ending()
+        if trace_id is not None:
+            events[-1].trace_id = trace_id  # type: ignore[union-attr]  # the terminal event
+        self._emit(events, buffer)
+        return self.lifecycle.response.status
+
+    def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
+        if self._write is not None:
+            for event in events:
+                self._write(event, buffer)
+
+
+class Run:
+    """One run, pulled by the task that answers: `async for batch in run`.
+
+    A batch is what the handler gave without waiting. The handler runs in the pulling task, or, a
+    sync one, in a thread. Whatever happens, the last batch holds the ending, and the trace closes.
+
+    Args:
+        name: The handler's name.
+        outputs: Calls the handler.
+        channel: What the protocol makes of the outputs.
+        context: The handler's context.
+        begin_trace: Opens the root span.
+        drain: Counts the run.
+        timeouts: Bounds on time.
+        debug: Whether an error tells the client of the exception. Default False.
+
+    Attributes:
+        error: What the run failed with, as the client may see it.
+        committed: Whether the handler has given an output.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        outputs: Callable[[], AsyncIterator[Any]],
+        channel: Channel,
+        context: Context,
+        begin_trace: Callable[[], Trace | None],
+        drain: Drain,
+        timeouts: Timeouts,
+        *,
+        debug: bool = False,
+    ) -> None:
+        self.context = context
+        self.error: AgentError | None = None
+        self.committed = False
+        self.status = "in_progress"
+        self.batches = 0
+        self.scope = anyio.CancelScope()
+        self._name = name
+        self._call = outputs
+        self._channel = channel
+        self._begin_trace = begin_trace
+        self._drain = drain
+        self._timeouts = timeouts
+        self._debug = debug
+        self._buffer = bytearray()
+        self._steps: Steps | None = None
+        self._trace: Trace | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._token: Token[Context] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._interrupted: asyncio.CancelledError | None = None
+        self._cancels = 0
+        self._giving_up = False
+        self._ended = False
+
+    def __aiter__(self) -> "Run":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ended:
+            raise StopAsyncIteration
+        if self._steps is None:
+            self._begin()
+        try:
+            if await self._fill():
+                return self.take()
+            await self._finish(self._channel.complete, None)
+        except asyncio.CancelledError as error:
+            await self._finish_cancelled(error)
+        except Abandoned:
+            logger.error("Handler %r ignored its cancellation; it is abandoned.", self._name)
+            await self._finish_cancelled(None)
+        except Exception as error:  # noqa: BLE001  a handler may raise anything
+            await self._fail(error)
+        return self.take()
+
+    def take(self) -> bytes:
+        """Give what has been written and not yet been taken."""
+        batch = bytes(self._buffer)
+        self._buffer.clear()
+        return batch
+
+    def cancel(self, cause: Cause) -> None:
+        """Cancel the run, once; later causes do not count.
+
+        Args:
+            cause: Why.
+        """
+        if self._ended or self.context.cancelled.is_set() or self._task is None:
+            return
+        self.context.cancelled.set(cause)
+        self._cancels += 1
+        self._task.cancel()
+
+    def interrupt(self, error: asyncio.CancelledError) -> None:
+        """Have a cancellation that arrived while its batch was sent thrown into the handler."""
+        self._interrupted = error
+
+    def settle(self) -> None:
+        """Take back the run's own cancellation of its task, now that it has ended."""
+        while self._cancels and self._task is not None:
+            self._cancels -= 1
+            self._task.uncancel()
+
+    @property
+    def cancelled_from_outside(self) -> bool:
+        """Whether the task was cancelled by somebody else, who must see it end."""
+        return self._task is not None and self._task.cancelling() > self._cancels
+
+    def _begin(self) -> None:
+        self._drain.enter()
+        self._task = asyncio.current_task()
+        self._token = current.set(self.context)
+        self._trace = self._begin_trace()
+        self._channel.start(self._buffer)
+        if self._timeouts.run is not None:
+            self._later(self._timeouts.run, lambda: self.cancel("timeout"))
+        self._steps = Steps(self._call(), self._thrown)
+
+    async def _fill(self) -> bool:
+        """Write what is ready; tell whether the handler may have more."""
+        steps = self._steps
+        if steps is None:
+            return False
+        buffer, feed = self._buffer, self._channel.feed
+        try:
+            output = await self._interrupt(steps) if self._interrupted else steps.poll()
+            while True:
+                if output is PENDING:
+                    if self.committed and buffer:
+                        return True
+                    output = await steps.wait()
+                self._reset()
+                feed(output, buffer)
+                self.committed = True
+                if len(buffer) >= BATCH_BYTES:
+                    return True
+                output = steps.poll()
+        except StopAsyncIteration:
+            return False
+
+    async def _interrupt(self, steps: Steps) -> Any:
+        error, self._interrupted = self._interrupted, None
+        if error is None:
+            return PENDING
+        await steps.interrupt(error)
+        raise error  # the handler went on to an output; nobody wants it
+
+    def _thrown(self, error: BaseException) -> bool:
+        if self._giving_up:
+            return False
+        if isinstance(error, asyncio.CancelledError):
+            self.scope.shield = True
+            self._later(self._timeouts.cleanup, self._give_up)
+        return True
+
+    def _give_up(self) -> None:
+        task = self._task
+        if task is not None and not self._ended and task.cancelling():
+            self._giving_up = True
+            self._cancels += 1
+            task.cancel()
+
+    def _reset(self) -> None:
+        """Forget a cancellation that was the handler's own, such as a timeout it has caught."""
+        if self.scope.shield:
+            if self.context.cancelled.is_set() or (self._task and self._task.cancelling()):
+                raise asyncio.CancelledError
+            self.scope.shield = False
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, call))
+
+    async def _finish_cancelled(self, error: asyncio.CancelledError | None) -> None:
+        cancelled = self.context.cancelled
+        cancelled.set("shutdown")
+        if cancelled.cause == "timeout":
+            await self._fail(RunTimeout(self._timeouts.run or 0), error)
+        else:
+            cause = cancelled.cause or "shutdown"
+            await self._finish(lambda buffer: self._channel.cancel(cause, buffer), error)
+
+    async def _fail(self, error: Exception, raised: BaseException | None = None) -> None:
+        self.error = self._visible(error)
+        visible = self.error
+        await self._finish(lambda buffer: self._channel.fail(visible, buffer), raised or error)
+
+    def _visible(self, error: Exception) -> AgentError:
+        if isinstance(error, AgentError):
+            return error
+        if isinstance(error, HTTPException):
+            status = error.status_code if 400 <= error.status_code <= 599 else 500
+            return AgentError(
+                str(error.detail), status, error_type(status), headers=error.headers
+            )
+        logger.error(
+            "Handler %r of agent %r failed.", self._name, self.context.agent, exc_info=error
+        )
+        return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
+
+    async def _finish(
+        self, ending: Callable[[bytearray], str], error: BaseException | None
+    ) -> None:
+        """Close the handler, write the ending, close the span; all in the task that pulls."""
+        self._ended = True
+        await self._close_handler()
+        for timer in self._timers:
+            timer.cancel()
+        try:
+            self.status = ending(self._buffer)
+        except Exception as failure:  # noqa: BLE001  what the handler gave cannot be written
+            self.error = self._visible(failure)
+            self._buffer.clear()
+            self.status = self._channel.fail(self.error, self._buffer)
+        self._drain.leave()
+        if self._trace is not None:
+            await self._trace.end(self._channel.result(), self.status, error)
+        if self._token is not None:
+            current.reset(self._token)
+
+    async def _close_handler(self) -> None:
+        try:
+            if self._steps is not None:
+                await self._steps.close()
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  the run has ended already
+            logger.exception("Handler %r failed while it was closed.", self._name)

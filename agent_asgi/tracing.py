@@ -1,0 +1,364 @@
+"""One MLflow root span a run; the only importer of mlflow.
+
+MLflow is imported in a thread when the app starts, never on the event loop, and no call here that
+may reach a database or a server runs on it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .context import Context
+
+logger = logging.getLogger("agent_asgi.tracing")
+
+RETRY_SECONDS = 30.0
+ROOM_SECONDS = 0.25
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$")
+_QUIET_SECONDS = 300.0
+
+
+class Trace:
+    """The root span of one run, in the context of the task that began it.
+
+    Attributes:
+        id: MLflow's id of the trace.
+    """
+
+    def __init__(
+        self, span: Any, token: Any, remote: contextlib.ExitStack, continued: bool
+    ) -> None:
+        self.id: str = span.trace_id
+        self._span = span
+        self._token = token
+        self._remote = remote
+        self._continued = continued
+
+    async def end(self, outputs: Any, status: str, error: BaseException | None = None) -> None:
+        """Close the span with the run's outputs; wait a bounded moment where exports fall behind.
+
+        Args:
+            outputs: The reduced response, or what there is of it.
+            status: completed, failed, incomplete or cancelled.
+            error: What the handler raised. Default None.
+        """
+        try:
+            self._leave_context()
+            await _wait_for_room()
+            self._finish(outputs, status, error)
+            if self._continued:
+                await asyncio.wait_for(asyncio.to_thread(_flush), 2)
+        except Exception:  # noqa: BLE001  tracing never fails a request
+            logger.warning("A trace could not be ended.", exc_info=True)
+        finally:
+            with contextlib.suppress(ValueError):
+                self._remote.close()
+
+    def _leave_context(self) -> None:
+        from mlflow.tracing.provider import detach_span_from_context
+
+        with contextlib.suppress(ValueError):  # the handler was ended in another task
+            detach_span_from_context(self._token)
+
+    def _finish(self, outputs: Any, status: str, error: BaseException | None) -> None:
+        from mlflow.tracing.trace_manager import InMemoryTraceManager
+
+        span = self._span
+        span.set_outputs(outputs)
+        if error is not None:
+            span.record_exception(error)
+        with InMemoryTraceManager.get_instance().get_trace(span.trace_id) as trace:
+            if trace is not None:
+                trace.info.tags["agent_asgi.status"] = status
+        span.set_attribute("agent_asgi.status", status)
+        span.end(status="ERROR" if status == "failed" else "OK")
+
+
+class Tracer:
+    """Begins the traces of one app.
+
+    Args:
+        experiments: Names of the experiments that the routers ask for.
+        continue_trace: Whether a caller's MLflow trace is continued.
+    """
+
+    def __init__(self, experiments: Iterable[str], *, continue_trace: bool = False) -> None:
+        self._names = set(experiments)
+        self._continue = continue_trace
+        self._ids: dict[str | None, str | None] = {}
+        self._ready = threading.Event()
+        self._tried = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def start(self, seconds: float) -> None:
+        """Set tracing up in a thread and wait for it, but no longer than `seconds`.
+
+        A server that is down costs a warning; it is tried again until it answers.
+        """
+        self._thread = threading.Thread(
+            target=self._set_up_until_done, name="agent-asgi-tracing", daemon=True
+        )
+        self._thread.start()
+        first = time.monotonic() + seconds
+        while not self._tried.is_set() and time.monotonic() < first:
+            await asyncio.sleep(0.01)
+        if not self._tried.is_set():
+            logger.warning(
+                "MLflow has not answered within %g s; runs go untraced until it does.", seconds
+            )
+
+    async def stop(self) -> None:
+        """Send what is still waiting; give up after some seconds."""
+        self._stop.set()
+        if self._ready.is_set():
+            try:
+                await asyncio.wait_for(asyncio.to_thread(_flush), 30)
+            except TimeoutError:
+                logger.warning("Traces were still waiting when the app stopped.")
+
+    def begin(
+        self,
+        name: str,
+        inputs: Any,
+        context: Context,
+        *,
+        experiment: str | None = None,
+        responses: bool = True,
+    ) -> Trace | None:
+        """Open the root span of a run, in the context of the calling task.
+
+        Args:
+            name: The span's name, the handler's.
+            inputs: The body as it came.
+            context: The run's context; its `trace_id` is set.
+            experiment: The router's experiment. Default: MLflow's own.
+            responses: Whether inputs and outputs are OpenAI Responses. Default True.
+
+        Returns:
+            The trace, or None where tracing is off or not set up yet.
+        """
+        if not self._ready.is_set():
+            return None
+        from mlflow.tracing.provider import is_tracing_enabled
+
+        if not is_tracing_enabled():
+            return None
+        try:
+            return self._begin(name, inputs, context, experiment, responses)
+        except Exception:  # noqa: BLE001  tracing never fails a request
+            logger.warning("A trace could not be begun.", exc_info=True)
+            return None
+
+    def _begin(
+        self, name: str, inputs: Any, context: Context, experiment: str | None, responses: bool
+    ) -> Trace | None:
+        import mlflow
+        from mlflow.tracing.provider import set_span_in_context
+
+        remote = contextlib.ExitStack()
+        traceparent = context.headers.get("traceparent", "")
+        caller = _TRACEPARENT.match(traceparent)
+        parent = caller is not None and self._enter_remote(remote, traceparent, caller)
+        tags = {"agent_asgi.agent": context.agent, "agent_asgi.response_id": context.response_id}
+        if caller is not None:
+            tags["agent_asgi.traceparent"] = traceparent
+        span = mlflow.start_span_no_context(
+            name,
+            span_type="AGENT",
+            inputs=inputs,
+            attributes=_attributes(context, responses),
+            tags=tags,
+            metadata=_metadata(context),
+            experiment_id=None if parent or _nested() else self._ids.get(experiment),
+            links=None if caller is None or parent else [_link(caller)],
+        )
+        if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
+            remote.close()
+            return None
+        context.trace_id = span.trace_id
+        return Trace(span, set_span_in_context(span), remote, parent)
+
+    def _enter_remote(
+        self, remote: contextlib.ExitStack, traceparent: str, caller: re.Match[str]
+    ) -> bool:
+        if not self._continue or not int(caller.group(3), 16) & 1:
+            return False
+        from mlflow.tracing.distributed import set_tracing_context_from_http_request_headers
+
+        remote.enter_context(
+            set_tracing_context_from_http_request_headers({"traceparent": traceparent})
+        )
+        return True
+
+    def _set_up_until_done(self) -> None:
+        warned = False
+        while not self._stop.is_set():
+            try:
+                self._set_up()
+            except Exception as error:  # noqa: BLE001  whatever it is, runs go on untraced
+                if not warned:
+                    logger.warning("Runs go untraced, MLflow cannot be reached: %s", error)
+                warned = True
+                self._tried.set()
+                self._stop.wait(RETRY_SECONDS)
+            else:
+                self._ready.set()
+                self._tried.set()
+                return
+
+    def _set_up(self) -> None:
+        _quiet()
+        from mlflow.tracing.provider import is_tracing_enabled, provider
+        from mlflow.tracing.utils.otlp import should_use_otlp_exporter
+
+        provider.get_or_init_tracer(__name__)
+        if is_tracing_enabled() and not should_use_otlp_exporter():
+            for name in {None, *self._names}:
+                self._ids[name] = _experiment_id(name)
+
+
+def _experiment_id(name: str | None) -> str | None:
+    from mlflow.tracking._tracking_service.utils import _get_store
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    store = _get_store()
+    if name is None:
+        default = _get_experiment_id()
+        store.get_experiment(default)  # makes the database, or finds the server
+        return default
+    found = store.get_experiment_by_name(name)
+    created: str = store.create_experiment(name) if found is None else found.experiment_id
+    return created
+
+
+def _nested() -> bool:
+    import mlflow
+
+    return mlflow.get_current_active_span() is not None
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    known = {"mlflow.trace.session": context.session_id, "mlflow.trace.user": context.user}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _attributes(context: Context, responses: bool) -> dict[str, Any]:
+    known = {
+        "mlflow.message.format": "openai" if responses else None,
+        "session.id": context.session_id,
+        "user.id": context.user,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _link(caller: re.Match[str]) -> Any:
+    from mlflow.entities import Link
+
+    return Link(trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2))
+
+
+dropped = 0
+"""How many traces this process gave up because exports had fallen behind."""
+
+
+async def _wait_for_room() -> None:
+    """Wait until the exporter has room, `ROOM_SECONDS` at most; count what is dropped."""
+    global dropped
+    until = time.monotonic() + ROOM_SECONDS
+    while _full():
+        if time.monotonic() >= until:
+            dropped += 1
+            logger.warning("Trace exports have fallen behind: %d traces dropped so far.", dropped)
+            return
+        await asyncio.sleep(0.01)
+
+
+def _full() -> bool:
+    from mlflow.tracing.provider import _get_span_processor
+
+    processor = _get_span_processor()
+    batch = getattr(getattr(processor, "_batch_delegate", processor), "_batch_processor", None)
+    waiting = getattr(batch, "_queue", None)
+    if waiting is not None and waiting.maxlen and len(waiting) >= waiting.maxlen:
+        return True
+    exports = getattr(getattr(processor, "span_exporter", None), "_async_queue", None)
+    return exports is not None and bool(exports._queue.full())
+
+
+def _flush() -> None:
+    import mlflow
+
+    mlflow.flush_trace_async_logging()
+
+
+class _Hush(logging.Filter):
+    """Lets one warning in five minutes pass: a server that is down is one, not thousands."""
+
+    last = -_QUIET_SECONDS
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ours = not record.name.startswith("urllib3") or _is_export_thread(record.threadName or "")
+        if record.levelno < logging.WARNING or not ours:
+            return True
+        if record.created - _Hush.last < _QUIET_SECONDS:
+            return False
+        _Hush.last = record.created
+        return True
+
+
+def _is_export_thread(name: str) -> bool:
+    return name.startswith(("MlflowTraceLogging", "OtelBatch", "agent-asgi-tracing"))
+
+
+_hush = _Hush()
+
+
+def _quiet() -> None:
+    for name in (
+        "mlflow.tracing.export.mlflow_v3",
+        "mlflow.tracing.export.async_export_queue",
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "urllib3.connectionpool",
+    ):
+        logging.getLogger(name).addFilter(_hush)
+
+
+def track_git_version(app: str | None = None) -> str | None:
+    """Tie the traces of this process to the commit it runs.
+
+    Sets MLflow's active model to `APP-git-HASH`. Best effort: without git, a commit, a server or
+    the full `mlflow` distribution it is a warning. Call it before the app starts; it may reach a
+    server.
+
+    Args:
+        app: The app's name. Default: `DATABRICKS_APP_NAME`, else "local".
+
+    Returns:
+        The name set, or None.
+    """
+    try:
+        import mlflow
+
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=8", "HEAD"],  # noqa: S607  the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            cwd=Path.cwd(),
+        ).stdout.strip()
+        name = f"{app or os.environ.get('DATABRICKS_APP_NAME') or 'local'}-git-{commit}"
+        mlflow.set_active_model(name=name)
+    except Exception as error:  # noqa: BLE001  whatever fails, the agent is served
+        logger.warning("The git version is not tracked: %s", error)
+        return None
+    return name

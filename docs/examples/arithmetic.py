@@ -1,0 +1,509 @@
+# ruff: noqa: RUF001
+"""Arithmetic in plain language: a message becomes steps, the steps an answer. Without `eval`.
+
+`understand("what is 12 * (3 + 4)?")` gives a `Question`; run its `steps()`, then read `answer()`.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+LONGEST = 200
+"""Characters of a message."""
+MOST_STEPS = 20
+LARGEST = Fraction(10**100)
+"""Where a result is refused, and so is one closer to zero than one part of this."""
+MOST_BITS = 100_000
+"""Size of a power while it is worked out."""
+PRECISION = 120
+"""Digits of a root, or of a fraction that grows out of bounds."""
+
+NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+TOKEN = re.compile(rf"{NUMBER}|sqrt|that|minus|[-+*/^%()]")
+
+
+MISFIT = "My answer does not fit the shape that you ask for."
+
+
+class NotUnderstoodError(ValueError):
+    """The message is no question that this module knows."""
+
+
+class NoAnswerError(ValueError):
+    """The question is understood, and has no answer here."""
+
+
+def decimal(value: Fraction, digits: int) -> Decimal:
+    """Round to so many significant digits."""
+    with localcontext(prec=digits):
+        return Decimal(value.numerator) / value.denominator
+
+
+def is_exact(value: Fraction) -> bool:
+    """Tell whether `shown` writes the number without rounding: up to 12 decimals."""
+    return (value * 10**12).denominator == 1
+
+
+def shown(value: Fraction) -> str:
+    """Write a number: exactly, or to 10 significant digits."""
+    text = format(decimal(value, PRECISION if is_exact(value) else 10), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def divide(left: Fraction, right: Fraction) -> Fraction:
+    """Divide, but not by zero."""
+    if not right:
+        raise NoAnswerError("has no answer: nothing can be divided by zero")
+    return left / right
+
+
+def power(base: Fraction, exponent: Fraction) -> Fraction:
+    """Raise to a power of bounded size; one that is not whole gives a rounded result."""
+    if not base and exponent < 0:
+        return divide(Fraction(1), base)
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length()) - 1
+    if abs(exponent) * bits > MOST_BITS:
+        raise NoAnswerError("goes too far for me: I stop at 100 digits")
+    if exponent.denominator == 1:
+        return Fraction(base ** int(exponent))
+    if base < 0:
+        raise NoAnswerError("has no answer among the real numbers")
+    with localcontext(prec=PRECISION):
+        return Fraction(decimal(base, PRECISION) ** decimal(exponent, PRECISION))
+
+
+def root(value: Fraction) -> Fraction:
+    """Take the square root: exactly where there is an exact one."""
+    if value < 0:
+        raise NoAnswerError("has no answer among the real numbers")
+    exact = Fraction(isqrt(value.numerator), isqrt(value.denominator))
+    with localcontext(prec=PRECISION):
+        return exact if exact**2 == value else Fraction(decimal(value, PRECISION).sqrt())
+
+
+def bounded(value: Fraction) -> Fraction:
+    """Refuse what is too large or too small to write, round what has too many digits."""
+    if value and not 1 / LARGEST < abs(value) < LARGEST:
+        raise NoAnswerError("goes too far for me: I stop at 100 digits")
+    tame = value.denominator < LARGEST**2
+    return value if tame else Fraction(decimal(value, PRECISION))
+
+
+OPERATIONS: dict[str, Callable[..., Fraction]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": divide,
+    "^": power,
+    "sqrt": root,
+}
+BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
+SIGN_BINDING = 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said, the number it comes to (None: it comes to none), and the steps to it."""
+
+    text: str
+    value: Fraction | None = None
+    steps: tuple["Answer", ...] = ()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it stands in the message."""
+
+    value: Fraction
+
+
+@dataclass
+class Step:
+    """One operation on numbers, or on the results of earlier steps."""
+
+    symbol: str
+    operands: tuple["Number | Step", ...]
+    value: Fraction | None = None
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        values = [shown(each.value) for each in self.operands if each.value is not None]
+        if self.symbol == "sqrt":
+            return f"sqrt({values[0]})"
+        left, right = (f"({each})" if each.startswith("-") else each for each in values)
+        return f"{left if self.symbol == '^' else values[0]} {self.symbol} {right}"
+
+    def run(self) -> str:
+        """Work it out; give the result, or what stands in its way, as text."""
+        try:
+            result = OPERATIONS[self.symbol](*(each.value for each in self.operands))
+            self.value = bounded(result)
+        except NoAnswerError as error:
+            self.trouble = str(error)
+            return f"error: {self} {error}"
+        return shown(self.value)
+
+    def answer(self) -> Answer:
+        """Say what the step came to, once it has run."""
+        asked = str(self).replace("*", "×").replace("/", "÷").replace("sqrt", "√")
+        if self.value is None:
+            return Answer(f"{asked} {self.trouble}")
+        sign = "=" if is_exact(self.value) else "≈"
+        return Answer(f"{asked} {sign} {shown(self.value)}", self.value)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A message that was understood."""
+
+    tree: Number | Step
+    lead: str = "The answer is"
+    unit: str = ""
+
+    def steps(self) -> list[Step]:
+        """Give the steps in the order to run them; stop at the first one in trouble."""
+        return list(walk(self.tree))
+
+    def answer(self) -> Answer:
+        """Say what the steps came to, once they have run."""
+        ran = [step for step in self.steps() if step.value is not None or step.trouble]
+        steps = tuple(step.answer() for step in ran)
+        told = ", then ".join(step.text for step in steps) + "."
+        if self.tree.value is None:
+            return Answer(told, None, steps)
+        return Answer(f"{told} {self.lead} {self.result(self.tree.value)}.", self.tree.value, steps)
+
+    def result(self, value: Fraction) -> str:
+        """Write the result with its unit: exactly, as a small fraction, or rounded."""
+        if is_exact(value) or self.unit:
+            return f"{'' if is_exact(value) else 'about '}{shown(value)} {self.unit}".rstrip()
+        fraction = f"{value}, " if value.denominator <= 100 else ""
+        return f"{fraction}about {shown(value)}"
+
+
+def walk(node: Number | Step) -> Iterator[Step]:
+    """Go through the steps, each after those that it needs."""
+    if isinstance(node, Step):
+        for operand in node.operands:
+            yield from walk(operand)
+        yield node
+
+
+class Parser:
+    """Reads tokens by precedence: `^` before signs, then `*` and `/`, then `+` and `-`."""
+
+    def __init__(self, tokens: list[str], previous: Fraction | None) -> None:
+        self.tokens = [*tokens, "end"]
+        self.previous = previous
+
+    def whole(self) -> Number | Step:
+        """Read all of it."""
+        tree = self.expression(1)
+        if self.tokens != ["end"]:
+            raise NotUnderstoodError(f"unexpected {self.tokens[0]}")
+        return tree
+
+    def expression(self, floor: int) -> Number | Step:
+        """Read operations that bind at least as tightly as `floor`."""
+        left = self.operand()
+        while (binding := BINDING.get(self.tokens[0], 0)) >= floor:
+            symbol = self.tokens.pop(0)
+            right = self.expression(binding if symbol == "^" else binding + 1)
+            left = Step(symbol, (left, right))
+        return left
+
+    def operand(self) -> Number | Step:
+        """Read a number, a group, a root or a sign, with the percent signs that follow."""
+        head = self.tokens.pop(0)
+        if head == "-":
+            return negative(self.expression(SIGN_BINDING))
+        node = self.group() if head == "(" else self.root_or_number(head)
+        while self.tokens[0] == "%":
+            self.tokens.pop(0)
+            node = Step("/", (node, Number(Fraction(100))))
+        return node
+
+    def group(self) -> Number | Step:
+        """Read up to the closing parenthesis."""
+        inner = self.expression(1)
+        if self.tokens.pop(0) != ")":
+            raise NotUnderstoodError("a parenthesis is open")
+        return inner
+
+    def root_or_number(self, head: str) -> Number | Step:
+        """Read `sqrt` and its operand, the previous answer, or a number."""
+        if head == "sqrt":
+            return Step("sqrt", (self.operand(),))
+        if head == "that" and self.previous is not None:
+            return Number(self.previous)
+        if not re.fullmatch(NUMBER, head):
+            raise NotUnderstoodError(f"unexpected {head}")
+        return Number(Fraction(head))
+
+
+def negative(node: Number | Step) -> Number | Step:
+    """Turn the sign: of a number at once, of anything else in a step."""
+    if isinstance(node, Number):
+        return Number(-node.value)
+    return Step("-", (Number(Fraction(0)), node))
+
+
+PHRASES = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in {
+        r"[−–]": "-",
+        r"\*\*|(?:raised )?to the power of|raised to": "^",
+        r"(?:the )?square root of|√": " sqrt ",
+        r"×|\bx\b|\btimes\b|\bmultipl(?:y|ied) by\b": "*",
+        r"÷|\bover\b|\bdivided? by\b": "/",
+        r"\bplus\b|\badd\b": "+",
+        r"\bless\b|\bsubtract\b": "minus",
+        r"\bsquared\b": "^ 2",
+        r"\bcubed\b": "^ 3",
+        r"\bhalf of\b": "0.5 *",
+        r"\bper ?cent\b": "%",
+        r"% of\b": "% *",
+        r"\b(?:it|this|the (?:answer|result))\b": "that",
+    }.items()
+]
+FILLERS = (
+    "what what's whats is are the a an please calculate compute convert turn how many much does do"
+    " equal equals and then now so make makes of in there can could you tell me us give work out"
+)
+DIGITS = "zero one two three four five six seven eight nine ten eleven twelve"
+
+
+def understand(message: str, previous: Fraction | None = None) -> Question:
+    """Read a message; `previous` is the answer that "and times 3?" goes on from."""
+    if len(message) > LONGEST:
+        raise NoAnswerError(f"That is too long for me: I read up to {LONGEST} characters.")
+    text = plain(message)
+    question = conversion(text) or Question(expression(text, previous))
+    if not question.steps():
+        raise NotUnderstoodError("there is nothing to work out")
+    if len(question.steps()) > MOST_STEPS:
+        raise NoAnswerError(f"That takes more than the {MOST_STEPS} steps that I go.")
+    return question
+
+
+def plain(message: str) -> str:
+    """Lower the case, part numbers from words, write small numbers in digits."""
+    text = message.lower().replace("’", "'").strip().rstrip("?!.= ")
+    text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text)
+    text = re.sub(r"(?<=[0-9])(?=[a-z°])|(?<=[a-z])(?=[0-9])", " ", text)
+    for value, word in enumerate(DIGITS.split()):
+        text = re.sub(rf"\b{word}\b", str(value), text)
+    return " ".join(text.replace(",", " ").split())
+
+
+def expression(text: str, previous: Fraction | None = None) -> Number | Step:
+    """Read arithmetic in words and signs."""
+    for pattern, replacement in PHRASES:
+        text = pattern.sub(replacement, text)
+    text = " ".join(word for word in text.split() if word not in FILLERS.split())
+    tokens = TOKEN.findall(text)
+    if TOKEN.sub("", text).strip() or not tokens:
+        raise NotUnderstoodError("there are words that mean nothing to me")
+    if tokens[0] in {"+", "*", "/", "^"} or (tokens[0] == "minus" and previous is not None):
+        tokens.insert(0, "that")
+    return Parser([each.replace("minus", "-") for each in tokens], previous).whole()
+
+
+UNITS: dict[str, dict[str, str]] = {
+    "length": {
+        "1": "m metre metres meter meters",
+        "1000": "km kilometre kilometres kilometer kilometers",
+        "0.01": "cm centimetre centimetres centimeter centimeters",
+        "0.001": "mm millimetre millimetres millimeter millimeters",
+        "1609.344": "mi mile miles",
+        "0.9144": "yd yard yards",
+        "0.3048": "ft foot feet",
+        "0.0254": "inch inches",
+    },
+    "mass": {
+        "1": "kg kilo kilos kilogram kilograms",
+        "0.001": "g gram grams",
+        "1000": "tonne tonnes",
+        "0.45359237": "lb lbs pound pounds",
+        "0.028349523125": "oz ounce ounces",
+    },
+    "time": {
+        "1": "s sec second seconds",
+        "60": "min minute minutes",
+        "3600": "h hour hours",
+        "86400": "day days",
+        "604800": "week weeks",
+    },
+    "volume": {
+        "1": "l litre litres liter liters",
+        "0.001": "ml millilitre millilitres milliliter milliliters",
+        "3.785411784": "gal gallon gallons",
+        "0.473176473": "pint pints",
+    },
+    "temperature": {
+        "celsius": "c °c celsius centigrade",
+        "fahrenheit": "f °f fahrenheit",
+        "kelvin": "k kelvin",
+    },
+}
+KNOWN = {
+    name: (kind, size)
+    for kind, sizes in UNITS.items()
+    for size, names in sizes.items()
+    for name in names.split()
+}
+TO_CELSIUS = {"celsius": "{}", "fahrenheit": "({} - 32) * 5 / 9", "kelvin": "{} - 273.15"}
+FROM_CELSIUS = {"celsius": "{} + 0", "fahrenheit": "{} * 9 / 5 + 32", "kelvin": "{} + 273.15"}
+AMOUNT = rf"(?P<amount>(?:-|minus )?{NUMBER}|an?) (?:degrees? )?(?P<unit>°?[a-z]+)"
+TARGET = r"(?:degrees? )?(?P<target>°?[a-z]+)"
+CONVERSIONS = (
+    re.compile(rf"(?P<rest>(?:[a-z']+ )*?){AMOUNT} (?:in|to|into|as) {TARGET}"),
+    re.compile(rf"how many {TARGET} (?P<rest>(?:[a-z']+ )*?){AMOUNT}"),
+)
+
+
+def conversion(text: str) -> Question | None:
+    """Read "10 km in miles" or "how many miles are 10 km"; None where it is nothing like it."""
+    for pattern in CONVERSIONS:
+        found = pattern.fullmatch(text)
+        if found and set(found["rest"].split()) <= set(FILLERS.split()):
+            unit, target = found["unit"], found["target"]
+            if unit in KNOWN and target in KNOWN:
+                amount = re.sub("minus ", "-", re.sub("an?", "1", found["amount"]))
+                tree = expression(converted(amount, unit, target))
+                return Question(tree, f"{amount} {named(unit)} is", named(target))
+    return None
+
+
+def converted(amount: str, unit: str, target: str) -> str:
+    """Write a conversion as arithmetic."""
+    (kind, size), (other, wanted) = KNOWN[unit], KNOWN[target]
+    if kind != other:
+        raise NoAnswerError(f"I cannot turn {unit} into {target}: {kind} is not {other}.")
+    if kind == "temperature":
+        return FROM_CELSIUS[wanted].format(f"({TO_CELSIUS[size].format(amount)})")
+    ratio = Fraction(size) / Fraction(wanted)
+    if is_exact(ratio):
+        return f"{amount} * {shown(ratio)}"
+    if is_exact(1 / ratio):
+        return f"{amount} / {shown(1 / ratio)}"
+    return f"{amount} * {size} / {wanted}"
+
+
+def named(unit: str) -> str:
+    """Name a unit so that nobody takes it for another one."""
+    return f"US {unit}" if unit.startswith(("gal", "pint")) else unit
+
+
+def stated_number(text: str) -> Fraction | None:
+    """Find the number that an answer states ("The answer is 1/3, ..."); None where it has none."""
+    stated = rf"(?:^(?=[-0-9./]+$)|\bis|:)\s*(?:about )?(-?{NUMBER}(?:/[0-9]+)?)(?![0-9])"
+    found: list[str] = re.findall(stated, text)
+    try:
+        return bounded(Fraction(found[-1]))
+    except (IndexError, ValueError, ZeroDivisionError):
+        return None
+
+
+def numbers_in(text: str) -> list[Fraction]:
+    """Find the numbers of a message."""
+    found = re.findall(rf"(?<![\w.])-?{NUMBER}", plain(text[:LONGEST]))
+    return [Fraction(each) for each in found]
+
+
+def objects_in(text: str) -> list[str]:
+    """Find what a message is about: the words after "in" and "for"."""
+    end = r"(?=\s+(?:in|for|right|now|today|tomorrow|please)\b|[?.!,]|$)"
+    return re.findall(rf"\b(?:in|for)\s+([^?.!,]+?){end}", text[:LONGEST])
+
+
+def arguments_for(schema: dict[str, Any], message: str) -> tuple[dict[str, Any], list[str]]:
+    """Fill a tool's parameters from a message; give them and the names of those that lack."""
+    pools: dict[str, list[Any]] = {
+        "string": objects_in(message),
+        "number": (numbers := numbers_in(message)),
+        "integer": numbers,
+    }
+    properties: dict[str, dict[str, Any]] = schema.get("properties") or {}
+    found = {name: argument(each, pools, message) for name, each in properties.items()}
+    lacking = [name for name in schema.get("required") or [] if found.get(name) is None]
+    missing = [name for name in lacking if "null" not in kinds(properties.get(name, {}))]
+    return {key: each for key, each in found.items() if each is not None or key in lacking}, missing
+
+
+def argument(schema: dict[str, Any], pools: dict[str, list[Any]], message: str) -> Any:
+    """Take what the message has for one parameter; None where it has nothing."""
+    words = plain(message).split()
+    if "enum" in schema:
+        return next((each for each in schema["enum"] if str(each).lower() in words), None)
+    pool = next((pools[kind] for kind in kinds(schema) if pools.get(kind)), None)
+    if not pool:
+        return None
+    value = pool.pop(0)
+    return json_number(value, kinds(schema)[0]) if isinstance(value, Fraction) else value
+
+
+def kinds(schema: dict[str, Any]) -> list[str]:
+    """List the JSON types that a schema allows; where it names none, a string will do."""
+    if "anyOf" in schema:
+        return [kind for option in schema["anyOf"] for kind in kinds(option)]
+    given = schema.get("type", "string")
+    return [given] if isinstance(given, str) else list(given)
+
+
+def json_number(value: Fraction | None, kind: str) -> int | float:
+    """Write a number for JSON; an integer is never made by rounding."""
+    if value is None or (kind == "integer" and value.denominator != 1):
+        raise NoAnswerError(MISFIT)
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def fitted(answer: Answer, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Put an answer into the shape of a JSON schema; an array gets one entry for each step."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        if name not in definitions:
+            raise NoAnswerError(MISFIT)
+        others = {key: each for key, each in definitions.items() if key != name}
+        return fitted(answer, definitions[name], others)
+    types = kinds(schema)
+    options = schema.get("anyOf") or [{**schema, "type": each} for each in types]
+    if len(options) == 1 and "anyOf" not in schema:
+        return filled(answer, types[0], schema, definitions)
+    return first_fit(answer, options, definitions)
+
+
+def first_fit(answer: Answer, options: list[dict[str, Any]], definitions: dict[str, Any]) -> Any:
+    """Take the first of several shapes that the answer fits."""
+    for option in options:
+        with suppress(NoAnswerError):
+            return fitted(answer, option, definitions)
+    raise NoAnswerError(MISFIT)
+
+
+def filled(answer: Answer, kind: str, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Fill a shape of one type."""
+    if kind == "object":
+        parts = (schema.get("properties") or {}).items()
+        return {name: fitted(answer, part, definitions) for name, part in parts}
+    if kind == "array":
+        return [fitted(step, schema.get("items") or {}, definitions) for step in answer.steps]
+    if kind in {"number", "integer"}:
+        return json_number(answer.value, kind)
+    if kind == "string" and ("enum" in schema or "const" in schema):
+        return named_in(answer.text, schema.get("enum") or [schema["const"]])
+    return {"string": answer.text, "boolean": True}.get(kind)
+
+
+def named_in(text: str, options: list[str]) -> str:
+    """Take the only option there is, or the one that the text names."""
+    for option in options:
+        if len(options) == 1 or str(option).lower() in text.lower():
+            return option
+    raise NoAnswerError(MISFIT)

@@ -1,0 +1,251 @@
+"""An agent without a network: it works out arithmetic and unit conversions, step by step.
+
+agent-asgi serve calculator:app
+curl -N 127.0.0.1:8000/responses -d '{"input": "what is 12 * (3 + 4)?", "stream": true}'
+
+With `OPENAI_API_KEY` (and optionally `OPENAI_BASE_URL`, `OPENAI_MODEL`) set, a model answers.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import mlflow
+from arithmetic import (
+    Answer,
+    NoAnswerError,
+    NotUnderstoodError,
+    Step,
+    arguments_for,
+    fitted,
+    stated_number,
+    understand,
+)
+
+from agent_asgi import (
+    AgentApp,
+    AgentRouter,
+    Context,
+    FunctionCall,
+    FunctionCallOutput,
+    ResponsesRequest,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.responses import ResponseStreamEvent
+
+PAUSE = 0.01
+"""Seconds between two tokens, so that you see them stream."""
+HELP = (
+    "I can do arithmetic and unit conversions. "
+    "What would you like to know? Try “12 * (3 + 4)” or “10 km in miles”."
+)
+MODEL_FIELDS = (
+    "instructions tools tool_choice parallel_tool_calls max_tool_calls max_output_tokens"
+    " temperature top_p top_logprobs text reasoning include metadata truncation"
+)
+COMMON_WORDS = "a an and at for from get give i in is it me of on or the to what s"
+
+Body = dict[str, Any]
+Output = str | Body | FunctionCall | FunctionCallOutput
+
+log = logging.getLogger(__name__)
+router = AgentRouter("calculator", description="Answers arithmetic and unit conversions")
+
+
+@router.stream
+async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
+    """Answer the last message of the conversation."""
+    body = request.to_dict()
+    if os.environ.get("OPENAI_API_KEY"):
+        async with await ask_model(body) as events:
+            async for event in events:
+                yield event
+        return
+    written = 0
+    for output in think(body):
+        yield output
+        written += len(written_text(output).split())
+        if isinstance(output, str):
+            await asyncio.sleep(PAUSE)
+    read = sum(len(text_of(item).split()) for item in conversation(body))
+    log.info("response %s: %d words read, %d written", context.response_id, read, written)
+    yield Usage(input_tokens=read, output_tokens=written)
+
+
+def think(body: Body) -> Iterator[Output]:
+    """Pass on what the client's tool says, call one of its tools, or work it out."""
+    items = conversation(body)
+    message = last_message(items)
+    if items and items[-1].get("type") == "function_call_output":
+        yield from say(tool_answer(items), body)
+    elif tool := matching_tool(body, message):
+        yield from call_tool(tool, message, body)
+    else:
+        yield from work_out(message, items, body)
+
+
+def work_out(message: str, items: list[Body], body: Body) -> Iterator[Output]:
+    """Calculate step by step, then answer; ask back where the message means nothing."""
+    try:
+        question = understand(message, previous_number(items))
+    except NotUnderstoodError:
+        yield from say(Answer(HELP), body)
+    except NoAnswerError as error:
+        yield from say(Answer(str(error)), body)
+    else:
+        plan = f"I work it out one operation at a time. Steps: {len(question.steps())}."
+        yield {"type": "reasoning", "summary": [{"type": "summary_text", "text": plan}]}
+        for step in question.steps():
+            own_call = call("calculate", {"expression": str(step)})
+            yield own_call
+            yield FunctionCallOutput(call_id=own_call.call_id, output=calculate(step))
+            if step.trouble:
+                break
+        yield from say(question.answer(), body)
+
+
+def calculate(step: Step) -> str:
+    """Run the agent's own tool: one operation, traced as a span."""
+    with mlflow.start_span("calculate", span_type="TOOL") as span:
+        span.set_inputs({"expression": str(step)})
+        output = step.run()
+        span.set_outputs(output)
+    return output
+
+
+def call(name: str, arguments: Body) -> FunctionCall:
+    """Call a function, under an id that its output will name."""
+    call_id = f"call_{uuid4().hex}"
+    return FunctionCall(call_id=call_id, name=name, arguments=json.dumps(arguments))
+
+
+def say(answer: Answer, body: Body) -> Iterator[Output]:
+    """Speak word by word: plain text, or JSON where the client asks for a shape."""
+    wanted = (body.get("text") or {}).get("format") or {}
+    text = answer.text
+    if wanted.get("type") == "json_schema":
+        schema = wanted.get("schema") or {}
+        try:
+            text = json.dumps(fitted(answer, schema, schema.get("$defs") or {}))
+        except NoAnswerError as error:
+            content = [{"type": "refusal", "refusal": f"{answer.text} {error}"}]
+            yield {"type": "message", "role": "assistant", "content": content}
+            return
+    yield from re.findall(r"\s*\S+", text)
+
+
+def written_text(output: Output) -> str:
+    """Give the text that the agent wrote itself; its words are counted, for want of tokens."""
+    match output:
+        case str():
+            return output
+        case FunctionCall():
+            return output.arguments
+        case {"summary": [{"text": str(text)}]} | {"content": [{"refusal": str(text)}]}:
+            return text
+    return ""
+
+
+def conversation(body: Body) -> list[Body]:
+    """Give the input as a list of items."""
+    given = body.get("input") or []
+    return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+
+
+def text_of(item: Body) -> str:
+    """Give the text of a message, or of a tool's output."""
+    content = item.get("content") or item.get("output") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content)
+
+
+def last_message(items: list[Body]) -> str:
+    """Give what the user said last."""
+    return next((text_of(item) for item in reversed(items) if item.get("role") == "user"), "")
+
+
+def previous_number(items: list[Body]) -> "Fraction | None":
+    """Find the number that the agent answered last, for "and times 3?"."""
+    said = (text_of(item) for item in reversed(items) if item.get("role") == "assistant")
+    return next((number for text in said if (number := stated_number(text)) is not None), None)
+
+
+def matching_tool(body: Body, message: str) -> Body | None:
+    """Find the client's function that it demands, or that the message speaks of."""
+    choice = body.get("tool_choice") or "auto"
+    tools = [tool for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    if isinstance(choice, dict):
+        return next((tool for tool in tools if tool["name"] == choice.get("name")), None)
+    if choice == "none":
+        return None
+    asked = words(message)
+    fitting = [t for t in tools if asked & words(f"{t['name']} {t.get('description') or ''}")]
+    return next(iter(fitting or (tools if choice == "required" else [])), None)
+
+
+def words(text: str) -> set[str]:
+    """Give the words that tell one subject from another."""
+    return set(re.findall(r"[a-z]+", text.lower())) - set(COMMON_WORDS.split())
+
+
+def call_tool(tool: Body, message: str, body: Body) -> Iterator[Output]:
+    """Have the client call its function; ask back where the message lacks an argument."""
+    arguments, missing = arguments_for(tool.get("parameters") or {}, message)
+    if missing:
+        lack = " and ".join(missing)
+        yield from say(Answer(f"To call {tool['name']} I need: {lack}. What should I take?"), body)
+    else:
+        yield call(tool["name"], arguments)
+
+
+def tool_answer(items: list[Body]) -> Answer:
+    """Put the output of the client's function into a sentence."""
+    output, call_id = text_of(items[-1]), items[-1].get("call_id")
+    calls = {item.get("call_id"): item for item in items if item.get("type") == "function_call"}
+    name = calls.get(call_id, {}).get("name", "the tool")
+    return Answer(f"This is what {name} says: {output}", stated_number(output))
+
+
+@cache
+def model_client() -> "AsyncOpenAI":
+    """Make the client once; it takes key and URL from the environment."""
+    try:
+        from openai import AsyncOpenAI
+    except ImportError as error:
+        reason = "OPENAI_API_KEY is set, and the client is not installed: pip install openai"
+        raise RuntimeError(reason) from error
+    return AsyncOpenAI()
+
+
+async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
+    """Pass the conversation to the model; its reasoning only goes back where it can be read."""
+    fields = {name: body[name] for name in MODEL_FIELDS.split() if body.get(name) is not None}
+    fields["input"] = [
+        item
+        for item in conversation(body)
+        if item.get("type") != "reasoning" or item.get("encrypted_content")
+    ]
+    model = os.environ.get("OPENAI_MODEL", "gpt-4.1-mini")
+    events: AsyncStream[ResponseStreamEvent] = await model_client().responses.create(
+        model=model, store=False, stream=True, **fields
+    )
+    return events
+
+
+app = AgentApp(router)
+
+
+if __name__ == "__main__":
+    app.run("calculator:app")
