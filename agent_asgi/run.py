@@ -4,19 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextvars import Token
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
-import msgspec
 from starlette.exceptions import HTTPException
 
-from . import codec
+from .channels import Channel
 from .context import Cause, Context, current
 from .drain import Drain
 from .errors import AgentError, AgentFailed, RunTimeout, error_type
-from .lifecycle import Lifecycle
 from .limits import Timeouts
-from .schema.events import Event, VendorEvent
 from .steps import PENDING, Abandoned, Steps
 from .tracing import Trace
 
@@ -24,91 +21,6 @@ logger = logging.getLogger("agent_asgi")
 
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
-
-Write = Callable[[Event | VendorEvent, bytearray], None]
-
-
-class Channel(Protocol):
-    """What a protocol makes of a run's outputs."""
-
-    def start(self, buffer: bytearray) -> None:
-        """Begin."""
-
-    def feed(self, output: Any, buffer: bytearray) -> None:
-        """Take in an output."""
-
-    def complete(self, buffer: bytearray) -> str:
-        """End well; give the status."""
-
-    def fail(self, error: AgentError, buffer: bytearray) -> str:
-        """End with an error; give the status."""
-
-    def cancel(self, cause: str, buffer: bytearray) -> str:
-        """End a cancelled run; give the status."""
-
-    def result(self) -> Any:
-        """Give what the outputs amount to, for the trace."""
-
-
-class ResponsesChannel:
-    """The OpenAI Responses protocol.
-
-    Args:
-        lifecycle: Orders the events.
-        write: Appends an event to the stream. Default None: no stream is wanted.
-        trace_id: Gives the trace's id where the client asked for it.
-    """
-
-    def __init__(
-        self,
-        lifecycle: Lifecycle,
-        write: Write | None,
-        trace_id: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        self.lifecycle = lifecycle
-        self._write = write
-        self._trace_id = trace_id
-
-    def start(self, buffer: bytearray) -> None:
-        """Begin."""
-        self._emit(self.lifecycle.start(), buffer)
-
-    def feed(self, output: Any, buffer: bytearray) -> None:
-        """Take in an output."""
-        self._emit(self.lifecycle.feed(output), buffer)
-
-    def complete(self, buffer: bytearray) -> str:
-        """End well; give the status."""
-        return self._end(self.lifecycle.complete, buffer)
-
-    def fail(self, error: AgentError, buffer: bytearray) -> str:
-        """End with an error; give the status."""
-        return self._end(lambda: self.lifecycle.fail(error), buffer)
-
-    def cancel(self, cause: str, buffer: bytearray) -> str:
-        """End a cancelled run; give the status."""
-        return self._end(lambda: self.lifecycle.cancel(cause), buffer)
-
-    def result(self) -> Any:
-        """Give the reduced response."""
-        return msgspec.to_builtins(codec.short_form(self.lifecycle.response), enc_hook=codec.plain)
-
-    def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
-        trace_id = self._trace_id()
-        if trace_id is not None:
-            response = self.lifecycle.response
-            response.metadata = response.metadata | {"trace_id": trace_id}
-        events = ending()
-        if trace_id is not None:
-            events[-1].trace_id = trace_id  # type: ignore[union-attr]  # the terminal event
-        self._emit(events, buffer)
-        return self.lifecycle.response.status
-
-    def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
-        if self._write is not None:
-            for event in events:
-                self._write(event, buffer)
-
 
 class Run:
     """One run, pulled by the task that answers: `async for batch in run`.
@@ -129,6 +41,8 @@ class Run:
     Attributes:
         error: What the run failed with, as the client may see it.
         committed: Whether the handler has given an output.
+        on_wait: Called once, before the handler waits for something for the first time.
+        ended: Whether the last batch has been made.
     """
 
     def __init__(
@@ -147,9 +61,9 @@ class Run:
         self.error: AgentError | None = None
         self.committed = False
         self.status = "in_progress"
-        self.batches = 0
+        self.on_wait: Callable[[], None] | None = None
         self.scope = anyio.CancelScope()
-        self._name = name
+        self.name = name
         self._call = outputs
         self._channel = channel
         self._begin_trace = begin_trace
@@ -165,13 +79,13 @@ class Run:
         self._interrupted: asyncio.CancelledError | None = None
         self._cancels = 0
         self._giving_up = False
-        self._ended = False
+        self.ended = False
 
     def __aiter__(self) -> "Run":
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ended:
+        if self.ended:
             raise StopAsyncIteration
         if self._steps is None:
             self._begin()
@@ -182,7 +96,7 @@ class Run:
         except asyncio.CancelledError as error:
             await self._finish_cancelled(error)
         except Abandoned:
-            logger.error("Handler %r ignored its cancellation; it is abandoned.", self._name)
+            logger.error("Handler %r ignored its cancellation; it is abandoned.", self.name)
             await self._finish_cancelled(None)
         except Exception as error:  # noqa: BLE001  a handler may raise anything
             await self._fail(error)
@@ -200,7 +114,7 @@ class Run:
         Args:
             cause: Why.
         """
-        if self._ended or self.context.cancelled.is_set() or self._task is None:
+        if self.ended or self.context.cancelled.is_set() or self._task is None:
             return
         self.context.cancelled.set(cause)
         self._cancels += 1
@@ -243,6 +157,9 @@ class Run:
                 if output is PENDING:
                     if self.committed and buffer:
                         return True
+                    if self.on_wait is not None:
+                        self.on_wait()
+                        self.on_wait = None
                     output = await steps.wait()
                 self._reset()
                 feed(output, buffer)
@@ -270,7 +187,7 @@ class Run:
 
     def _give_up(self) -> None:
         task = self._task
-        if task is not None and not self._ended and task.cancelling():
+        if task is not None and not self.ended and task.cancelling():
             self._giving_up = True
             self._cancels += 1
             task.cancel()
@@ -308,7 +225,7 @@ class Run:
                 str(error.detail), status, error_type(status), headers=error.headers
             )
         logger.error(
-            "Handler %r of agent %r failed.", self._name, self.context.agent, exc_info=error
+            "Handler %r of agent %r failed.", self.name, self.context.agent, exc_info=error
         )
         return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
 
@@ -316,7 +233,7 @@ class Run:
         self, ending: Callable[[bytearray], str], error: BaseException | None
     ) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
-        self._ended = True
+        self.ended = True
         await self._close_handler()
         for timer in self._timers:
             timer.cancel()
@@ -337,4 +254,4 @@ class Run:
             if self._steps is not None:
                 await self._steps.close()
         except (Exception, asyncio.CancelledError):  # noqa: BLE001  the run has ended already
-            logger.exception("Handler %r failed while it was closed.", self._name)
+            logger.exception("Handler %r failed while it was closed.", self.name)

@@ -12,7 +12,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Tracer:
     def begin(
         self,
         name: str,
-        inputs: Any,
+        inputs: Callable[[], Any],
         context: Context,
         *,
         experiment: str | None = None,
@@ -138,7 +138,7 @@ class Tracer:
 
         Args:
             name: The span's name, the handler's.
-            inputs: The body as it came.
+            inputs: Gives the body as it came.
             context: The run's context; its `trace_id` is set.
             experiment: The router's experiment. Default: MLflow's own.
             responses: Whether inputs and outputs are OpenAI Responses. Default True.
@@ -159,7 +159,7 @@ class Tracer:
             return None
 
     def _begin(
-        self, name: str, inputs: Any, context: Context, experiment: str | None, responses: bool
+        self, name: str, inputs: Callable[[], Any], context: Context, experiment: str | None, responses: bool
     ) -> Trace | None:
         import mlflow
         from mlflow.tracing.provider import set_span_in_context
@@ -174,7 +174,7 @@ class Tracer:
         span = mlflow.start_span_no_context(
             name,
             span_type="AGENT",
-            inputs=inputs,
+            inputs=inputs(),
             attributes=_attributes(context, responses),
             tags=tags,
             metadata=_metadata(context),

@@ -6,7 +6,7 @@ types that the schema does not know.
 
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,12 @@ def event_types() -> dict[str, str]:
 @cache
 def item_types() -> dict[str, str]:
     """Name of the schema of each type of output item."""
-    return _tagged(_document()["components"]["schemas"]["ItemField"])
+    return _tagged(_schemas()["ItemField"])
 
 
 def _tagged(union: Json) -> dict[str, str]:
     names = [branch["$ref"].rpartition("/")[2] for branch in union["oneOf"]]
-    schemas = _document()["components"]["schemas"]
-    return {schemas[name]["properties"]["type"]["enum"][0]: name for name in names}
+    return {_choices(_schemas()[name], "type")[0]: name for name in names}
 
 
 @cache
@@ -75,10 +74,15 @@ def _document() -> Json:
     return document
 
 
+def _schemas() -> Json:
+    schemas: Json = _document()["components"]["schemas"]
+    return schemas
+
+
 @cache
 def _validator(name: str) -> Validator:
-    components = _document()["components"]
-    return _Checker({"$ref": f"#/components/schemas/{name}", "components": components})
+    schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": _schemas()}}
+    return _Checker(schema)
 
 
 def _known(body: Json) -> Json:
@@ -100,41 +104,47 @@ def _foreign(item: object) -> bool:
     return isinstance(kind, str) and kind not in item_types()
 
 
-def _one_of(
-    validator: Draft202012Validator, branches: list[Json], instance: object, schema: Json
+def _union(
+    keyword: str, validator: Draft202012Validator, branches: Any, instance: object, schema: Any
 ) -> Iterator[ValidationError]:
-    """Of a union with a `type`, report what is wrong with the branch that is meant."""
-    if "discriminator" not in schema or not isinstance(instance, dict) or "type" not in instance:
-        yield from Draft202012Validator.VALIDATORS["oneOf"](validator, branches, instance, schema)
-        return
-    meant = [branch for branch in branches if _meant(branch, instance, "type")]
-    meant = [branch for branch in meant if _meant(branch, instance, "role")] or meant
-    if not meant:
-        yield ValidationError(f"type {instance['type']!r} is not one of the union's")
-    for branch in meant[:1]:
-        yield from validator.descend(instance, branch)
-
-
-def _meant(branch: Json, instance: Json, tag: str) -> bool:
-    """Whether the branch of a union has the instance's `type` or `role` (input messages)."""
-    name = branch["$ref"].rpartition("/")[2]
-    schema = _document()["components"]["schemas"][name]["properties"].get(tag, {})
-    values = [value for one in schema.get("anyOf", [schema]) for value in one.get("enum", [])]
-    return not values or instance.get(tag) in values
-
-
-def _any_of(
-    validator: Draft202012Validator, branches: list[Json], instance: object, schema: Json
-) -> Iterator[ValidationError]:
-    """Of `X or null`, report what is wrong with the X."""
-    others = [branch for branch in branches if branch.get("type") != "null"]
-    if instance is not None and len(others) == 1:
-        yield from validator.descend(instance, others[0])
+    """A `oneOf` or `anyOf` that reports what is wrong with the branch that is meant."""
+    meant = [branch for branch in branches if _meant(validator, branch, instance)]
+    if len(meant) == 1:
+        yield from validator.descend(instance, meant[0])
+    elif not meant and isinstance(instance, dict) and "type" in instance:
+        yield ValidationError(f"no type of the union is {instance['type']!r}")
     else:
-        yield from Draft202012Validator.VALIDATORS["anyOf"](validator, branches, instance, schema)
+        yield from Draft202012Validator.VALIDATORS[keyword](validator, branches, instance, schema)
+
+
+def _meant(validator: Draft202012Validator, branch: Json, instance: object) -> bool:
+    """Whether `instance` has the JSON type and, as far as it has them, the tags of `branch`."""
+    schema = _resolve(branch)
+    if "type" in schema and not validator.is_type(instance, schema["type"]):
+        return False
+    if not isinstance(instance, dict):
+        return True
+    tags = {tag: _choices(schema, tag) for tag in ("type", "role") if tag in instance}
+    return all(instance[tag] in choices for tag, choices in tags.items() if choices)
+
+
+def _choices(schema: Json, name: str) -> list[Any]:
+    field = schema.get("properties", {}).get(name, {})
+    return [value for one in field.get("anyOf", [field]) for value in one.get("enum", [])]
+
+
+def _resolve(schema: Json) -> Json:
+    if "$ref" not in schema:
+        return schema
+    found: Json = _schemas()[schema["$ref"].rpartition("/")[2]]
+    return found
 
 
 _Checker = create(
     meta_schema=Draft202012Validator.META_SCHEMA,
-    validators={**Draft202012Validator.VALIDATORS, "oneOf": _one_of, "anyOf": _any_of},
+    validators={
+        **Draft202012Validator.VALIDATORS,
+        "oneOf": partial(_union, "oneOf"),
+        "anyOf": partial(_union, "anyOf"),
+    },
 )

@@ -359,7 +359,7 @@ KNOWN = {
     for name in names.split()
 }
 TO_CELSIUS = {"celsius": "{}", "fahrenheit": "({} - 32) * 5 / 9", "kelvin": "{} - 273.15"}
-FROM_CELSIUS = {"celsius": "{} + 0", "fahrenheit": "{} * 9 / 5 + 32", "kelvin": "{} + 273.15"}
+FROM_CELSIUS = {"celsius": "{}", "fahrenheit": "{} * 9 / 5 + 32", "kelvin": "{} + 273.15"}
 AMOUNT = rf"(?P<amount>(?:-|minus )?{NUMBER}|an?) (?:degrees? )?(?P<unit>°?[a-z]+)"
 TARGET = r"(?:degrees? )?(?P<target>°?[a-z]+)"
 CONVERSIONS = (
@@ -386,6 +386,8 @@ def converted(amount: str, unit: str, target: str) -> str:
     (kind, size), (other, wanted) = KNOWN[unit], KNOWN[target]
     if kind != other:
         raise NoAnswerError(f"I cannot turn {unit} into {target}: {kind} is not {other}.")
+    if size == wanted:
+        return f"{amount} * 1"
     if kind == "temperature":
         return FROM_CELSIUS[wanted].format(f"({TO_CELSIUS[size].format(amount)})")
     ratio = Fraction(size) / Fraction(wanted)

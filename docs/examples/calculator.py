@@ -137,7 +137,8 @@ def say(answer: Answer, body: Body) -> Iterator[Output]:
     if wanted.get("type") == "json_schema":
         schema = wanted.get("schema") or {}
         try:
-            text = json.dumps(fitted(answer, schema, schema.get("$defs") or {}))
+            shaped = fitted(answer, schema, schema.get("$defs") or {})
+            text = json.dumps(shaped, ensure_ascii=False)
         except NoAnswerError as error:
             content = [{"type": "refusal", "refusal": f"{answer.text} {error}"}]
             yield {"type": "message", "role": "assistant", "content": content}

@@ -1,0 +1,204 @@
+"""`AgentApp`: composes routers into one ASGI app."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from .endpoints.answers import error_response
+from .endpoints.info import Info
+from .endpoints.invocations import JsonInvocations
+from .endpoints.responses import Invocations, Responses
+from .errors import AgentError, error_type
+from .limits import Limits, Timeouts
+from .router import AgentRouter
+from .service import Lifespan, Service
+
+logger = logging.getLogger("agent_asgi")
+
+
+class AgentApp:
+    """Serves agents; an ASGI app that stands alone or is mounted in another.
+
+    Args:
+        *routers: The agents. One is served at the root; several under their names, and at the
+            root by a request's `model`.
+        limits: Bounds on what comes in. Default: `Limits()`.
+        timeouts: Bounds on time. Default: `Timeouts()`.
+        middleware: Starlette middleware around all endpoints. Default none.
+        lifespan: An async context manager of the app, entered at start. What it yields, a
+            mapping, is in `Context.state`. Default None.
+        continue_trace: Whether a run continues the trace that a `traceparent` names; only for
+            callers that trace with MLflow. Default False: it becomes a link.
+        debug: Whether an error tells the client of the handler's exception. Default False.
+
+    Raises:
+        ValueError: No router, two of one name, or one that is named like an endpoint.
+    """
+
+    def __init__(
+        self,
+        *routers: AgentRouter,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        middleware: Sequence[Middleware] = (),
+        lifespan: Lifespan | None = None,
+        continue_trace: bool = False,
+        debug: bool = False,
+    ) -> None:
+        self._service = Service(
+            self,
+            routers,
+            limits=limits or Limits(),
+            timeouts=timeouts or Timeouts(),
+            lifespan=lifespan,
+            continue_trace=continue_trace,
+            debug=debug,
+        )
+        self._inner = Starlette(
+            routes=_routes(self._service),
+            middleware=middleware,
+            exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        )
+        self._inner.router.redirect_slashes = False
+
+    @property
+    def routers(self) -> tuple[AgentRouter, ...]:
+        """The agents."""
+        return self._service.routers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._inner(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+        """Start now and end in order; for a host that mounts the app, since a mounted app gets no
+        lifespan of its own: `Starlette(routes=[Mount("/agents", app)], lifespan=app.lifespan)`.
+
+        Raises:
+            Unavailable: The start failed; the log has the reason.
+        """
+        await self._service.live()
+        try:
+            yield
+        finally:
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Take no more runs, let those in flight end, send the traces, leave the lifespan."""
+        await self._service.end()
+
+    def run(self, target: str, argv: Sequence[str] | None = None) -> None:
+        """Serve by uvicorn, with the options of `agent-asgi serve`.
+
+        Args:
+            target: Where this app is, as "module:app"; worker processes import it.
+            argv: The command line. Default: `sys.argv`.
+        """
+        from .server import main  # uvicorn is not needed where the app is mounted
+
+        main(["serve", target, *_rest(argv)])
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = _request_id(scope)
+        live = self._service.begin()
+        if live.state:
+            scope["state"] = {**live.state, **scope.get("state", {})}
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", ())
+                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+            await send(message)
+
+        await self._inner(scope, receive, with_id)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._service.live()
+        except AgentError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.drain()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _rest(argv: Sequence[str] | None) -> Sequence[str]:
+    import sys
+
+    return sys.argv[1:] if argv is None else argv
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and 0 < len(value) <= 200:
+            given: bytes = value
+            return given
+    return b"req_" + uuid.uuid4().hex.encode()
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    info = Info(service)
+    routes: list[BaseRoute] = [
+        Route("/models", info.models),
+        Route("/v1/models", info.models),
+        Route("/agent/info", info.agent),
+        Route("/health", info.health),
+        Route("/ready", info.ready),
+        Route("/ping", info.ping),
+    ]
+    if len(service.routers) == 1:
+        return _agent_routes(service, service.routers[0], "") + routes
+    for router in service.routers:
+        routes += _agent_routes(service, router, f"/{router.name}")
+    return [*_responses_routes(service, None, ""), *routes]
+
+
+def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[BaseRoute]:
+    if router.protocol == "responses":
+        return _responses_routes(service, router, prefix)
+    path = f"{prefix}/invocations"
+    return [Route(path, JsonInvocations(service, path, router), methods=["POST"])]
+
+
+def _responses_routes(
+    service: Service, router: AgentRouter | None, prefix: str
+) -> list[BaseRoute]:
+    def post(path: str, kind: type[Responses]) -> BaseRoute:
+        return Route(prefix + path, kind(service, prefix + path, router), methods=["POST"])
+
+    return [
+        post("/responses", Responses),
+        post("/v1/responses", Responses),
+        post("/invocations", Invocations),
+    ]
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = error.status_code
+    visible = AgentError(str(error.detail), status, error_type(status), headers=error.headers)
+    return error_response(visible)
+
+
+async def _server_error(_: Request, __: Exception) -> Response:
+    return error_response(AgentError("The server failed. Its log has the reason."))

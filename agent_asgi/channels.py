@@ -1,0 +1,144 @@
+"""What a protocol makes of a run's outputs: Responses events, or plain JSON chunks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from . import codec
+from .errors import AgentError
+from .lifecycle import Lifecycle
+from .schema.events import Event, VendorEvent
+
+Write = Callable[[Event | VendorEvent, bytearray], None]
+
+
+class Channel(Protocol):
+    """What a protocol makes of a run's outputs."""
+
+    def start(self, buffer: bytearray) -> None:
+        """Begin."""
+
+    def feed(self, output: Any, buffer: bytearray) -> None:
+        """Take in an output."""
+
+    def complete(self, buffer: bytearray) -> str:
+        """End well; give the status."""
+
+    def fail(self, error: AgentError, buffer: bytearray) -> str:
+        """End with an error; give the status."""
+
+    def cancel(self, cause: str, buffer: bytearray) -> str:
+        """End a cancelled run; give the status."""
+
+    def result(self) -> Any:
+        """Give what the outputs amount to, for the trace."""
+
+
+class ResponsesChannel:
+    """The OpenAI Responses protocol.
+
+    Args:
+        lifecycle: Orders the events.
+        write: Appends an event to the stream. Default None: no stream is wanted.
+        trace_id: Gives the trace's id where the client asked for it.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        write: Write | None,
+        trace_id: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.lifecycle = lifecycle
+        self._write = write
+        self._trace_id = trace_id
+
+    def start(self, buffer: bytearray) -> None:
+        """Begin."""
+        self._emit(self.lifecycle.start(), buffer)
+
+    def feed(self, output: Any, buffer: bytearray) -> None:
+        """Take in an output."""
+        self._emit(self.lifecycle.feed(output), buffer)
+
+    def complete(self, buffer: bytearray) -> str:
+        """End well; give the status."""
+        return self._end(self.lifecycle.complete, buffer)
+
+    def fail(self, error: AgentError, buffer: bytearray) -> str:
+        """End with an error; give the status."""
+        return self._end(lambda: self.lifecycle.fail(error), buffer)
+
+    def cancel(self, cause: str, buffer: bytearray) -> str:
+        """End a cancelled run; give the status."""
+        return self._end(lambda: self.lifecycle.cancel(cause), buffer)
+
+    def result(self) -> Any:
+        """Give the reduced response."""
+        return msgspec.to_builtins(codec.short_form(self.lifecycle.response), enc_hook=codec.plain)
+
+    def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
+        trace_id = self._trace_id()
+        if trace_id is not None:
+            response = self.lifecycle.response
+            response.metadata = response.metadata | {"trace_id": trace_id}
+        events = ending()
+        if trace_id is not None:
+            events[-1].trace_id = trace_id  # type: ignore[union-attr]  # the terminal event
+        self._emit(events, buffer)
+        return self.lifecycle.response.status
+
+    def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
+        if self._write is not None:
+            for event in events:
+                self._write(event, buffer)
+
+
+class JsonChannel:
+    """The "json" protocol: chunks as they are.
+
+    Args:
+        stream: Whether the chunks go out as they come.
+        reducer: Makes the trace's output from a stream's chunks. Default: their list.
+    """
+
+    def __init__(self, stream: bool, reducer: Callable[[Sequence[Any]], Any] | None = None) -> None:
+        self._stream = stream
+        self._reducer = reducer
+        self.chunks: list[Any] = []
+
+    def start(self, buffer: bytearray) -> None:
+        """Begin."""
+
+    def feed(self, output: Any, buffer: bytearray) -> None:
+        """Take in an output."""
+        encoded = codec.encode(output)
+        self.chunks.append(msgspec.Raw(encoded))
+        if self._stream:
+            buffer += b"data: " + encoded + b"\n\n"
+
+    def complete(self, buffer: bytearray) -> str:
+        """End well; give the status."""
+        return "completed"
+
+    def fail(self, error: AgentError, buffer: bytearray) -> str:
+        """End with an error; give the status."""
+        if self._stream:
+            buffer += b"data: " + codec.encode({"error": error.payload()}) + b"\n\n"
+        return "failed"
+
+    def cancel(self, cause: str, buffer: bytearray) -> str:
+        """End a cancelled run; give the status."""
+        return "cancelled"
+
+    def body(self) -> bytes:
+        """Give the JSON answer: the one output, or the list of several."""
+        return bytes(self.chunks[0]) if len(self.chunks) == 1 else codec.encode(self.chunks)
+
+    def result(self) -> Any:
+        """Give the chunks, reduced where there is a reducer."""
+        chunks = [msgspec.json.decode(each) for each in self.chunks]
+        if self._stream:
+            return chunks if self._reducer is None else self._reducer(chunks)
+        return chunks[0] if len(chunks) == 1 else chunks

@@ -1,0 +1,43 @@
+"""The client's leaving, which cancels its run."""
+
+import asyncio
+import logging
+
+from .limits import Receive
+from .run import Run
+
+logger = logging.getLogger("agent_asgi")
+
+
+class Watch:
+    """Listens for the client's leaving from when the handler first waits for something.
+
+    A handler that never waits costs no listener.
+
+    Args:
+        run: The run that is cancelled then.
+        receive: The ASGI callable.
+    """
+
+    def __init__(self, run: Run, receive: Receive) -> None:
+        self._run = run
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        run.on_wait = self._start
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:  # noqa: BLE001  a server that cannot tell must not end the run
+            logger.debug("The server does not tell of a client's leaving.", exc_info=True)
+        else:
+            self._run.cancel("client_disconnected")

@@ -1,0 +1,141 @@
+"""A run's answer over HTTP: one JSON body, or a stream; and every error's."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from .. import codec
+from ..disconnect import Watch
+from ..errors import AgentError, AgentFailed
+from ..run import Run
+from ..sse import DONE, EventStreamResponse
+
+logger = logging.getLogger("agent_asgi")
+
+CLIENT_GONE = 499
+"""nginx's status of a request whose client left; nobody reads it."""
+
+
+def json_response(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Make a JSON answer of a body that is encoded already."""
+    return Response(body, status, headers, media_type="application/json")
+
+
+def error_response(error: AgentError, *, started: bool = False) -> Response:
+    """Make the answer to an error.
+
+    Args:
+        error: The error.
+        started: Whether a handler ran: the OpenAI client must then not run it again, which it
+            does for most statuses, unless `x-should-retry` says otherwise.
+    """
+    headers = dict(error.headers)
+    if started:
+        headers.setdefault("x-should-retry", "false")
+    return json_response(codec.encode({"error": error.payload()}), error.status, headers)
+
+
+async def answer_json(
+    run: Run, body: Callable[[], bytes], endpoint: str, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Pull a run to its end and answer with one JSON body.
+
+    Args:
+        run: The run.
+        body: Encodes the answer, once the run has ended.
+        endpoint: The endpoint's path, for the log.
+    """
+    watch = Watch(run, receive)
+    try:
+        with run.scope:
+            async for _ in run:
+                pass
+    finally:
+        watch.stop()
+        run.settle()
+    if run.cancelled_from_outside:
+        raise asyncio.CancelledError
+    response = _ended(run, body)
+    await response(scope, receive, send)
+    logger.debug(
+        "Response sent",
+        extra={
+            "endpoint": endpoint,
+            "response_size": len(response.body),
+            "function_name": run.name,
+        },
+    )
+
+
+async def answer_stream(
+    run: Run,
+    tail: Callable[[], bytes],
+    ping: float,
+    endpoint: str,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Stream a run; an error before its first output is answered with its status.
+
+    Args:
+        run: The run.
+        tail: Makes the frames after the last, before `[DONE]`.
+        ping: Silence in seconds before a comment.
+        endpoint: The endpoint's path, for the log.
+    """
+
+    async def failed(scope: Scope, receive: Receive, send: Send) -> None:
+        await _ended(run, lambda: b"")(scope, receive, send)
+
+    stream = EventStreamResponse(
+        run,
+        headers=lambda: trace_headers(run),
+        ping=ping,
+        failed=failed,
+        tail=lambda: tail() + DONE,
+    )
+    await stream(scope, receive, send)
+    logger.debug(
+        "Streaming response completed",
+        extra={
+            "endpoint": endpoint,
+            "total_chunks": stream.frames,
+            "response_size": stream.sent,
+            "function_name": run.name,
+        },
+    )
+
+
+def trace_headers(run: Run) -> dict[str, str]:
+    """Give the header that names the run's trace, where it has one."""
+    trace_id = run.context.trace_id
+    return {} if trace_id is None else {"x-mlflow-trace-id": trace_id}
+
+
+def _ended(run: Run, body: Callable[[], bytes]) -> Response:
+    if run.error is not None:
+        response = error_response(run.error, started=True)
+        response.headers.update(trace_headers(run))
+        return response
+    if run.status == "cancelled":
+        gone = run.context.cancelled.cause == "client_disconnected"
+        error = AgentError("The run was cancelled.", CLIENT_GONE if gone else 503, "cancelled")
+        return error_response(error, started=True)
+    try:
+        return json_response(body(), 200, trace_headers(run))
+    except Exception:
+        logger.exception("What handler %r gave cannot be written as JSON.", run.name)
+        return error_response(AgentFailed(), started=True)
+
+
+def asks_for_trace(headers: Mapping[str, str], options: Any) -> bool:
+    """Tell whether a client wants the trace's id: by its header or in `databricks_options`."""
+    asked = headers.get("x-mlflow-return-trace-id", "").lower() == "true"
+    return asked or bool(options is not None and options.return_trace)

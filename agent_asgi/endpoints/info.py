@@ -1,0 +1,80 @@
+"""What the server says of itself: models, agent info, health, readiness, ping."""
+
+import importlib.metadata
+import os
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .. import codec
+from ..router import AgentRouter
+from ..service import Service
+from .answers import json_response
+
+_STARTED = int(time.time())
+
+
+class Info:
+    """The endpoints that ask no agent. None of them touches a thread.
+
+    Args:
+        service: What all endpoints share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def models(self, _: Request) -> Response:
+        """List the agents as OpenAI's `GET /models` does."""
+        data = [_model(each) for each in self._service.routers if each.protocol == "responses"]
+        return _json({"object": "list", "data": data})
+
+    async def agent(self, _: Request) -> Response:
+        """Tell what is served, as MLflow's `GET /agent/info` does."""
+        agents = [_agent(each) for each in self._service.routers]
+        first = agents[0] if len(agents) == 1 else {"name": "agents", "agents": agents}
+        name = os.environ.get("DATABRICKS_APP_NAME") or first["name"]
+        return _json({"use_case": "agent", **_versions(), **first, "name": name})
+
+    async def health(self, _: Request) -> Response:
+        """Tell that the process answers."""
+        return _json({"status": "healthy"})
+
+    async def ready(self, _: Request) -> Response:
+        """Tell whether runs are taken; start what is not started."""
+        live = self._service.begin()
+        if live.ready:
+            return _json({"status": "ready"})
+        status = "draining" if live.drain.closed else "starting"
+        return _json({"status": status}, 503)
+
+    async def ping(self, _: Request) -> Response:
+        """Tell whether runs are in flight, as Bedrock AgentCore's `GET /ping` does."""
+        drain = self._service.begin().drain
+        busy = "HealthyBusy" if drain.runs else "Healthy"
+        return _json({"status": busy, "time_of_last_update": int(drain.updated)})
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return json_response(codec.encode(body), status)
+
+
+def _model(router: AgentRouter) -> dict[str, Any]:
+    model = {"id": router.name, "object": "model", "created": _STARTED, "owned_by": "agent_asgi"}
+    return model if router.description is None else model | {"description": router.description}
+
+
+def _agent(router: AgentRouter) -> dict[str, Any]:
+    agent = {"name": router.name, "agent_api": router.protocol}
+    return agent if router.description is None else agent | {"description": router.description}
+
+
+def _versions() -> dict[str, str]:
+    for name in ("mlflow", "mlflow-tracing"):
+        try:
+            return {"mlflow_version": importlib.metadata.version(name)}
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {}
