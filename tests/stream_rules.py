@@ -164,7 +164,6 @@ def _check_response(event: Json) -> None:
 def _check_error(event: Json) -> None:
     nested = _take(event, "error", dict)
     assert _take(nested, "type", str), "error.type is empty"
-    assert _take(nested, "message", str), "error.message is empty"
     for key in ("code", "message", "param"):
         assert key in event, f"{key} is missing beside error"
         assert key in nested, f"{key} is missing under error"

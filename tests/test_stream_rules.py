@@ -327,6 +327,7 @@ TEXT_BREAKS = {
     "delta too many": (move("output_text.delta", "output_text.done", keep=True), "text is done"),
     "delta of refusal": (change("output_text.delta", type="response.refusal.delta"), "of type"),
     "delta is no text": (change("output_text.delta", delta=None), "delta is None"),
+    "annotated at once": (change("content_part.added", into="part", annotations=[1]), "at the st"),
     "no logprobs": (change("output_text.delta", logprobs=...), "logprobs is None"),
     "no logprobs in done": (change("output_text.done", logprobs=None), "logprobs is None"),
     "text never done": (drop("output_text.done"), "text is not done"),
@@ -359,6 +360,10 @@ RICH_BREAKS = {
     "reasoning unsaid": (change("output_item.done", into="item", content=...), "content is []"),
     "refusal differs": (change("refusal.done", refusal="x"), "the text is 'x'"),
     "content_index": (change("refusal.delta", content_index=0), "part 0 is done"),
+    "annotated refusal": (
+        change("refusal.delta", content_index=1, type=f"response.{ANNOTATION}"),
+        "of type refusal",
+    ),
     "order of output": (
         lambda e: [*e[:-1], completed(done_items(e)[::-1]) | {"sequence_number": len(e) - 1}],
         "item 0: the output has",
@@ -378,6 +383,7 @@ FAILED_BREAKS = {
     "error not nested": (change("error", error=...), "error is None"),
     "error not flat": (change("error", message=...), "message is missing beside"),
     "error without param": (change("error", into="error", param=...), "missing under"),
+    "error without type": (change("error", into="error", type=""), "error.type is empty"),
     "errors differ": (change("error", code="x"), "code differs"),
     "response's error": (change("failed", into="response error", message="x"), "error is"),
     "no response error": (change("failed", into="response", error=None), "error is None"),
@@ -443,6 +449,7 @@ def test_broken_stream(stream: Callable[[], list[Json]], mutate: Mutation, why: 
         (incomplete_stream, True, "status 'incomplete'"),
         (text_stream, True, "a cancelled run ends in response.completed"),
         (list, False, "opens with"),
+        (lambda: ["[DONE]"], False, "no object"),
     ],
 )
 def test_cancelled_is_told(stream: Callable[[], list[Json]], cancelled: bool, why: str) -> None:

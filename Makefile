@@ -1,0 +1,43 @@
+PYTHON ?= python3
+BIN = .venv/bin
+PORT ?= 8000
+
+.PHONY: install run test check docs bench build clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+.venv/served: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+run: .venv/served
+	cd docs/examples && MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
+	$(CURDIR)/$(BIN)/agent-asgi serve calculator:app --port $(PORT)
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy agent_asgi tests docs/examples
+	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/mkdocs build --strict
+
+bench: install
+	$(BIN)/python tests/benchmarks/compare.py
+
+build: install
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean:
+	rm -rf .venv dist build site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
