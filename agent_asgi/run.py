@@ -77,6 +77,7 @@ class Run:
         self._token: Token[Context] | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._interrupted: asyncio.CancelledError | None = None
+        self._cancellation: asyncio.CancelledError | None = None  # the one that ended the run
         self._cancels = 0
         self._giving_up = False
         self.ended = False
@@ -125,15 +126,20 @@ class Run:
         self._interrupted = error
 
     def settle(self) -> None:
-        """Take back the run's own cancellation of its task, now that it has ended."""
-        while self._cancels and self._task is not None:
-            self._cancels -= 1
-            self._task.uncancel()
+        """Take back the run's own cancellation of its task, now that it has ended.
 
-    @property
-    def cancelled_from_outside(self) -> bool:
-        """Whether the task was cancelled by somebody else, who must see it end."""
-        return self._task is not None and self._task.cancelling() > self._cancels
+        Raises:
+            asyncio.CancelledError: Somebody else cancelled the task and must see it end.
+        """
+        task = self._task
+        if task is None or not task.cancelling():
+            return
+        for _ in range(self._cancels):
+            task.uncancel()
+        self._cancels = 0
+        if task.cancelling():
+            raise self._cancellation or asyncio.CancelledError
+
 
     def _begin(self) -> None:
         self._drain.enter()
@@ -203,18 +209,19 @@ class Run:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, call))
 
     async def _finish_cancelled(self, error: asyncio.CancelledError | None) -> None:
+        self._cancellation = error
         cancelled = self.context.cancelled
         cancelled.set("shutdown")
         if cancelled.cause == "timeout":
-            await self._fail(RunTimeout(self._timeouts.run or 0), error)
+            await self._fail(RunTimeout(self._timeouts.run or 0))
         else:
             cause = cancelled.cause or "shutdown"
-            await self._finish(lambda buffer: self._channel.cancel(cause, buffer), error)
+            await self._finish(lambda buffer: self._channel.cancel(cause, buffer), None)
 
-    async def _fail(self, error: Exception, raised: BaseException | None = None) -> None:
+    async def _fail(self, error: Exception) -> None:
         self.error = self._visible(error)
         visible = self.error
-        await self._finish(lambda buffer: self._channel.fail(visible, buffer), raised or error)
+        await self._finish(lambda buffer: self._channel.fail(visible, buffer), error)
 
     def _visible(self, error: Exception) -> AgentError:
         if isinstance(error, AgentError):
@@ -230,7 +237,7 @@ class Run:
         return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
 
     async def _finish(
-        self, ending: Callable[[bytearray], str], error: BaseException | None
+        self, ending: Callable[[bytearray], str], error: Exception | None
     ) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
         self.ended = True

@@ -91,9 +91,7 @@ class EventStreamResponse(EventSourceResponse):
             watch.stop()
             if self._timer is not None:
                 self._timer.cancel()
-            self.run.settle()
-        if self.run.cancelled_from_outside:
-            raise asyncio.CancelledError
+        self.run.settle()
 
     async def _pull(self, scope: Scope, receive: Receive, send: Send) -> None:
         run = self.run

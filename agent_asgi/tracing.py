@@ -42,7 +42,7 @@ class Trace:
         self._remote = remote
         self._continued = continued
 
-    async def end(self, outputs: Any, status: str, error: BaseException | None = None) -> None:
+    async def end(self, outputs: Any, status: str, error: Exception | None = None) -> None:
         """Close the span with the run's outputs; wait a bounded moment where exports fall behind.
 
         Args:
@@ -68,7 +68,7 @@ class Trace:
         with contextlib.suppress(ValueError):  # the handler was ended in another task
             detach_span_from_context(self._token)
 
-    def _finish(self, outputs: Any, status: str, error: BaseException | None) -> None:
+    def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
         from mlflow.tracing.trace_manager import InMemoryTraceManager
 
         span = self._span

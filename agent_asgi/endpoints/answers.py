@@ -1,6 +1,5 @@
 """A run's answer over HTTP: one JSON body, or a stream; and every error's."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,9 +57,7 @@ async def answer_json(
                 pass
     finally:
         watch.stop()
-        run.settle()
-    if run.cancelled_from_outside:
-        raise asyncio.CancelledError
+    run.settle()
     response = _ended(run, body)
     await response(scope, receive, send)
     logger.debug(

@@ -166,6 +166,8 @@ def echo(request: ResponsesRequest, *, id: str, created_at: int, agent: str) -> 
         value = getattr(request, name)
         if value is not None:
             setattr(response, name, value)
+    if isinstance(response.tool_choice, dict) and response.tool_choice["type"] == "allowed_tools":
+        response.tool_choice = {"mode": "auto", **response.tool_choice}
     if request.text is not None:
         response.text = _text(request)
     if request.reasoning is not None:
