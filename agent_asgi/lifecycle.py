@@ -1,7 +1,6 @@
 """A handler's outputs become ordered events (DESIGN.md section 2, "lifecycle"). Pure, no I/O."""
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec import structs
@@ -12,6 +11,7 @@ from .outputs import as_dict, as_item, as_usage, getter, is_response
 from .reducer import Reducer
 from .schema import events as e
 from .schema.responses import IncompleteDetails, Response, ResponseError, Usage
+from .upstream import Upstream
 
 Events = list[e.Event | e.VendorEvent]
 
@@ -27,6 +27,7 @@ class Lifecycle:
         self.response = response
         self.reducer = Reducer()
         self._items = OpenItems(self.reducer)
+        self._upstream = Upstream(self._items)
         self._error: AgentError | None = None
         self._incomplete: IncompleteDetails | None = None
 
@@ -126,7 +127,7 @@ class Lifecycle:
 
     def _event(self, kind: str, get: Any, output: Any) -> None:
         if kind == "response.created":
-            self._items.new_turn()
+            self._upstream.new_turn()
             self._error = self._incomplete = None
         elif kind in ("response.in_progress", "response.queued"):
             return
@@ -135,13 +136,11 @@ class Lifecycle:
         elif kind in ("error", "response.error"):
             given = get("error") or output
             self._fail_later(as_dict(given))
-        elif not self._items.event(kind, get):
+        elif not self._upstream.event(kind, get):
             self._items.vendor(as_dict(output))
 
     def _merge(self, given: dict[str, Any], status: str | None = None) -> None:
-        for index, item in enumerate(_list(given.get("output"))):
-            self._items.unseen(index, as_item(item))
-        self._items.new_turn()
+        self._upstream.end_turn([as_item(each) for each in given.get("output") or ()])
         if given.get("usage"):
             self._use(as_usage(given["usage"]))
         if given.get("metadata"):
@@ -168,10 +167,6 @@ class Lifecycle:
     def _use(self, usage: Usage) -> None:
         had = self.response.usage
         self.response.usage = usage if had is None else had + usage
-
-
-def _list(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else ()
 
 
 def _is_vendor_event(output: Any) -> bool:

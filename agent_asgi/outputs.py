@@ -130,7 +130,7 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 
 
 def _part(value: Any, default: str) -> dict[str, Any]:
-    part = {"text": value} if isinstance(value, str) else as_dict(value)
+    part: dict[str, Any] = {"text": value} if isinstance(value, str) else as_dict(value)
     part.setdefault("type", default)
     if part["type"] == "output_text":
         part.setdefault("text", "")
@@ -143,6 +143,10 @@ def _check(item: dict[str, Any]) -> None:
         if not isinstance(item.get(name), str):
             raise TypeError(f"a {item['type']} item needs `{name}`, a text")
     for part in [*item.get("content", ()), *item.get("summary", ())]:
-        name = "refusal" if part["type"] == "refusal" else "text"
-        if part["type"] in STREAMED and not isinstance(part.get(name), str):
-            raise TypeError(f"a {part['type']} part needs `{name}`, a text")
+        if part["type"] in STREAMED and not isinstance(part.get(text_name(part["type"])), str):
+            raise TypeError(f"a {part['type']} part needs `{text_name(part['type'])}`, a text")
+
+
+def text_name(kind: str) -> str:
+    """Give the field that holds the text of a part."""
+    return "refusal" if kind == "refusal" else "text"

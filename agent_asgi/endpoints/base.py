@@ -130,16 +130,17 @@ def context_of(
 ) -> Context:
     """Make a run's context; who asks is looked up as DESIGN.md says under "Context"."""
     headers, scope = incoming.headers, incoming.scope
-    principal = scope.get("user")
+    named = request or ResponsesRequest()
+    principal: Any = scope.get("user")
     known = getattr(principal, "is_authenticated", False)
     state: dict[str, Any] = scope.setdefault("state", {})
     return Context(
         new_id("resp"),
         router.name,
         headers=headers,
-        session_id=(request and request.session_id) or headers.get("x-session-id"),
-        user=str(principal.display_name) if known else request and request.user_id,
-        model=request and request.model,
+        session_id=named.session_id or headers.get("x-session-id"),
+        user=str(principal.display_name) if known else named.user_id,
+        model=named.model,
         state=state,
     )
 

@@ -34,16 +34,19 @@ class Responses(Endpoint):
             echo(request, id=context.response_id, created_at=int(time.time()), agent=router.name)
         )
         wants_trace = asks_for_trace(incoming.headers, request.databricks_options)
+
+        def trace_id() -> str | None:
+            return context.trace_id if wants_trace else None
+
         channel = ResponsesChannel(
             lifecycle,
             (write_named if self.named else write_data) if stream else None,
-            lambda: context.trace_id if wants_trace else None,
+            trace_id,
         )
         run = self.run(incoming, router, handler, value, request.to_dict, context, channel)
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         if stream:
             ping = self.service.timeouts.ping
-            trace_id = (lambda: context.trace_id) if wants_trace else (lambda: None)
             await answer_stream(
                 run, lambda: self.tail(trace_id()), ping, self.path, scope, receive, send
             )
