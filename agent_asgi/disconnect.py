@@ -37,7 +37,7 @@ class Watch:
         try:
             while (await self._receive())["type"] != "http.disconnect":
                 pass
-        except Exception:  # noqa: BLE001  a server that cannot tell must not end the run
+        except Exception:
             logger.debug("The server does not tell of a client's leaving.", exc_info=True)
         else:
             self._run.cancel("client_disconnected")

@@ -19,7 +19,17 @@ _EMPTY = {"message": ("content",), "reasoning": ("summary",), "function_call": (
 class Slot:
     """An item of this stream and what the handler calls it."""
 
-    __slots__ = ("id", "implicit", "incomplete", "index", "kind", "part", "parts", "place", "source")
+    __slots__ = (
+        "id",
+        "implicit",
+        "incomplete",
+        "index",
+        "kind",
+        "part",
+        "parts",
+        "place",
+        "source",
+    )
 
     def __init__(self, index: int, kind: str, id: str, source: str | None) -> None:  # noqa: A002
         self.index = index

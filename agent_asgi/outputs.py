@@ -51,7 +51,7 @@ def getter(output: object) -> Get:
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Turn a struct, dict, pydantic model or dataclass into a dict of its own, null fields left out.
+    """Turn a struct, dict, pydantic model or dataclass into a dict of its own, without nulls.
 
     Raises:
         TypeError: It is none of these.

@@ -260,5 +260,5 @@ class Run:
         try:
             if self._steps is not None:
                 await self._steps.close()
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001  the run has ended already
+        except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)

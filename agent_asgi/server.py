@@ -1,10 +1,10 @@
 """Serving an app by uvicorn: the command line and its checks."""
 
 import argparse
-import os
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvicorn
 from uvicorn.importer import ImportFromStringError, import_from_string
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: The arguments are wrong, the app cannot be imported, the port is in use.
     """
     options = _parser().parse_args(argv)
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     _load_env(options.env_file)
     _check_app(options.target)
     _check_port(options.host, options.port)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         port=options.port,
         workers=options.workers,
         reload=options.reload,
-        app_dir=os.getcwd(),
+        app_dir=str(Path.cwd()),
     )
 
 
@@ -57,7 +57,7 @@ def _positive(text: str) -> int:
 def _load_env(path: str | None) -> None:
     if path is None:
         return
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         _end(f"there is no file {path!r}.")
     from dotenv import load_dotenv  # comes with uvicorn[standard]
 

@@ -44,7 +44,9 @@ class Answer:
 class Stream(Answer):
     """An answer that is still coming; made by `AgentClient.stream`."""
 
-    def __init__(self, inbox: asyncio.Queue[Message], outbox: asyncio.Queue[Message | None]) -> None:
+    def __init__(
+        self, inbox: asyncio.Queue[Message], outbox: asyncio.Queue[Message | None]
+    ) -> None:
         super().__init__()
         self._inbox = inbox
         self._outbox = outbox

@@ -81,7 +81,8 @@ def texts_of(stem: str, place: str = "content_index") -> st.SearchStrategy[Json]
     """Give the deltas and endings of one kind of text."""
     name = "refusal" if stem == "refusal" else "text"
     spot: dict[str, Any] = {"item_id": ids, place: indexes}
-    return event(f"{stem}.delta", delta=texts, **spot) | event(f"{stem}.done", **spot, **{name: texts})
+    deltas = event(f"{stem}.delta", delta=texts, **spot)
+    return deltas | event(f"{stem}.done", **spot, **{name: texts})
 
 
 spot: dict[str, Any] = {"item_id": ids, "content_index": indexes}
@@ -223,7 +224,8 @@ def test_repeated_ids_get_fresh_ones() -> None:
 
 
 def test_a_response_that_failed_fails_the_run() -> None:
-    made = stream(["so far", {"output": [], "status": "failed", "error": {"code": "x", "message": "m"}}])
+    failed = {"output": [], "status": "failed", "error": {"code": "x", "message": "m"}}
+    made = stream(["so far", failed])
     assert types(made)[-2:] == ["error", "failed"]
     assert made[-1]["response"]["error"] == {"code": "x", "message": "m"}
     assert made[-1]["response"]["output"][0]["status"] == "in_progress"

@@ -156,6 +156,6 @@ def value_for(handler: Handler, body: Mapping[str, Any] | ResponsesRequest) -> o
         if wanted is ResponsesRequest:
             return body
         body = body.to_dict()
-    if wanted is None or wanted is Any or wanted is dict or getattr(wanted, "__origin__", 0) is dict:
+    if wanted in (None, Any, dict) or getattr(wanted, "__origin__", None) is dict:
         return body
     return codec.convert(dict(body), wanted)
