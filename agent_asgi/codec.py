@@ -166,10 +166,7 @@ def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
     if isinstance(event, VendorEvent):
         buffer += encode(event.fields | {"sequence_number": event.sequence_number})
         return
-    try:
-        _encoder.encode_into(event, buffer, -1)
-    except TypeError:  # an item holds something that only `plain` can turn into JSON
-        buffer += encode(event)
+    _encoder.encode_into(event, buffer, -1)
 
 
 def plain(value: object) -> Any:

@@ -23,15 +23,18 @@ class Watch:
         self._run = run
         self._receive = receive
         self._task: asyncio.Task[None] | None = None
-        run.on_wait = self._start
+        run.on_wait = self.start
+
+    def start(self) -> None:
+        """Listen from now on."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._listen())
 
     def stop(self) -> None:
         """Listen no more."""
         if self._task is not None:
             self._task.cancel()
 
-    def _start(self) -> None:
-        self._task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         try:

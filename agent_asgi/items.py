@@ -76,7 +76,13 @@ class OpenItems:
         self._add(event(sequence_number=self._sequence, **fields))
 
     def vendor(self, fields: dict[str, Any]) -> None:
-        """Pass an event of a type not known here through."""
+        """Pass an event of a type not known here through.
+
+        Raises:
+            TypeError: Its type is no name; it could forge a frame.
+        """
+        if not fields["type"].isprintable() or " " in fields["type"]:
+            raise TypeError(f"{fields['type']!r} is no type of event")
         self._add(e.VendorEvent(sequence_number=self._sequence, fields=fields))
 
     def text(self, delta: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from . import codec
 from .schema.responses import Usage
 
 _PREFIXES = {
@@ -54,19 +55,14 @@ def as_dict(value: Any) -> dict[str, Any]:
     """Turn a struct, dict, pydantic model or dataclass into a dict of its own, without nulls.
 
     Raises:
-        TypeError: It is none of these.
+        TypeError: It is none of these, or something in it is not JSON.
     """
-    if isinstance(value, dict):
-        found = value
-    elif isinstance(value, msgspec.Struct):
-        found = msgspec.to_builtins(value)
-    elif hasattr(value, "model_dump"):
-        found = value.model_dump(mode="json", exclude_none=True, warnings=False)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        found = dataclasses.asdict(value)
-    else:
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json", exclude_none=True, warnings=False)
+    if not (isinstance(value, dict | msgspec.Struct) or dataclasses.is_dataclass(value)):
         raise TypeError(f"a {type(value).__name__} has no fields")
-    return {key: each for key, each in found.items() if each is not None}
+    plain: dict[str, Any] = msgspec.to_builtins(value, str_keys=True, enc_hook=codec.plain)
+    return {key: each for key, each in plain.items() if each is not None}
 
 
 def is_response(get: Get) -> bool:

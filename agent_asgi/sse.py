@@ -76,13 +76,14 @@ class EventStreamResponse(EventSourceResponse):
         self._open = False
         self._gone = False
         self._lock = asyncio.Lock()
+        self._watch: Watch
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._pings: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pull the run and send what it gives, until it has ended or the client is gone."""
-        watch = Watch(self.run, receive)
+        watch = self._watch = Watch(self.run, receive)
         self._schedule_ping(send)
         try:
             with self.run.scope:
@@ -110,9 +111,11 @@ class EventStreamResponse(EventSourceResponse):
         if self._gone or self.run.context.cancelled.cause == "client_disconnected":
             return
         async with self._lock:
-            await self._begin(send)
             if self.run.ended:
                 batch += self._tail()
+            else:
+                self._watch.start()  # a client that reads no more holds us up in `send`
+            await self._begin(send)
             await self._body(batch, send, more=not self.run.ended)
 
     async def _begin(self, send: Send) -> None:

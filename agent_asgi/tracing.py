@@ -5,25 +5,31 @@ may reach a database or a server runs on it.
 """
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import logging
 import os
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .context import Context
+from .exports import ExportQueue, Hush, flush_while_moving
 
 logger = logging.getLogger("agent_asgi.tracing")
+unreachable = logging.getLogger("agent_asgi.tracing.server")
+"""For warnings of a server that is down: one in five minutes, MLflow's and urllib3's included."""
 
 RETRY_SECONDS = 30.0
 ROOM_SECONDS = 0.25
+FLUSH_SECONDS = 30.0
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$")
-_QUIET_SECONDS = 300.0
 
 
 class Trace:
@@ -52,10 +58,12 @@ class Trace:
         """
         try:
             self._leave_context()
-            await _wait_for_room()
+            if not await _wait_for_room():
+                self._drop()
+                return
             self._finish(outputs, status, error)
             if self._continued:
-                await asyncio.wait_for(asyncio.to_thread(_flush), 2)
+                await asyncio.wait_for(asyncio.to_thread(_hand_over), 2)
         except Exception:  # noqa: BLE001  tracing never fails a request
             logger.warning("A trace could not be ended.", exc_info=True)
         finally:
@@ -67,6 +75,13 @@ class Trace:
 
         with contextlib.suppress(ValueError):  # the handler was ended in another task
             detach_span_from_context(self._token)
+
+    def _drop(self) -> None:
+        from mlflow.tracing.trace_manager import InMemoryTraceManager
+
+        if not self._continued:
+            InMemoryTraceManager.get_instance().pop_trace(self._span._span.context.trace_id)
+        _count_dropped()
 
     def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
         from mlflow.tracing.trace_manager import InMemoryTraceManager
@@ -112,18 +127,15 @@ class Tracer:
         while not self._tried.is_set() and time.monotonic() < first:
             await asyncio.sleep(0.01)
         if not self._tried.is_set():
-            logger.warning(
+            unreachable.warning(
                 "MLflow has not answered within %g s; runs go untraced until it does.", seconds
             )
 
     async def stop(self) -> None:
-        """Send what is still waiting; give up after some seconds."""
+        """Send what is still waiting; give up where nothing moves for some seconds."""
         self._stop.set()
-        if self._ready.is_set():
-            try:
-                await asyncio.wait_for(asyncio.to_thread(_flush), 30)
-            except TimeoutError:
-                logger.warning("Traces were still waiting when the app stopped.")
+        if self._ready.is_set() and not await asyncio.to_thread(_flush):
+            unreachable.warning("Traces were still waiting when the app stopped.")
 
     def begin(
         self,
@@ -164,6 +176,7 @@ class Tracer:
         import mlflow
         from mlflow.tracing.provider import set_span_in_context
 
+        _take_over_exports()
         remote = contextlib.ExitStack()
         traceparent = context.headers.get("traceparent", "")
         caller = _TRACEPARENT.match(traceparent)
@@ -192,22 +205,15 @@ class Tracer:
     ) -> bool:
         if not self._continue or not int(caller.group(3), 16) & 1:
             return False
-        from mlflow.tracing.distributed import set_tracing_context_from_http_request_headers
-
-        remote.enter_context(
-            set_tracing_context_from_http_request_headers({"traceparent": traceparent})
-        )
+        remote.enter_context(_continued(traceparent, int(caller.group(1), 16)))
         return True
 
     def _set_up_until_done(self) -> None:
-        warned = False
         while not self._stop.is_set():
             try:
                 self._set_up()
             except Exception as error:  # noqa: BLE001  whatever it is, runs go on untraced
-                if not warned:
-                    logger.warning("Runs go untraced, MLflow cannot be reached: %s", error)
-                warned = True
+                unreachable.warning("Runs go untraced, MLflow cannot be reached: %s", error)
                 self._tried.set()
                 self._stop.wait(RETRY_SECONDS)
             else:
@@ -216,11 +222,12 @@ class Tracer:
                 return
 
     def _set_up(self) -> None:
-        _quiet()
+        _prepare()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
 
         provider.get_or_init_tracer(__name__)
+        _take_over_exports()
         if is_tracing_enabled() and not should_use_otlp_exporter():
             for name in {None, *self._names}:
                 self._ids[name] = _experiment_id(name)
@@ -266,67 +273,151 @@ def _link(caller: re.Match[str]) -> Any:
     return Link(trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2))
 
 
+_remotes: Counter[int] = Counter()
+_remotes_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _continued(traceparent: str, trace: int) -> Iterator[None]:
+    """Make a caller's span the current one, as MLflow's own helper does.
+
+    MLflow's forgets the trace when the first of several runs that continue it at once has ended.
+    """
+    from mlflow.entities import TraceInfo, TraceState
+    from mlflow.tracing.provider import get_context_api
+    from mlflow.tracing.trace_manager import InMemoryTraceManager
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    manager = InMemoryTraceManager.get_instance()
+    with _remotes_lock:
+        known = manager.get_mlflow_trace_id_from_otel_id(trace) is not None
+        registered = not known or trace in _remotes  # else the caller is in this process
+        if not known:
+            info = TraceInfo(f"tr-{trace:032x}", None, None, TraceState.IN_PROGRESS)
+            manager.register_trace(trace, info, is_remote_trace=True)
+        _remotes[trace] += registered
+    context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+    token = get_context_api().attach(context)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the handler was ended in another task
+            get_context_api().detach(token)
+        with _remotes_lock:
+            _remotes[trace] -= registered
+            if not _remotes[trace]:
+                del _remotes[trace]
+                if registered:
+                    manager.pop_trace(trace)
+
+
 dropped = 0
 """How many traces this process gave up because exports had fallen behind."""
+_reported = 0.0
 
 
-async def _wait_for_room() -> None:
-    """Wait until the exporter has room, `ROOM_SECONDS` at most; count what is dropped."""
-    global dropped
+def _count_dropped() -> None:
+    global dropped, _reported
+    dropped += 1
+    if dropped == 1 or time.monotonic() - _reported > RETRY_SECONDS:
+        _reported = time.monotonic()
+        logger.warning("Trace exports have fallen behind: %d traces dropped so far.", dropped)
+
+
+async def _wait_for_room() -> bool:
+    """Wait until the exporter has room, `ROOM_SECONDS` at most; tell whether it has."""
     until = time.monotonic() + ROOM_SECONDS
     while _full():
         if time.monotonic() >= until:
-            dropped += 1
-            logger.warning("Trace exports have fallen behind: %d traces dropped so far.", dropped)
-            return
+            return False
         await asyncio.sleep(0.01)
+    return True
 
 
 def _full() -> bool:
-    from mlflow.tracing.provider import _get_span_processor
-
-    processor = _get_span_processor()
-    batch = getattr(getattr(processor, "_batch_delegate", processor), "_batch_processor", None)
-    waiting = getattr(batch, "_queue", None)
-    if waiting is not None and waiting.maxlen and len(waiting) >= waiting.maxlen:
-        return True
-    exports = getattr(getattr(processor, "span_exporter", None), "_async_queue", None)
-    return exports is not None and bool(exports._queue.full())
+    queue = _queue()
+    return any(len(each) == each.maxlen for each in _batches()) or bool(queue and queue.full())
 
 
-def _flush() -> None:
+def _waiting() -> int:
+    queue = _queue()
+    return sum(map(len, _batches())) + (queue.waiting if queue else 0)
+
+
+def _processors() -> Iterable[Any]:
+    from mlflow.tracing.provider import provider
+
+    active = getattr(provider.get(), "_active_span_processor", None)
+    found: Iterable[Any] = getattr(active, "_span_processors", ())
+    return found
+
+
+def _batches() -> Iterator[deque[Any]]:
+    """Give the queues of spans that wait to be exported."""
+    for each in _processors():
+        delegate = getattr(each, "_batch_delegate", None) or each
+        queue = getattr(getattr(delegate, "_batch_processor", None), "_queue", None)
+        if queue is not None:
+            yield queue
+
+
+def _queue() -> ExportQueue | None:
+    for each in _processors():
+        queue = getattr(getattr(each, "span_exporter", None), "_async_queue", None)
+        if isinstance(queue, ExportQueue):
+            return queue
+    return None
+
+
+def _take_over_exports() -> None:
+    """Put a bounded queue in the place of MLflow's, anew after `mlflow.tracing.enable()`."""
+    from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
+
+    for each in _processors():
+        exporter = getattr(each, "span_exporter", None)
+        if type(exporter) is MlflowV3SpanExporter:
+            given = getattr(exporter, "_async_queue", None)
+            if given is not None and not isinstance(given, ExportQueue):
+                size, workers = given._queue.maxsize, given._max_workers
+                exporter._async_queue = ExportQueue(size, workers, _count_dropped)
+
+
+def _flush() -> bool:
+    return flush_while_moving(_flush_all, _waiting, FLUSH_SECONDS)
+
+
+def _flush_all() -> None:
     import mlflow
 
+    _hand_over(every=True)
     mlflow.flush_trace_async_logging()
 
 
-class _Hush(logging.Filter):
-    """Lets one warning in five minutes pass: a server that is down is one, not thousands."""
-
-    last = -_QUIET_SECONDS
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        ours = not record.name.startswith("urllib3") or _is_export_thread(record.threadName or "")
-        if record.levelno < logging.WARNING or not ours:
-            return True
-        if record.created - _Hush.last < _QUIET_SECONDS:
-            return False
-        _Hush.last = record.created
-        return True
+def _hand_over(*, every: bool = False) -> None:
+    """Pass the spans that have ended on to the exporter; `every`: also where this sends them."""
+    for each in _processors():
+        if every or _queue() is not None:
+            each.force_flush()
 
 
-def _is_export_thread(name: str) -> bool:
-    return name.startswith(("MlflowTraceLogging", "OtelBatch", "agent-asgi-tracing"))
+def _flush_at_exit() -> None:
+    """Flush for apps whose lifespan nobody ends; keep a dead OTLP server from holding the exit."""
+    if _waiting() and not _flush():
+        for each in _processors():
+            each.span_exporter.shutdown()
 
 
-_hush = _Hush()
+_hush = Hush()
 
 
-def _quiet() -> None:
+@functools.cache
+def _prepare() -> None:
     for name in (
+        unreachable.name,
         "mlflow.tracing.export.mlflow_v3",
         "mlflow.tracing.export.async_export_queue",
         "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.exporter.otlp.proto.grpc.exporter",
         "urllib3.connectionpool",
     ):
         logging.getLogger(name).addFilter(_hush)

@@ -1,0 +1,170 @@
+"""The command line: what it starts, and the one clear line where it cannot."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+APP = """
+import os
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+
+router = AgentRouter("echo")
+
+@router.invoke
+async def echo(request: ResponsesRequest) -> str:
+    return f"{os.environ.get('GREETING', 'hi')} {os.getpid()} VERSION"
+
+app = AgentApp(router)
+number = 3
+
+if __name__ == "__main__":
+    app.run("served:app")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "served.py").write_text(APP)
+    (tmp_path / "broken.py").write_text("import no_such_module_at_all\n")
+    (tmp_path / "vars.env").write_text("GREETING=hello\n")
+    return tmp_path
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(*arguments: str) -> list[str]:
+    """Give the command line of `agent-asgi`."""
+    return [sys.executable, "-m", "agent_asgi.cli", *arguments]
+
+
+@contextmanager
+def running(argv: list[str], folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; wait until it answers."""
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    process = subprocess.Popen(argv, cwd=folder, env=env, start_new_session=True)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                ask_text(port)
+                break
+            except OSError:
+                if time.monotonic() > until or process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+
+
+def ask_text(port: int) -> str:
+    """Ask the echo agent and give its text."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/responses",
+        json.dumps({"input": "x"}).encode(),
+        {"content-type": "application/json", "connection": "close"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text: str = json.load(answer)["output"][0]["content"][0]["text"]
+        return text
+
+
+def test_serve_with_an_env_file_and_a_clean_end(folder: Path) -> None:
+    port = free_port()
+    argv = command("serve", "served:app", "--port", str(port), "--env-file", "vars.env")
+    with running(argv, folder, port) as process:
+        assert ask_text(port).startswith("hello ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_workers_are_processes(folder: Path) -> None:
+    port = free_port()
+    argv = command("serve", "served:app", "--port", str(port), "--workers", "2")
+    with running(argv, folder, port):
+        assert len({ask_text(port) for _ in range(60)}) == 2
+
+
+def test_app_run_takes_the_same_options(folder: Path) -> None:
+    port = free_port()
+    argv = [sys.executable, "served.py", "--port", str(port)]
+    with running(argv, folder, port):
+        assert ask_text(port).startswith("hi ")
+
+
+def test_reload_serves_the_changed_file(folder: Path) -> None:
+    port = free_port()
+    argv = command("serve", "served:app", "--port", str(port), "--reload")
+    with running(argv, folder, port):
+        assert "VERSION" in ask_text(port)
+        (folder / "served.py").write_text(APP.replace("VERSION", "CHANGED"))
+        until = time.monotonic() + 60
+        text = ""
+        while "CHANGED" not in text and time.monotonic() < until:
+            time.sleep(0.2)
+            try:
+                text = ask_text(port)
+            except OSError:
+                continue
+        assert "CHANGED" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere:app",), "nowhere"),
+        (("served",), "served"),
+        (("served:nothing",), "nothing"),
+        (("served:number",), "is a int, not an app"),
+        (("served:app", "--env-file", "none.env"), "none.env"),
+        (("broken:app",), "no_such_module_at_all"),
+        (("served:app", "--workers", "0"), "at least 1"),
+    ],
+)
+def test_one_clear_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = subprocess.run(
+        command("serve", *arguments), cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("agent-asgi")
+
+
+def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = subprocess.run(
+            command("serve", "served:app", "--port", str(port)),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"agent-asgi: cannot listen on 127.0.0.1:{port}")
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -1,0 +1,282 @@
+"""What a trace holds, in a real MLflow database."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import mlflow
+import pytest
+from conftest import started, traces
+
+from agent_asgi import AgentApp, AgentError, AgentRouter, Context, ResponsesRequest
+from agent_asgi.testing import AgentClient, Answer
+
+
+def ask(
+    app: AgentApp, path: str, body: Any, headers: Mapping[str, str] | None = None
+) -> Answer:
+    async def main() -> Answer:
+        async with started(app):
+            return await AgentClient(app).post(path, body, headers=headers)
+
+    return asyncio.run(main())
+
+
+def test_stream_is_traced_with_the_body_as_it_came_and_the_reduced_response() -> None:
+    router = AgentRouter("t-stream")
+
+    @router.stream
+    async def poet(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        for word in ("one ", "two"):
+            yield word
+
+    body = {"input": "count", "stream": True, "vendor": {"deep": [1, None]}, "user": "ann"}
+    answer = ask(AgentApp(router), "/responses", body)
+    (trace,) = traces(agent="t-stream")
+    root = trace.data.spans[0]
+    assert (root.name, root.span_type, root.parent_id) == ("poet", "AGENT", None)
+    assert root.attributes["mlflow.message.format"] == "openai"
+    assert root.inputs == body
+    response = answer.events()[-1]["response"]
+    assert root.outputs["id"] == response["id"] == trace.info.tags["agent_asgi.response_id"]
+    assert root.outputs["output"][0]["content"][0]["text"] == "one two"
+    assert trace.info.trace_metadata["mlflow.trace.user"] == "ann"
+    assert trace.info.tags["agent_asgi.status"] == "completed"
+    assert (trace.info.state.value, root.status.status_code.value) == ("OK", "OK")
+    assert answer.headers["x-mlflow-trace-id"] == trace.info.trace_id
+    assert "one two" in trace.info.response_preview
+    assert "count" in trace.info.request_preview
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_failed_run_keeps_its_partial_output_and_the_exception(stream: bool) -> None:
+    router = AgentRouter(f"t-failed-{stream}")
+
+    @router.stream
+    def breaks(request: ResponsesRequest) -> Iterator[str]:
+        yield "so far"
+        raise ValueError("no more")
+
+    answer = ask(AgentApp(router), "/invocations", {"input": "go", "stream": stream})
+    assert b"no more" not in answer.body
+    (trace,) = traces(agent=router.name)
+    root = trace.data.spans[0]
+    assert trace.info.tags["agent_asgi.status"] == "failed"
+    assert (trace.info.state.value, root.status.status_code.value) == ("ERROR", "ERROR")
+    assert root.outputs["status"] == "failed"
+    assert root.outputs["output"][0]["content"][0]["text"] == "so far"
+    (event,) = [each for each in root.events if each.name == "exception"]
+    assert event.attributes["exception.type"].endswith("ValueError")
+    assert event.attributes["exception.message"] == "no more"
+    assert answer.headers["x-mlflow-trace-id"] == trace.info.trace_id
+
+
+def test_refusal_by_the_handler_is_a_failed_trace() -> None:
+    router = AgentRouter("t-refused")
+
+    @router.invoke
+    async def refuses() -> str:
+        raise AgentError("not you", 403)
+
+    assert ask(AgentApp(router), "/responses", {"input": "x"}).status == 403
+    (trace,) = traces(agent="t-refused")
+    assert trace.info.tags["agent_asgi.status"] == "failed"
+    assert trace.data.spans[0].outputs["error"]["message"] == "not you"
+
+
+def test_incomplete_run() -> None:
+    router = AgentRouter("t-incomplete")
+
+    @router.stream
+    async def short() -> AsyncIterator[Any]:
+        yield "half"
+        yield {
+            "type": "response.incomplete",
+            "response": {
+                "output": [],
+                "status": "incomplete",
+                "incomplete_details": {"reason": "max_output_tokens"},
+            },
+        }
+
+    ask(AgentApp(router), "/responses", {"input": "x", "stream": True})
+    (trace,) = traces(agent="t-incomplete")
+    root = trace.data.spans[0]
+    assert trace.info.tags["agent_asgi.status"] == "incomplete"
+    assert root.outputs["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert root.outputs["output"][0]["content"][0]["text"] == "half"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_client_that_leaves_leaves_a_cancelled_trace(sync: bool) -> None:
+    router = AgentRouter(f"t-left-{sync}")
+
+    async def waits(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        yield "begun"
+        await context.cancelled.wait()
+        await asyncio.sleep(30)
+
+    def loops(request: ResponsesRequest, context: Context) -> Iterator[str]:
+        yield "begun"
+        while not context.cancelled.is_set():
+            yield ""
+        yield " and left"
+
+    router.stream(loops if sync else waits)
+
+    async def main() -> None:
+        async with started(AgentApp(router)) as app:
+            body = {"input": "x", "stream": True}
+            async with AgentClient(app).stream("/responses", body) as answer:
+                async for event in answer.each_event():
+                    if event["type"] == "response.output_text.delta":
+                        break
+
+    asyncio.run(main())
+    (trace,) = traces(agent=router.name)
+    root = trace.data.spans[0]
+    assert trace.info.tags["agent_asgi.status"] == "cancelled"
+    assert root.outputs["status"] == "cancelled"
+    assert root.outputs["output"][0]["content"][0]["text"].startswith("begun")
+    assert trace.info.state.value == "OK"
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_json_stream_is_traced_by_its_chunks(reduced: bool) -> None:
+    reducer = (lambda chunks: {"sum": sum(each["n"] for each in chunks)}) if reduced else None
+    router = AgentRouter(f"t-json-{reduced}", protocol="json", reducer=reducer)
+
+    @router.stream
+    def count(body: dict[str, Any]) -> Iterator[dict[str, int]]:
+        for number in range(body["to"]):
+            yield {"n": number}
+
+    body = {"to": 4, "stream": True}
+    headers = {"x-session-id": "s-json", "x-mlflow-return-trace-id": "true"}
+    answer = ask(AgentApp(router), "/invocations", body, headers)
+    (trace,) = traces(agent=router.name)
+    root = trace.data.spans[0]
+    assert (root.name, root.inputs) == ("count", body)
+    assert root.outputs == ({"sum": 6} if reduced else [{"n": each} for each in range(4)])
+    assert "mlflow.message.format" not in root.attributes
+    assert trace.info.trace_metadata["mlflow.trace.session"] == "s-json"
+    assert answer.events()[-1] == {"trace_id": trace.info.trace_id}
+
+
+def test_failed_json_stream_keeps_its_chunks() -> None:
+    router = AgentRouter("t-json-failed", protocol="json")
+
+    @router.stream
+    async def breaks() -> AsyncIterator[int]:
+        yield 1
+        raise KeyError("gone")
+
+    ask(AgentApp(router), "/invocations", {"stream": True})
+    (trace,) = traces(agent="t-json-failed")
+    assert trace.data.spans[0].outputs == [1]
+    assert trace.info.tags["agent_asgi.status"] == "failed"
+
+
+def test_session_precedence() -> None:
+    router = AgentRouter("t-session")
+
+    @router.invoke
+    async def nothing(context: Context) -> str:
+        return context.session_id or "none"
+
+    custom = {"session_id": "custom", "thread_id": "thread"}
+    full = {"conversation": {"id": "conv"}, "context": {"conversation_id": "ctx"}}
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("conv", {**full, "custom_inputs": custom}),
+        ("ctx", {"context": full["context"], "custom_inputs": custom}),
+        ("custom", {"custom_inputs": custom}),
+        ("thread", {"custom_inputs": {"thread_id": "thread"}}),
+        ("header", {}),
+    ]
+
+    async def main() -> None:
+        async with started(AgentApp(router)) as app:
+            client = AgentClient(app, {"x-session-id": "header"})
+            for _, body in bodies:
+                assert (await client.post("/invocations", {"input": "x", **body})).status == 200
+
+    asyncio.run(main())
+    found = [each.info.trace_metadata["mlflow.trace.session"] for each in traces(agent="t-session")]
+    assert found == [name for name, _ in bodies]
+
+
+def test_user_of_the_context_comes_before_the_user() -> None:
+    router = AgentRouter("t-user")
+
+    @router.invoke
+    async def nothing() -> str:
+        return ""
+
+    ask(AgentApp(router), "/responses", {"input": "x", "user": "b", "context": {"user_id": "a"}})
+    (trace,) = traces(agent="t-user")
+    assert trace.info.trace_metadata["mlflow.trace.user"] == "a"
+
+
+def test_each_router_has_its_experiment() -> None:
+    one = AgentRouter("t-exp-one", experiment="t-exp-made")
+    two = AgentRouter("t-exp-two")
+
+    @one.invoke
+    @two.invoke
+    async def nothing() -> str:
+        return "x"
+
+    async def main() -> None:
+        async with started(AgentApp(one, two)) as app:
+            for name in ("t-exp-one", "t-exp-two"):
+                await AgentClient(app).post(f"/{name}/responses", {"input": "x"})
+
+    asyncio.run(main())
+    made = mlflow.get_experiment_by_name("t-exp-made")
+    assert made is not None
+    (first,), (second,) = traces(agent="t-exp-one"), traces(agent="t-exp-two")
+    assert (first.info.experiment_id, second.info.experiment_id) == (made.experiment_id, "0")
+
+
+def test_trace_has_no_header_values() -> None:
+    router = AgentRouter("t-secret")
+
+    @router.stream
+    async def quiet(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        assert context.headers["authorization"] == "Bearer top-secret-1"
+        with mlflow.start_span("inner"):
+            yield "x"
+        raise RuntimeError("oh")
+
+    headers = {
+        "authorization": "Bearer top-secret-1",
+        "cookie": "sid=top-secret-2",
+        "x-api-key": "top-secret-3",
+        "x-forwarded-access-token": "top-secret-4",
+    }
+    ask(AgentApp(router), "/responses", {"input": "x", "stream": True}, headers)
+    (trace,) = traces(agent="t-secret")
+    assert len(trace.data.spans) == 2
+    assert "top-secret" not in trace.to_json()
+    assert "top-secret" not in json.dumps([each.to_dict() for each in trace.data.spans])
+
+
+def test_without_tracing_there_is_no_trace_and_no_header() -> None:
+    router = AgentRouter("t-off")
+
+    @router.invoke
+    async def nothing(context: Context) -> str:
+        return str(context.trace_id)
+
+    headers = {"x-mlflow-return-trace-id": "true"}
+    mlflow.tracing.disable()
+    try:
+        answer = ask(AgentApp(router), "/responses", {"input": "x"}, headers)
+    finally:
+        mlflow.tracing.enable()
+    assert answer.status == 200
+    assert "x-mlflow-trace-id" not in answer.headers
+    assert "trace_id" not in answer.json()["metadata"]
+    assert traces(agent="t-off") == []
+    assert "x-mlflow-trace-id" in ask(AgentApp(router), "/responses", {"input": "x"}).headers

@@ -1,0 +1,234 @@
+"""Traces and their neighbours: the handler's spans, autologged clients, callers' traces."""
+
+import asyncio
+import contextlib
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import mlflow
+import mlflow.openai
+import openai
+import pytest
+from conftest import started, traces
+from mlflow.tracing import get_tracing_context_headers_for_http_request
+
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+from agent_asgi.testing import AgentClient, Answer
+
+ELSEWHERE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+
+def ask(app: AgentApp, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    async def main() -> Answer:
+        async with started(app):
+            return await AgentClient(app).post(path, body, headers=headers)
+
+    return asyncio.run(main())
+
+
+def post(url: str, body: Any, headers: Mapping[str, str]) -> str:
+    given = {"content-type": "application/json", **headers}
+    request = urllib.request.Request(url, json.dumps(body).encode(), given)  # noqa: S310  ours
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        text: str = answer.read().decode()
+    return text
+
+
+def echo_router(name: str) -> AgentRouter:
+    router = AgentRouter(name)
+
+    @router.invoke
+    async def echo(request: ResponsesRequest) -> str:
+        return f"heard {request.input}"
+
+    return router
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_handlers_own_spans_nest_below(kind: str, stream: bool) -> None:
+    router = AgentRouter(f"t-nest-{kind.replace(' ', '-')}-{stream}")
+
+    async def coroutine() -> str:
+        with mlflow.start_span("outer"), mlflow.start_span("inner"):
+            await asyncio.sleep(0)
+            return "x"
+
+    def thread() -> str:
+        with mlflow.start_span("outer"), mlflow.start_span("inner"):
+            return "x"
+
+    async def async_generator() -> AsyncIterator[str]:
+        with mlflow.start_span("outer"):
+            yield "x"
+            await asyncio.sleep(0.01)
+            with mlflow.start_span("inner"):
+                yield "y"
+
+    def generator() -> Iterator[str]:
+        with mlflow.start_span("outer"):
+            yield "x"
+            with mlflow.start_span("inner"):
+                yield "y"
+
+    handlers: list[Callable[[], Any]] = [coroutine, thread, async_generator, generator]
+    handler = next(each for each in handlers if each.__name__ == kind.replace(" ", "_"))
+    (router.stream if "generator" in kind else router.invoke)(handler)
+    assert ask(AgentApp(router), "/responses", {"input": "x", "stream": stream}).status == 200
+    (trace,) = traces(agent=router.name)
+    spans = {each.name: each for each in trace.data.spans}
+    root = spans[handler.__name__]
+    assert len(spans) == 3
+    assert spans["outer"].parent_id == root.span_id
+    assert spans["inner"].parent_id == spans["outer"].span_id
+
+
+@pytest.mark.parametrize("way", ["header", "options"])
+@pytest.mark.parametrize("path", ["/responses", "/invocations"])
+def test_trace_id_for_those_who_ask(path: str, way: str) -> None:
+    router = echo_router(f"t-asked-{way}-{path[1:]}")
+    headers = {"x-mlflow-return-trace-id": "true"} if way == "header" else {}
+    options = {} if way == "header" else {"databricks_options": {"return_trace": True}}
+    body = {"input": "x", **options}
+    plain = ask(AgentApp(router), path, body, headers)
+    streamed = ask(AgentApp(router), path, {**body, "stream": True}, headers)
+    silent = ask(AgentApp(router), path, {"input": "x", "stream": True})
+    ids = [each.info.trace_id for each in traces(agent=router.name)]
+    assert plain.json()["metadata"]["trace_id"] == ids[0]
+    assert silent.headers["x-mlflow-trace-id"] == ids[2]
+    assert ids[2].encode() not in silent.body
+    events = streamed.events()
+    if path == "/responses":
+        assert events[-1]["type"] == "response.completed"
+        assert events[-1]["trace_id"] == ids[1]
+        assert events[-1]["response"]["metadata"]["trace_id"] == ids[1]
+    else:
+        assert events[-1] == {"trace_id": ids[1]}
+        assert [each for each in events if set(each) == {"trace_id"}] == events[-1:]
+        assert streamed.body.endswith(b'"}\n\ndata: [DONE]\n\n')
+
+
+@pytest.mark.parametrize("continues", [False, True])
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_foreign_caller_is_a_link(flags: str, continues: bool) -> None:
+    if continues and flags == "01":
+        pytest.skip("continued, which only an MLflow caller may ask for")
+    router = echo_router(f"t-foreign-{flags}-{continues}")
+    traceparent = f"{ELSEWHERE}-{flags}"
+    headers = {"traceparent": traceparent, "x-session-id": "s-foreign"}
+    app = AgentApp(router, continue_trace=continues)
+    answer = ask(app, "/responses", {"input": "x"}, headers)
+    (trace,) = traces(agent=router.name)
+    assert answer.headers["x-mlflow-trace-id"] == trace.info.trace_id
+    assert "0af7651916cd43dd8448eb211c80319c" not in trace.info.trace_id
+    _assert_complete(trace, traceparent, "s-foreign")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["", "x", "00-0-0-01", f"{ELSEWHERE}-zz", f"00-{'0' * 32}-b7ad6b7169203331-01", ELSEWHERE * 9],
+)
+@pytest.mark.parametrize("continues", [False, True])
+def test_garbage_traceparent_is_ignored(garbage: str, continues: bool) -> None:
+    router = echo_router(f"t-garbage-{abs(hash((garbage, continues)))}")
+    app = AgentApp(router, continue_trace=continues)
+    assert ask(app, "/responses", {"input": "x"}, {"traceparent": garbage}).status == 200
+    (trace,) = traces(agent=router.name)
+    assert trace.info.state.value == "OK"
+    assert "agent_asgi.traceparent" not in trace.info.tags
+    assert trace.data.spans[0].links == []
+
+
+def test_mlflow_caller_is_a_link(serve: Callable[[Any], str]) -> None:
+    router = echo_router("t-linked")
+    url = serve(AgentApp(router))
+    with mlflow.start_span("caller of t-linked") as caller:
+        headers = get_tracing_context_headers_for_http_request()
+        post(f"{url}/responses", {"input": "x"}, {**headers, "x-session-id": "s-linked"})
+    (trace,) = traces(agent="t-linked")
+    assert trace.info.trace_id != caller.trace_id
+    _assert_complete(trace, headers["traceparent"], "s-linked")
+    (link,) = trace.data.spans[0].links
+    assert (link.trace_id, link.span_id) == (caller.trace_id, caller.span_id)
+
+
+def test_mlflow_callers_trace_is_continued(serve: Callable[[Any], str]) -> None:
+    router = echo_router("t-continued")
+    url = serve(AgentApp(router, continue_trace=True))
+    with mlflow.start_span("caller of t-continued") as caller:
+        headers = get_tracing_context_headers_for_http_request()
+        post(f"{url}/responses", {"input": "x"}, headers)
+        post(f"{url}/responses", {"input": "y"}, headers)
+    mlflow.flush_trace_async_logging()
+    trace = mlflow.get_trace(caller.trace_id)
+    assert trace is not None
+    spans = [each for each in trace.data.spans if each.name == "echo"]
+    assert [each.parent_id for each in spans] == [caller.span_id] * 2
+    assert trace.info.state.value == "OK"
+    assert spans[0].outputs["output"][0]["content"][0]["text"] == "heard x"
+    assert spans[1].inputs["input"] == "y"
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])
+def test_autologged_client_nests_below(kind: str, serve: Callable[[Any], str]) -> None:
+    base = serve(AgentApp(echo_router("t-upstream")))
+    router = AgentRouter(f"t-autolog-{kind.replace(' ', '-')}")
+
+    async def coroutine(request: ResponsesRequest) -> str:
+        async with openai.AsyncOpenAI(base_url=base, api_key="none") as client:
+            return (await client.responses.create(model="m", input="hello")).output_text
+
+    def thread(request: ResponsesRequest) -> str:
+        with openai.OpenAI(base_url=base, api_key="none") as client:
+            return client.responses.create(model="m", input="hello").output_text
+
+    async def async_generator(request: ResponsesRequest) -> AsyncIterator[Any]:
+        async with openai.AsyncOpenAI(base_url=base, api_key="none") as client:
+            stream = await client.responses.create(model="m", input="hello", stream=True)
+            async for event in stream:
+                yield event
+
+    def generator(request: ResponsesRequest) -> Iterator[Any]:
+        with openai.OpenAI(base_url=base, api_key="none") as client:
+            yield from client.responses.create(model="m", input="hello", stream=True)
+
+    handlers: list[Callable[[ResponsesRequest], Any]] = [
+        coroutine,
+        thread,
+        async_generator,
+        generator,
+    ]
+    handler = next(each for each in handlers if each.__name__ == kind.replace(" ", "_"))
+    (router.stream if "generator" in kind else router.invoke)(handler)
+    with autologging():
+        answer = ask(AgentApp(router), "/responses", {"input": "x"})
+    assert answer.json()["output"][0]["content"][0]["text"] == "heard hello"
+    (trace,) = traces(agent=router.name)
+    root, *below = trace.data.spans
+    assert root.name == handler.__name__
+    (client_span,) = [each for each in below if "esponses" in each.name]
+    assert client_span.parent_id == root.span_id
+    assert client_span.inputs["input"] == "hello"
+    assert "heard hello" in json.dumps(client_span.outputs)
+
+
+@contextlib.contextmanager
+def autologging() -> Iterator[None]:
+    mlflow.openai.autolog()
+    try:
+        yield
+    finally:
+        mlflow.openai.autolog(disable=True)
+
+
+def _assert_complete(trace: Any, traceparent: str, session: str) -> None:
+    assert trace.info.state.value == "OK"
+    assert trace.info.request_preview
+    assert "heard x" in trace.info.response_preview
+    assert trace.info.trace_metadata["mlflow.trace.session"] == session
+    assert trace.info.tags["agent_asgi.traceparent"] == traceparent
+    (link,) = trace.data.spans[0].links
+    assert link.trace_id == f"tr-{traceparent.split('-')[1]}"
+    assert link.span_id == traceparent.split("-")[2]
