@@ -67,8 +67,8 @@ def _load_env(path: str | None) -> None:
 def _check_app(target: str) -> None:
     try:
         app = import_from_string(target)
-    except ImportFromStringError as error:
-        _end(str(error))
+    except (ImportFromStringError, ImportError) as error:
+        _end(f"cannot import {target!r}: {error}")
     if not callable(app):
         _end(f"{target!r} is a {type(app).__name__}, not an app.")
 

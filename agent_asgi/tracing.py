@@ -228,6 +228,7 @@ class Tracer:
 
         provider.get_or_init_tracer(__name__)
         _take_over_exports()
+        _flush_when_process_ends()
         if is_tracing_enabled() and not should_use_otlp_exporter():
             for name in {None, *self._names}:
                 self._ids[name] = _experiment_id(name)
@@ -291,11 +292,16 @@ def _continued(traceparent: str, trace: int) -> Iterator[None]:
     manager = InMemoryTraceManager.get_instance()
     with _remotes_lock:
         known = manager.get_mlflow_trace_id_from_otel_id(trace) is not None
-        registered = not known or trace in _remotes  # else the caller is in this process
+        remote = not known or trace in _remotes  # else the caller is in this process
+        _remotes.update([trace] * remote)
         if not known:
-            info = TraceInfo(f"tr-{trace:032x}", None, None, TraceState.IN_PROGRESS)
+            info = TraceInfo(
+                trace_id=f"tr-{trace:032x}",
+                trace_location=None,  # type: ignore[arg-type]
+                request_time=None,  # type: ignore[arg-type]
+                state=TraceState.IN_PROGRESS,
+            )
             manager.register_trace(trace, info, is_remote_trace=True)
-        _remotes[trace] += registered
     context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
     token = get_context_api().attach(context)
     try:
@@ -304,11 +310,10 @@ def _continued(traceparent: str, trace: int) -> Iterator[None]:
         with contextlib.suppress(ValueError):  # the handler was ended in another task
             get_context_api().detach(token)
         with _remotes_lock:
-            _remotes[trace] -= registered
-            if not _remotes[trace]:
+            _remotes.subtract([trace] * remote)
+            if remote and not _remotes[trace]:
                 del _remotes[trace]
-                if registered:
-                    manager.pop_trace(trace)
+                manager.pop_trace(trace)
 
 
 dropped = 0
@@ -405,6 +410,11 @@ def _flush_at_exit() -> None:
     if _waiting() and not _flush():
         for each in _processors():
             each.span_exporter.shutdown()
+
+
+@functools.cache
+def _flush_when_process_ends() -> None:
+    atexit.register(_flush_at_exit)  # after the tracer provider's own, so it runs before
 
 
 _hush = Hush()
