@@ -24,7 +24,6 @@ from .schema.items import (
 from .schema.requests import FunctionTool, RequestFields, ResponsesRequest
 from .schema.responses import Response
 
-
 T = TypeVar("T")
 
 
@@ -237,7 +236,8 @@ def _item(path: str, raw: Raw) -> InputItem:
             id=gave.id,
             status=gave.status,
         )
-    return _known(_items, kind, raw, path)
+    item: InputItem = _known(_items, kind, raw, path)
+    return item
 
 
 def _content(content: str | list[Raw], path: str) -> str | list[ContentPart]:
@@ -250,7 +250,8 @@ def _part(raw: Raw, path: str) -> ContentPart:
     kind = _strict(_heads, raw, path).type
     if kind is None:
         raise InvalidRequest(f"{path}: a part needs a `type`.", f"{path}.type")
-    return _known(_parts, kind, raw, path)
+    part: ContentPart = _known(_parts, kind, raw, path)
+    return part
 
 
 def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
@@ -258,7 +259,8 @@ def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
     kind = _strict(_heads, raw, path).type
     if kind is None:
         raise InvalidRequest(f"{path}: a tool needs a `type`.", f"{path}.type")
-    return _known({"function": _tools}, kind, raw, path)
+    tool: FunctionTool | dict[str, Any] = _known({"function": _tools}, kind, raw, path)
+    return tool
 
 
 def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
@@ -271,7 +273,9 @@ def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | 
     return choice
 
 
-def _known(decoders: Mapping[str, msgspec.json.Decoder[Any]], kind: str, raw: Raw, path: str) -> Any:
+def _known(
+    decoders: Mapping[str, msgspec.json.Decoder[Any]], kind: str, raw: Raw, path: str
+) -> Any:
     return _strict(decoders.get(kind, _objects), raw, path)
 
 

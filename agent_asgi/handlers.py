@@ -64,7 +64,7 @@ def _unwrap(function: Function) -> Function:
         raise TypeError(f"{function.__name__} is a class; register an instance or a function.")
     if inspect.isroutine(function):
         return function
-    call: Function = function.__call__
+    call: Function = type(function).__call__.__get__(function)
     return call
 
 

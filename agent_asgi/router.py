@@ -58,7 +58,7 @@ class AgentRouter:
     @overload
     def invoke(self) -> Callable[[F], F]: ...
 
-    def invoke(self, function: F | None = None, /) -> F | Callable[[F], F]:
+    def invoke(self, function: Any = None, /) -> Any:
         """Register the handler of requests that want one JSON answer.
 
         Use it as a decorator, with or without parentheses; it returns the function itself.
@@ -75,7 +75,7 @@ class AgentRouter:
     @overload
     def stream(self) -> Callable[[F], F]: ...
 
-    def stream(self, function: F | None = None, /) -> F | Callable[[F], F]:
+    def stream(self, function: Any = None, /) -> Any:
         """Register the handler of requests that want a stream.
 
         Use it as a decorator, with or without parentheses; it returns the function itself.
@@ -107,7 +107,7 @@ class AgentRouter:
         handler = self.handlers.get(mode)
         return None if handler is None else handler.function
 
-    def _register(self, mode: Mode, function: F | None) -> F | Callable[[F], F]:
+    def _register(self, mode: Mode, function: Any) -> Any:
         def register(given: F) -> F:
             there = self.handlers.get(mode)
             if there is not None:
