@@ -29,7 +29,9 @@ unreachable = logging.getLogger("agent_asgi.tracing.server")
 RETRY_SECONDS = 30.0
 ROOM_SECONDS = 0.25
 FLUSH_SECONDS = 30.0
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+)
 
 
 class Trace:
@@ -64,7 +66,7 @@ class Trace:
             self._finish(outputs, status, error)
             if self._continued:
                 await asyncio.wait_for(asyncio.to_thread(_hand_over), 2)
-        except Exception:  # noqa: BLE001  tracing never fails a request
+        except Exception:  # tracing never fails a request
             logger.warning("A trace could not be ended.", exc_info=True)
         finally:
             with contextlib.suppress(ValueError):
@@ -77,22 +79,20 @@ class Trace:
             detach_span_from_context(self._token)
 
     def _drop(self) -> None:
-        from mlflow.tracing.trace_manager import InMemoryTraceManager
-
         if not self._continued:
-            InMemoryTraceManager.get_instance().pop_trace(self._span._span.context.trace_id)
+            _manager().pop_trace(self._span._span.context.trace_id)
         _count_dropped()
 
     def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
-        from mlflow.tracing.trace_manager import InMemoryTraceManager
-
         span = self._span
         span.set_outputs(outputs)
         if error is not None:
             span.record_exception(error)
-        with InMemoryTraceManager.get_instance().get_trace(span.trace_id) as trace:
+        with _manager().get_trace(span.trace_id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = status
+                if _by_otlp():
+                    _move_tags(trace.info.tags, span)
         span.set_attribute("agent_asgi.status", status)
         span.end(status="ERROR" if status == "failed" else "OK")
 
@@ -124,7 +124,7 @@ class Tracer:
         )
         self._thread.start()
         first = time.monotonic() + seconds
-        while not self._tried.is_set() and time.monotonic() < first:
+        while not self._tried.is_set() and time.monotonic() < first:  # noqa: ASYNC110  a thread's
             await asyncio.sleep(0.01)
         if not self._tried.is_set():
             unreachable.warning(
@@ -166,12 +166,17 @@ class Tracer:
             return None
         try:
             return self._begin(name, inputs, context, experiment, responses)
-        except Exception:  # noqa: BLE001  tracing never fails a request
+        except Exception:  # tracing never fails a request
             logger.warning("A trace could not be begun.", exc_info=True)
             return None
 
     def _begin(
-        self, name: str, inputs: Callable[[], Any], context: Context, experiment: str | None, responses: bool
+        self,
+        name: str,
+        inputs: Callable[[], Any],
+        context: Context,
+        experiment: str | None,
+        responses: bool,
     ) -> Trace | None:
         import mlflow
         from mlflow.tracing.provider import set_span_in_context
@@ -179,7 +184,7 @@ class Tracer:
         _take_over_exports()
         remote = contextlib.ExitStack()
         traceparent = context.headers.get("traceparent", "")
-        caller = _TRACEPARENT.match(traceparent)
+        caller = _TRACEPARENT.fullmatch(traceparent)
         parent = caller is not None and self._enter_remote(remote, traceparent, caller)
         tags = {"agent_asgi.agent": context.agent, "agent_asgi.response_id": context.response_id}
         if caller is not None:
@@ -225,7 +230,11 @@ class Tracer:
         _prepare()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
+        from mlflow.tracking import is_tracking_uri_set, set_tracking_uri
+        from mlflow.version import IS_TRACING_SDK_ONLY
 
+        if IS_TRACING_SDK_ONLY and should_use_otlp_exporter() and not is_tracking_uri_set():
+            set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
         provider.get_or_init_tracer(__name__)
         _take_over_exports()
         _flush_when_process_ends()
@@ -238,9 +247,12 @@ def _experiment_id(name: str | None) -> str | None:
     from mlflow.tracking._tracking_service.utils import _get_store
     from mlflow.tracking.fluent import _get_experiment_id
 
-    store = _get_store()
+    store = _get_store()  # type: ignore[no-untyped-call]
     if name is None:
-        default = _get_experiment_id()
+        try:
+            default = _get_experiment_id()
+        except NameError:  # mlflow-tracing lacks the registry that it asks where none is set
+            default = "0"
         store.get_experiment(default)  # makes the database, or finds the server
         return default
     found = store.get_experiment_by_name(name)
@@ -271,7 +283,15 @@ def _attributes(context: Context, responses: bool) -> dict[str, Any]:
 def _link(caller: re.Match[str]) -> Any:
     from mlflow.entities import Link
 
-    return Link(trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2))
+    return Link(  # type: ignore[abstract]  only to mypy
+        trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2)
+    )
+
+
+def _manager() -> Any:
+    from mlflow.tracing.trace_manager import InMemoryTraceManager
+
+    return InMemoryTraceManager.get_instance()  # type: ignore[no-untyped-call]
 
 
 _remotes: Counter[int] = Counter()
@@ -286,10 +306,9 @@ def _continued(traceparent: str, trace: int) -> Iterator[None]:
     """
     from mlflow.entities import TraceInfo, TraceState
     from mlflow.tracing.provider import get_context_api
-    from mlflow.tracing.trace_manager import InMemoryTraceManager
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    manager = InMemoryTraceManager.get_instance()
+    manager = _manager()
     with _remotes_lock:
         known = manager.get_mlflow_trace_id_from_otel_id(trace) is not None
         remote = not known or trace in _remotes  # else the caller is in this process
@@ -303,12 +322,13 @@ def _continued(traceparent: str, trace: int) -> Iterator[None]:
             )
             manager.register_trace(trace, info, is_remote_trace=True)
     context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
-    token = get_context_api().attach(context)
+    runtime = get_context_api()  # type: ignore[no-untyped-call]
+    token = runtime.attach(context)
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):  # the handler was ended in another task
-            get_context_api().detach(token)
+            runtime.detach(token)
         with _remotes_lock:
             _remotes.subtract([trace] * remote)
             if remote and not _remotes[trace]:
@@ -366,6 +386,20 @@ def _batches() -> Iterator[deque[Any]]:
             yield queue
 
 
+def _by_otlp() -> bool:
+    return not any(hasattr(each, "_batch_delegate") for each in _processors())
+
+
+def _move_tags(tags: dict[str, str], span: Any) -> None:
+    """Turn a trace's tags into attributes, as which they travel by OTLP.
+
+    MLflow does so itself, but too late for an OpenTelemetry SDK whose ended spans are immutable: it
+    then loses the root span.
+    """
+    for key in [each for each in tags if not each.startswith("mlflow.")]:
+        span._span.set_attribute(f"mlflow.traceTag.{key}", tags.pop(key))
+
+
 def _queue() -> ExportQueue | None:
     for each in _processors():
         queue = getattr(getattr(each, "span_exporter", None), "_async_queue", None)
@@ -379,7 +413,7 @@ def _take_over_exports() -> None:
     from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
 
     for each in _processors():
-        exporter = getattr(each, "span_exporter", None)
+        exporter: Any = getattr(each, "span_exporter", None)
         if type(exporter) is MlflowV3SpanExporter:
             given = getattr(exporter, "_async_queue", None)
             if given is not None and not isinstance(given, ExportQueue):
