@@ -230,15 +230,16 @@ class Tracer:
         _prepare()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
-        from mlflow.tracking import is_tracking_uri_set, set_tracking_uri
+        from mlflow.tracking import set_tracking_uri
         from mlflow.version import IS_TRACING_SDK_ONLY
 
-        if IS_TRACING_SDK_ONLY and should_use_otlp_exporter() and not is_tracking_uri_set():
+        by_otlp = should_use_otlp_exporter()
+        if IS_TRACING_SDK_ONLY and by_otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
             set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
         provider.get_or_init_tracer(__name__)
         _take_over_exports()
         _flush_when_process_ends()
-        if is_tracing_enabled() and not should_use_otlp_exporter():
+        if is_tracing_enabled() and not by_otlp:
             for name in {None, *self._names}:
                 self._ids[name] = _experiment_id(name)
 
@@ -283,9 +284,8 @@ def _attributes(context: Context, responses: bool) -> dict[str, Any]:
 def _link(caller: re.Match[str]) -> Any:
     from mlflow.entities import Link
 
-    return Link(  # type: ignore[abstract]  only to mypy
-        trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2)
-    )
+    kind: Any = Link  # mypy takes it to be abstract
+    return kind(trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2))
 
 
 def _manager() -> Any:
@@ -413,12 +413,13 @@ def _take_over_exports() -> None:
     from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
 
     for each in _processors():
-        exporter: Any = getattr(each, "span_exporter", None)
+        exporter = getattr(each, "span_exporter", None)
         if type(exporter) is MlflowV3SpanExporter:
-            given = getattr(exporter, "_async_queue", None)
+            given: Any = getattr(exporter, "_async_queue", None)
             if given is not None and not isinstance(given, ExportQueue):
                 size, workers = given._queue.maxsize, given._max_workers
-                exporter._async_queue = ExportQueue(size, workers, _count_dropped)
+                bounded = ExportQueue(size, workers, _count_dropped)
+                vars(exporter)["_async_queue"] = bounded
 
 
 def _flush() -> bool:

@@ -1,15 +1,15 @@
-"""Traces and their neighbours: the handler's spans, autologged clients, callers' traces."""
+"""Callers: those who ask for the trace's id, and those who trace themselves."""
 
 import asyncio
-import contextlib
+import concurrent.futures
 import json
+import subprocess
+import sys
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mlflow
-import mlflow.openai
-import openai
 import pytest
 from conftest import started, traces
 from mlflow.tracing import get_tracing_context_headers_for_http_request
@@ -46,45 +46,6 @@ def echo_router(name: str) -> AgentRouter:
     return router
 
 
-@pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_handlers_own_spans_nest_below(kind: str, stream: bool) -> None:
-    router = AgentRouter(f"t-nest-{kind.replace(' ', '-')}-{stream}")
-
-    async def coroutine() -> str:
-        with mlflow.start_span("outer"), mlflow.start_span("inner"):
-            await asyncio.sleep(0)
-            return "x"
-
-    def thread() -> str:
-        with mlflow.start_span("outer"), mlflow.start_span("inner"):
-            return "x"
-
-    async def async_generator() -> AsyncIterator[str]:
-        with mlflow.start_span("outer"):
-            yield "x"
-            await asyncio.sleep(0.01)
-            with mlflow.start_span("inner"):
-                yield "y"
-
-    def generator() -> Iterator[str]:
-        with mlflow.start_span("outer"):
-            yield "x"
-            with mlflow.start_span("inner"):
-                yield "y"
-
-    handlers: list[Callable[[], Any]] = [coroutine, thread, async_generator, generator]
-    handler = next(each for each in handlers if each.__name__ == kind.replace(" ", "_"))
-    (router.stream if "generator" in kind else router.invoke)(handler)
-    assert ask(AgentApp(router), "/responses", {"input": "x", "stream": stream}).status == 200
-    (trace,) = traces(agent=router.name)
-    spans = {each.name: each for each in trace.data.spans}
-    root = spans[handler.__name__]
-    assert len(spans) == 3
-    assert spans["outer"].parent_id == root.span_id
-    assert spans["inner"].parent_id == spans["outer"].span_id
-
-
 @pytest.mark.parametrize("way", ["header", "options"])
 @pytest.mark.parametrize("path", ["/responses", "/invocations"])
 def test_trace_id_for_those_who_ask(path: str, way: str) -> None:
@@ -110,11 +71,8 @@ def test_trace_id_for_those_who_ask(path: str, way: str) -> None:
         assert streamed.body.endswith(b'"}\n\ndata: [DONE]\n\n')
 
 
-@pytest.mark.parametrize("continues", [False, True])
-@pytest.mark.parametrize("flags", ["00", "01"])
+@pytest.mark.parametrize(("flags", "continues"), [("00", False), ("01", False), ("00", True)])
 def test_foreign_caller_is_a_link(flags: str, continues: bool) -> None:
-    if continues and flags == "01":
-        pytest.skip("continued, which only an MLflow caller may ask for")
     router = echo_router(f"t-foreign-{flags}-{continues}")
     traceparent = f"{ELSEWHERE}-{flags}"
     headers = {"traceparent": traceparent, "x-session-id": "s-foreign"}
@@ -171,56 +129,54 @@ def test_mlflow_callers_trace_is_continued(serve: Callable[[Any], str]) -> None:
     assert spans[1].inputs["input"] == "y"
 
 
-@pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])
-def test_autologged_client_nests_below(kind: str, serve: Callable[[Any], str]) -> None:
-    base = serve(AgentApp(echo_router("t-upstream")))
-    router = AgentRouter(f"t-autolog-{kind.replace(' ', '-')}")
+REMOTE = """
+import asyncio, sys
+import mlflow, uvicorn
+from agent_asgi import AgentApp, AgentRouter
 
-    async def coroutine(request: ResponsesRequest) -> str:
-        async with openai.AsyncOpenAI(base_url=base, api_key="none") as client:
-            return (await client.responses.create(model="m", input="hello")).output_text
+router = AgentRouter("t-remote")
 
-    def thread(request: ResponsesRequest) -> str:
-        with openai.OpenAI(base_url=base, api_key="none") as client:
-            return client.responses.create(model="m", input="hello").output_text
+@router.stream
+async def remote(request):
+    with mlflow.start_span("inside"):
+        await asyncio.sleep(0.02 * int(request["input"]))
+        yield request["input"]
 
-    async def async_generator(request: ResponsesRequest) -> AsyncIterator[Any]:
-        async with openai.AsyncOpenAI(base_url=base, api_key="none") as client:
-            stream = await client.responses.create(model="m", input="hello", stream=True)
-            async for event in stream:
-                yield event
+class Server(uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 
-    def generator(request: ResponsesRequest) -> Iterator[Any]:
-        with openai.OpenAI(base_url=base, api_key="none") as client:
-            yield from client.responses.create(model="m", input="hello", stream=True)
-
-    handlers: list[Callable[[ResponsesRequest], Any]] = [
-        coroutine,
-        thread,
-        async_generator,
-        generator,
-    ]
-    handler = next(each for each in handlers if each.__name__ == kind.replace(" ", "_"))
-    (router.stream if "generator" in kind else router.invoke)(handler)
-    with autologging():
-        answer = ask(AgentApp(router), "/responses", {"input": "x"})
-    assert answer.json()["output"][0]["content"][0]["text"] == "heard hello"
-    (trace,) = traces(agent=router.name)
-    root, *below = trace.data.spans
-    assert root.name == handler.__name__
-    (client_span,) = [each for each in below if "esponses" in each.name]
-    assert client_span.parent_id == root.span_id
-    assert client_span.inputs["input"] == "hello"
-    assert "heard hello" in json.dumps(client_span.outputs)
+app = AgentApp(router, continue_trace=True)
+Server(uvicorn.Config(app, port=0, log_level="warning")).run()
+"""
 
 
-@contextlib.contextmanager
-def autologging() -> Iterator[None]:
-    mlflow.openai.autolog()
+def test_parallel_calls_to_another_process_are_one_trace() -> None:
+    process = subprocess.Popen([sys.executable, "-c", REMOTE], stdout=subprocess.PIPE, text=True)
     try:
-        yield
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}/responses"
+        with mlflow.start_span("caller of t-remote") as caller:
+            headers = get_tracing_context_headers_for_http_request()
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                calls = [pool.submit(post, url, {"input": str(n)}, headers) for n in range(8)]
+                assert all("completed" in each.result() for each in calls)
     finally:
-        mlflow.openai.autolog(disable=True)
+        process.terminate()
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+    mlflow.flush_trace_async_logging()
+    trace = mlflow.get_trace(caller.trace_id)
+    assert trace is not None
+    runs = {each.span_id: each for each in trace.data.spans if each.name == "remote"}
+    assert sorted(each.inputs["input"] for each in runs.values()) == list("01234567")
+    assert {each.parent_id for each in runs.values()} == {caller.span_id}
+    inside = [each.parent_id for each in trace.data.spans if each.name == "inside"]
+    assert sorted(inside) == sorted(runs)
+    assert trace.info.state.value == "OK"
 
 
 def _assert_complete(trace: Any, traceparent: str, session: str) -> None:

@@ -1,0 +1,146 @@
+"""The slim `mlflow-tracing` distribution: to a tracking server, and to one by OTLP."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Trace
+from test_tracing_faults import Tracked
+from tracking import Refusing, tracking_server
+
+ROOT = Path(__file__).parents[1]
+REQUIRED = ["mlflow-tracing", "starlette", "uvicorn", "sse-starlette", "msgspec"]
+OTLP = "opentelemetry-exporter-otlp-proto-http"
+
+SCRIPT = """
+import asyncio, sys
+import mlflow
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+from agent_asgi.testing import AgentClient
+
+router = AgentRouter("slim", experiment=sys.argv[1] or None)
+
+@router.stream
+async def slim(request: ResponsesRequest):
+    with mlflow.start_span("step") as span:
+        span.set_inputs({"question": request.input})
+        span.set_outputs("forty-two")
+        yield "forty-two"
+    if request.input == "fail":
+        raise ValueError("oh")
+
+async def main():
+    app = AgentApp(router)
+    async with app.lifespan():
+        client = AgentClient(app, {"x-session-id": "s-slim"})
+        for text in ("what?", "fail"):
+            body = {"input": text, "user": "ann", "stream": True}
+            answer = await client.post("/responses", body)
+            print(answer.headers["x-mlflow-trace-id"])
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def slim(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the Python of an environment without the full mlflow."""
+    folder = tmp_path_factory.mktemp("slim") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    env = {each: value for each, value in os.environ.items() if each != "PYTHONPATH"}
+    for words in (["--no-deps", str(ROOT)], [*REQUIRED, OTLP]):
+        done = subprocess.run([*pip, *words], env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    return python
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a real tracking server."""
+    port = Refusing().port
+    with tracking_server(tmp_path_factory.mktemp("server"), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+def serve_two(python: str, folder: Path, experiment: str, **env: str) -> list[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
+    }
+    done = subprocess.run(
+        [python, "-c", SCRIPT, experiment],
+        cwd=folder,
+        env={**kept, **env},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("experiment", ["", "made-by-slim"])
+def test_tracking_server(slim: str, server: str, experiment: str, tmp_path: Path) -> None:
+    ids = serve_two(slim, tmp_path, experiment, MLFLOW_TRACKING_URI=server)
+    client = MlflowClient(server)
+    good, failed = (client.get_trace(each) for each in ids)
+    _assert_complete(good, failed)
+    made = client.get_experiment(good.info.experiment_id)
+    assert made.name == (experiment or "Default")
+
+
+def test_otlp(slim: str, server: str, tmp_path: Path) -> None:
+    ids = serve_two(
+        slim,
+        tmp_path,
+        "",
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{server}/v1/traces",
+        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-mlflow-experiment-id=0",
+    )
+    client = MlflowClient(server)
+    good, failed = (client.get_trace(each) for each in ids)
+    _assert_complete(good, failed)
+
+
+def test_dead_collector(slim: str, tmp_path: Path) -> None:
+    env = {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{Refusing().port}/v1/traces",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+    }
+    with Tracked(tmp_path, "", python=slim, WAIT="30", **env) as tracked:
+        result, warned, seconds = tracked.result()
+    assert result["traced"] == 6
+    assert len(warned) == 1, warned
+    assert seconds < 45
+
+
+def _assert_complete(good: Trace, failed: Trace) -> None:
+    assert (good.info.state.value, failed.info.state.value) == ("OK", "ERROR")
+    for trace in (good, failed):
+        root = next(each for each in trace.data.spans if each.parent_id is None)
+        step = next(each for each in trace.data.spans if each.name == "step")
+        assert (root.name, root.span_type) == ("slim", "AGENT")
+        assert step.parent_id == root.span_id
+        assert (step.inputs["question"], step.outputs) == (root.inputs["input"], "forty-two")
+        assert root.attributes["mlflow.message.format"] == "openai"
+        assert root.outputs["output"][0]["content"][0]["text"] == "forty-two"
+        assert trace.info.trace_metadata["mlflow.trace.session"] == "s-slim"
+        assert trace.info.trace_metadata["mlflow.trace.user"] == "ann"
+        assert trace.info.tags["agent_asgi.agent"] == "slim"
+        assert trace.info.tags["agent_asgi.response_id"] == root.outputs["id"]
+        assert trace.info.tags["agent_asgi.status"] == root.outputs["status"]
+        assert trace.info.request_preview
+        assert trace.info.response_preview
+    (event,) = [
+        each for span in failed.data.spans if not span.parent_id for each in span.events
+    ]
+    assert event.name == "exception"

@@ -1,0 +1,87 @@
+"""Tracking servers: a real one, and three that are down."""
+
+import contextlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Refusing:
+    """A port that nobody listens at."""
+
+    def __init__(self) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Hanging:
+    """Takes connections and never answers."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=100)
+        self.port = self._socket.getsockname()[1]
+
+    def stop(self) -> None:
+        """End it."""
+        self._socket.close()
+
+
+class Failing:
+    """Answers 500."""
+
+    def __init__(self, port: int = 0) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_error(500)
+
+            do_POST = do_GET  # noqa: N815  http.server's name
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name
+                """Keep quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def tracking_server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve a real MLflow tracking server; give its process."""
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    env = {each: value for each, value in os.environ.items() if each != "MLFLOW_TRACKING_URI"}
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**env, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 90
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait(30)
