@@ -134,7 +134,7 @@ class AgentApp:
             await self._service.live()
         except AgentError as error:
             await send({"type": "lifespan.startup.failed", "message": error.message})
-            return
+            raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.drain()

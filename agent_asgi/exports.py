@@ -4,14 +4,25 @@ MLflow's own queue is flushed without a bound, also when the interpreter exits, 
 interpreter waits for: a tracking server that hangs then holds the process for minutes.
 """
 
+import asyncio
+import atexit
+import functools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
+logger = logging.getLogger("agent_asgi.tracing")
+unreachable = logging.getLogger("agent_asgi.tracing.server")
+"""For warnings of a server that is down: one in five minutes, MLflow's and urllib3's included."""
+
+ROOM_SECONDS = 0.25
+FLUSH_SECONDS = 30.0
 STALL_SECONDS = 5.0
+REPORT_SECONDS = 30.0
 QUIET_SECONDS = 300.0
 _THREAD = "agent-asgi-traces"
 
@@ -131,3 +142,140 @@ class Hush(logging.Filter):
 
 def _exports(thread: str) -> bool:
     return thread.startswith((_THREAD, "MlflowTraceLogging", "OtelBatch", "agent-asgi-tracing"))
+
+
+dropped = 0
+"""How many traces this process gave up because exports had fallen behind."""
+_reported = 0.0
+
+
+def count_dropped() -> None:
+    """Count a trace that is dropped; report it, now and then."""
+    global dropped, _reported
+    dropped += 1
+    if dropped == 1 or time.monotonic() - _reported > REPORT_SECONDS:
+        _reported = time.monotonic()
+        logger.warning("Trace exports have fallen behind: %d traces dropped so far.", dropped)
+
+
+async def wait_for_room() -> bool:
+    """Wait until the exporter has room, `ROOM_SECONDS` at most; tell whether it has."""
+    until = time.monotonic() + ROOM_SECONDS
+    while _full():
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+def _full() -> bool:
+    queue = _queue()
+    return any(len(each) == each.maxlen for each in _batches()) or bool(queue and queue.full())
+
+
+def _waiting() -> int:
+    queue = _queue()
+    return sum(map(len, _batches())) + (queue.waiting if queue else 0)
+
+
+def _processors() -> Iterable[Any]:
+    from mlflow.tracing.provider import provider
+
+    active = getattr(provider.get(), "_active_span_processor", None)
+    found: Iterable[Any] = getattr(active, "_span_processors", ())
+    return found
+
+
+def _batches() -> Iterator[deque[Any]]:
+    """Give the queues of spans that wait to be exported."""
+    for each in _processors():
+        delegate = getattr(each, "_batch_delegate", None) or each
+        queue = getattr(getattr(delegate, "_batch_processor", None), "_queue", None)
+        if queue is not None:
+            yield queue
+
+
+def by_otlp() -> bool:
+    """Tell whether traces go to an OTLP collector only."""
+    return not any(hasattr(each, "_batch_delegate") for each in _processors())
+
+
+def move_tags(tags: dict[str, str], span: Any) -> None:
+    """Turn a trace's tags into attributes, as which they travel by OTLP.
+
+    MLflow does so itself, but too late for an OpenTelemetry SDK whose ended spans are immutable: it
+    then loses the root span.
+    """
+    for key in [each for each in tags if not each.startswith("mlflow.")]:
+        span._span.set_attribute(f"mlflow.traceTag.{key}", tags.pop(key))
+
+
+def _queue() -> ExportQueue | None:
+    for each in _processors():
+        queue = getattr(getattr(each, "span_exporter", None), "_async_queue", None)
+        if isinstance(queue, ExportQueue):
+            return queue
+    return None
+
+
+def take_over() -> None:
+    """Put a bounded queue in the place of MLflow's, anew after `mlflow.tracing.enable()`."""
+    from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
+
+    for each in _processors():
+        exporter = getattr(each, "span_exporter", None)
+        if type(exporter) is MlflowV3SpanExporter:
+            given: Any = getattr(exporter, "_async_queue", None)
+            if given is not None and not isinstance(given, ExportQueue):
+                size, workers = given._queue.maxsize, given._max_workers
+                bounded = ExportQueue(size, workers, count_dropped)
+                vars(exporter)["_async_queue"] = bounded
+
+
+def flush() -> bool:
+    """Send what waits, as long as that moves; tell whether all has been sent."""
+    return flush_while_moving(_flush_all, _waiting, FLUSH_SECONDS)
+
+
+def _flush_all() -> None:
+    import mlflow
+
+    hand_over(every=True)
+    mlflow.flush_trace_async_logging()
+
+
+def hand_over(*, every: bool = False) -> None:
+    """Pass the spans that have ended on to the exporter; `every`: also where this sends them."""
+    for each in _processors():
+        if every or _queue() is not None:
+            each.force_flush()
+
+
+def _flush_at_exit() -> None:
+    """Flush for apps whose lifespan nobody ends; keep a dead OTLP server from holding the exit."""
+    if _waiting() and not flush():
+        for each in _processors():
+            each.span_exporter.shutdown()
+
+
+@functools.cache
+def flush_when_process_ends() -> None:
+    """Flush at the interpreter's exit, within bounds."""
+    atexit.register(_flush_at_exit)  # after the tracer provider's own, so it runs before
+
+
+_filter = Hush()
+
+
+@functools.cache
+def hush() -> None:
+    """Have all who complain of a server that is down share one warning in five minutes."""
+    for name in (
+        unreachable.name,
+        "mlflow.tracing.export.mlflow_v3",
+        "mlflow.tracing.export.async_export_queue",
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.exporter.otlp.proto.grpc.exporter",
+        "urllib3.connectionpool",
+    ):
+        logging.getLogger(name).addFilter(_filter)

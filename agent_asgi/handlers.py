@@ -143,7 +143,8 @@ async def _spread(
     if inspect.isawaitable(result):
         result = await result
     if is_iterator(result):
-        result = in_thread(lambda: result, context, limiter)
+        iterator = result
+        result = in_thread(lambda: iterator, context, limiter)
     if not hasattr(result, "__aiter__"):
         yield result
         return

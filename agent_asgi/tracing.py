@@ -5,30 +5,34 @@ may reach a database or a server runs on it.
 """
 
 import asyncio
-import atexit
 import contextlib
-import functools
 import logging
 import os
 import re
 import subprocess
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .context import Context
-from .exports import ExportQueue, Hush, flush_while_moving
+from .exports import (
+    by_otlp,
+    count_dropped,
+    flush,
+    flush_when_process_ends,
+    hand_over,
+    hush,
+    move_tags,
+    take_over,
+    unreachable,
+    wait_for_room,
+)
 
 logger = logging.getLogger("agent_asgi.tracing")
-unreachable = logging.getLogger("agent_asgi.tracing.server")
-"""For warnings of a server that is down: one in five minutes, MLflow's and urllib3's included."""
-
 RETRY_SECONDS = 30.0
-ROOM_SECONDS = 0.25
-FLUSH_SECONDS = 30.0
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 )
@@ -60,12 +64,16 @@ class Trace:
         """
         try:
             self._leave_context()
-            if not await _wait_for_room():
-                self._drop()
-                return
-            self._finish(outputs, status, error)
+            room = True
+            try:
+                room = await wait_for_room()
+            finally:  # also where the task is cancelled while it waits
+                if room:
+                    self._finish(outputs, status, error)
+                else:
+                    self._drop()
             if self._continued:
-                await asyncio.wait_for(asyncio.to_thread(_hand_over), 2)
+                await asyncio.wait_for(asyncio.to_thread(hand_over), 2)
         except Exception:  # tracing never fails a request
             logger.warning("A trace could not be ended.", exc_info=True)
         finally:
@@ -81,7 +89,7 @@ class Trace:
     def _drop(self) -> None:
         if not self._continued:
             _manager().pop_trace(self._span._span.context.trace_id)
-        _count_dropped()
+        count_dropped()
 
     def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
         span = self._span
@@ -91,8 +99,8 @@ class Trace:
         with _manager().get_trace(span.trace_id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = status
-                if _by_otlp():
-                    _move_tags(trace.info.tags, span)
+                if by_otlp():
+                    move_tags(trace.info.tags, span)
         span.set_attribute("agent_asgi.status", status)
         span.end(status="ERROR" if status == "failed" else "OK")
 
@@ -134,7 +142,7 @@ class Tracer:
     async def stop(self) -> None:
         """Send what is still waiting; give up where nothing moves for some seconds."""
         self._stop.set()
-        if self._ready.is_set() and not await asyncio.to_thread(_flush):
+        if self._ready.is_set() and not await asyncio.to_thread(flush):
             unreachable.warning("Traces were still waiting when the app stopped.")
 
     def begin(
@@ -181,29 +189,28 @@ class Tracer:
         import mlflow
         from mlflow.tracing.provider import set_span_in_context
 
-        _take_over_exports()
-        remote = contextlib.ExitStack()
+        take_over()
         traceparent = context.headers.get("traceparent", "")
         caller = _TRACEPARENT.fullmatch(traceparent)
-        parent = caller is not None and self._enter_remote(remote, traceparent, caller)
         tags = {"agent_asgi.agent": context.agent, "agent_asgi.response_id": context.response_id}
         if caller is not None:
             tags["agent_asgi.traceparent"] = traceparent
-        span = mlflow.start_span_no_context(
-            name,
-            span_type="AGENT",
-            inputs=inputs(),
-            attributes=_attributes(context, responses),
-            tags=tags,
-            metadata=_metadata(context),
-            experiment_id=None if parent or _nested() else self._ids.get(experiment),
-            links=None if caller is None or parent else [_link(caller)],
-        )
-        if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
-            remote.close()
-            return None
-        context.trace_id = span.trace_id
-        return Trace(span, set_span_in_context(span), remote, parent)
+        with contextlib.ExitStack() as remote:
+            parent = caller is not None and self._enter_remote(remote, traceparent, caller)
+            span = mlflow.start_span_no_context(
+                name,
+                span_type="AGENT",
+                inputs=inputs(),
+                attributes=_attributes(context, responses),
+                tags=tags,
+                metadata=_metadata(context),
+                experiment_id=None if parent or _nested() else self._ids.get(experiment),
+                links=None if caller is None or parent else [_link(caller)],
+            )
+            if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
+                return None
+            context.trace_id = span.trace_id
+            return Trace(span, set_span_in_context(span), remote.pop_all(), parent)
 
     def _enter_remote(
         self, remote: contextlib.ExitStack, traceparent: str, caller: re.Match[str]
@@ -227,19 +234,19 @@ class Tracer:
                 return
 
     def _set_up(self) -> None:
-        _prepare()
+        hush()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
         from mlflow.tracking import set_tracking_uri
         from mlflow.version import IS_TRACING_SDK_ONLY
 
-        by_otlp = should_use_otlp_exporter()
-        if IS_TRACING_SDK_ONLY and by_otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
+        otlp = should_use_otlp_exporter()
+        if IS_TRACING_SDK_ONLY and otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
             set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
         provider.get_or_init_tracer(__name__)
-        _take_over_exports()
-        _flush_when_process_ends()
-        if is_tracing_enabled() and not by_otlp:
+        take_over()
+        flush_when_process_ends()
+        if is_tracing_enabled() and not otlp:
             for name in {None, *self._names}:
                 self._ids[name] = _experiment_id(name)
 
@@ -334,138 +341,6 @@ def _continued(traceparent: str, trace: int) -> Iterator[None]:
             if remote and not _remotes[trace]:
                 del _remotes[trace]
                 manager.pop_trace(trace)
-
-
-dropped = 0
-"""How many traces this process gave up because exports had fallen behind."""
-_reported = 0.0
-
-
-def _count_dropped() -> None:
-    global dropped, _reported
-    dropped += 1
-    if dropped == 1 or time.monotonic() - _reported > RETRY_SECONDS:
-        _reported = time.monotonic()
-        logger.warning("Trace exports have fallen behind: %d traces dropped so far.", dropped)
-
-
-async def _wait_for_room() -> bool:
-    """Wait until the exporter has room, `ROOM_SECONDS` at most; tell whether it has."""
-    until = time.monotonic() + ROOM_SECONDS
-    while _full():
-        if time.monotonic() >= until:
-            return False
-        await asyncio.sleep(0.01)
-    return True
-
-
-def _full() -> bool:
-    queue = _queue()
-    return any(len(each) == each.maxlen for each in _batches()) or bool(queue and queue.full())
-
-
-def _waiting() -> int:
-    queue = _queue()
-    return sum(map(len, _batches())) + (queue.waiting if queue else 0)
-
-
-def _processors() -> Iterable[Any]:
-    from mlflow.tracing.provider import provider
-
-    active = getattr(provider.get(), "_active_span_processor", None)
-    found: Iterable[Any] = getattr(active, "_span_processors", ())
-    return found
-
-
-def _batches() -> Iterator[deque[Any]]:
-    """Give the queues of spans that wait to be exported."""
-    for each in _processors():
-        delegate = getattr(each, "_batch_delegate", None) or each
-        queue = getattr(getattr(delegate, "_batch_processor", None), "_queue", None)
-        if queue is not None:
-            yield queue
-
-
-def _by_otlp() -> bool:
-    return not any(hasattr(each, "_batch_delegate") for each in _processors())
-
-
-def _move_tags(tags: dict[str, str], span: Any) -> None:
-    """Turn a trace's tags into attributes, as which they travel by OTLP.
-
-    MLflow does so itself, but too late for an OpenTelemetry SDK whose ended spans are immutable: it
-    then loses the root span.
-    """
-    for key in [each for each in tags if not each.startswith("mlflow.")]:
-        span._span.set_attribute(f"mlflow.traceTag.{key}", tags.pop(key))
-
-
-def _queue() -> ExportQueue | None:
-    for each in _processors():
-        queue = getattr(getattr(each, "span_exporter", None), "_async_queue", None)
-        if isinstance(queue, ExportQueue):
-            return queue
-    return None
-
-
-def _take_over_exports() -> None:
-    """Put a bounded queue in the place of MLflow's, anew after `mlflow.tracing.enable()`."""
-    from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
-
-    for each in _processors():
-        exporter = getattr(each, "span_exporter", None)
-        if type(exporter) is MlflowV3SpanExporter:
-            given: Any = getattr(exporter, "_async_queue", None)
-            if given is not None and not isinstance(given, ExportQueue):
-                size, workers = given._queue.maxsize, given._max_workers
-                bounded = ExportQueue(size, workers, _count_dropped)
-                vars(exporter)["_async_queue"] = bounded
-
-
-def _flush() -> bool:
-    return flush_while_moving(_flush_all, _waiting, FLUSH_SECONDS)
-
-
-def _flush_all() -> None:
-    import mlflow
-
-    _hand_over(every=True)
-    mlflow.flush_trace_async_logging()
-
-
-def _hand_over(*, every: bool = False) -> None:
-    """Pass the spans that have ended on to the exporter; `every`: also where this sends them."""
-    for each in _processors():
-        if every or _queue() is not None:
-            each.force_flush()
-
-
-def _flush_at_exit() -> None:
-    """Flush for apps whose lifespan nobody ends; keep a dead OTLP server from holding the exit."""
-    if _waiting() and not _flush():
-        for each in _processors():
-            each.span_exporter.shutdown()
-
-
-@functools.cache
-def _flush_when_process_ends() -> None:
-    atexit.register(_flush_at_exit)  # after the tracer provider's own, so it runs before
-
-
-_hush = Hush()
-
-
-@functools.cache
-def _prepare() -> None:
-    for name in (
-        unreachable.name,
-        "mlflow.tracing.export.mlflow_v3",
-        "mlflow.tracing.export.async_export_queue",
-        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-        "opentelemetry.exporter.otlp.proto.grpc.exporter",
-        "urllib3.connectionpool",
-    ):
-        logging.getLogger(name).addFilter(_hush)
 
 
 def track_git_version(app: str | None = None) -> str | None:

@@ -13,9 +13,7 @@ from agent_asgi import AgentApp, AgentError, AgentRouter, Context, ResponsesRequ
 from agent_asgi.testing import AgentClient, Answer
 
 
-def ask(
-    app: AgentApp, path: str, body: Any, headers: Mapping[str, str] | None = None
-) -> Answer:
+def ask(app: AgentApp, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
     async def main() -> Answer:
         async with started(app):
             return await AgentClient(app).post(path, body, headers=headers)

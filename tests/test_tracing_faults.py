@@ -17,7 +17,7 @@ from agent_asgi import tracing
 SCRIPT = """
 import asyncio, json, logging, os, sys, time
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-from agent_asgi import AgentApp, AgentRouter, Timeouts, tracing
+from agent_asgi import AgentApp, AgentRouter, Timeouts, exports
 from agent_asgi.testing import AgentClient
 
 router = AgentRouter("fault")
@@ -58,7 +58,7 @@ async def main():
             traced += "x-mlflow-trace-id" in answer.headers
     ticker.cancel()
     print(json.dumps({"statuses": statuses, "gap": gaps[0], "up": up, "slowest": slowest,
-                      "traced": traced, "dropped": tracing.dropped}), flush=True)
+                      "traced": traced, "dropped": exports.dropped}), flush=True)
 
 asyncio.run(main())
 """
@@ -67,9 +67,7 @@ asyncio.run(main())
 class Tracked:
     """A process that serves runs and traces to `uri`."""
 
-    def __init__(
-        self, folder: Path, uri: str, *, python: str = sys.executable, **env: str
-    ) -> None:
+    def __init__(self, folder: Path, uri: str, *, python: str = sys.executable, **env: str) -> None:
         root = Path(tracing.__file__).parents[1]
         given = {"WAIT": "1", "RUNS": "6", "LATER": "0", "MLFLOW_TRACKING_URI": uri, **env}
         self.process = subprocess.Popen(

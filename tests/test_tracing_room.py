@@ -11,7 +11,7 @@ import pytest
 from conftest import started, traces
 from mlflow.tracking.fluent import _get_active_model_id_global
 
-from agent_asgi import AgentApp, AgentRouter, Timeouts, tracing
+from agent_asgi import AgentApp, AgentRouter, Timeouts, exports, tracing
 from agent_asgi.exports import ExportQueue
 from agent_asgi.testing import AgentClient
 
@@ -45,7 +45,7 @@ def test_trace_without_room_is_dropped_and_counted(
             client = AgentClient(app)
             await client.post("/responses", {"input": "first"})
             with monkeypatch.context() as patch:
-                patch.setattr(tracing, "_queue", lambda: jammed)
+                patch.setattr(exports, "_queue", lambda: jammed)
                 jammed.put(Held(gate))
                 await asyncio.sleep(0.05)
                 jammed.put(Held(gate))
@@ -57,11 +57,11 @@ def test_trace_without_room_is_dropped_and_counted(
             await client.post("/responses", {"input": "last"})
         return seconds
 
-    before = tracing.dropped
-    monkeypatch.setattr(tracing, "_reported", 0.0)
+    before = exports.dropped
+    monkeypatch.setattr(exports, "_reported", 0.0)
     seconds = asyncio.run(main())
     assert all(0.2 < each < 0.5 for each in seconds), seconds
-    assert tracing.dropped == before + 2
+    assert exports.dropped == before + 2
     found = [each.data.spans[0].inputs["input"] for each in traces(agent="t-room")]
     assert found == ["first", "last"]
     reports = [each for each in caplog.messages if "fallen behind" in each]

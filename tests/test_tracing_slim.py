@@ -140,7 +140,5 @@ def _assert_complete(good: Trace, failed: Trace) -> None:
         assert trace.info.tags["agent_asgi.status"] == root.outputs["status"]
         assert trace.info.request_preview
         assert trace.info.response_preview
-    (event,) = [
-        each for span in failed.data.spans if not span.parent_id for each in span.events
-    ]
+    (event,) = [each for span in failed.data.spans if not span.parent_id for each in span.events]
     assert event.name == "exception"
