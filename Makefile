@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install run test check docs bench build clean
+.PHONY: install slim run test check docs bench build clean
 
 install: .venv/installed
 
@@ -20,7 +20,18 @@ run: .venv/served
 	cd docs/examples && MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
 	$(CURDIR)/$(BIN)/agent-asgi serve calculator:app --port $(PORT)
 
-test: install
+slim: .venv/slim/installed
+
+# An environment with mlflow-tracing in place of mlflow, for the tests (docs/tracing.md).
+.venv/slim/installed: .venv/installed
+	$(PYTHON) -m venv .venv/slim
+	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check \
+		mlflow-tracing starlette "uvicorn[standard]" sse-starlette msgspec \
+		opentelemetry-exporter-otlp-proto-http
+	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+test: install slim
 	$(BIN)/python -m pytest
 
 check: install

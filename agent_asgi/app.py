@@ -179,9 +179,7 @@ def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[Ba
     return [Route(path, JsonInvocations(service, path, router), methods=["POST"])]
 
 
-def _responses_routes(
-    service: Service, router: AgentRouter | None, prefix: str
-) -> list[BaseRoute]:
+def _responses_routes(service: Service, router: AgentRouter | None, prefix: str) -> list[BaseRoute]:
     def post(path: str, kind: type[Responses]) -> BaseRoute:
         return Route(prefix + path, kind(service, prefix + path, router), methods=["POST"])
 

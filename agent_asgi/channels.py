@@ -1,5 +1,6 @@
 """What a protocol makes of a run's outputs: Responses events, or plain JSON chunks."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ from . import codec
 from .errors import AgentError
 from .lifecycle import Lifecycle
 from .schema.events import Event, VendorEvent
+
+logger = logging.getLogger("agent_asgi")
 
 Write = Callable[[Event | VendorEvent, bytearray], None]
 
@@ -139,6 +142,10 @@ class JsonChannel:
     def result(self) -> Any:
         """Give the chunks, reduced where there is a reducer."""
         chunks = [msgspec.json.decode(each) for each in self.chunks]
-        if self._stream:
+        if not self._stream:
+            return chunks[0] if len(chunks) == 1 else chunks
+        try:
             return chunks if self._reducer is None else self._reducer(chunks)
-        return chunks[0] if len(chunks) == 1 else chunks
+        except Exception:
+            logger.exception("The reducer failed; the trace has the chunks.")
+            return chunks

@@ -35,7 +35,6 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
 
-
     async def _listen(self) -> None:
         try:
             while (await self._receive())["type"] != "http.disconnect":

@@ -93,8 +93,7 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Ar
     requests = [
         each
         for each in given
-        if each not in contexts
-        and (each.default is each.empty or each is given[0])
+        if each not in contexts and (each.default is each.empty or each is given[0])
     ]
     if len(requests) > 1 or len(contexts) > 1:
         raise TypeError(

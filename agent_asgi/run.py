@@ -22,6 +22,7 @@ logger = logging.getLogger("agent_asgi")
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
 
+
 class Run:
     """One run, pulled by the task that answers: `async for batch in run`.
 
@@ -140,7 +141,6 @@ class Run:
         if task.cancelling():
             raise self._cancellation or asyncio.CancelledError
 
-
     def _begin(self) -> None:
         self._drain.enter()
         self._task = asyncio.current_task()
@@ -228,17 +228,13 @@ class Run:
             return error
         if isinstance(error, HTTPException):
             status = error.status_code if 400 <= error.status_code <= 599 else 500
-            return AgentError(
-                str(error.detail), status, error_type(status), headers=error.headers
-            )
+            return AgentError(str(error.detail), status, error_type(status), headers=error.headers)
         logger.error(
             "Handler %r of agent %r failed.", self.name, self.context.agent, exc_info=error
         )
         return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
 
-    async def _finish(
-        self, ending: Callable[[bytearray], str], error: Exception | None
-    ) -> None:
+    async def _finish(self, ending: Callable[[bytearray], str], error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
         self.ended = True
         await self._close_handler()

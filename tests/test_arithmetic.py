@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """The calculator's arithmetic and language, without the framework."""
 
 from fractions import Fraction
@@ -226,7 +225,7 @@ def test_precedence_agrees_with_python(numbers: list[int], data: st.DataObject) 
     symbols = [data.draw(st.sampled_from("+-*/")) for _ in numbers[1:]]
     text = str(numbers[0]) + "".join(f" {s} {n}" for s, n in zip(symbols, numbers[1:], strict=True))
     python = "".join(f"Fraction({each})" if each.isdigit() else each for each in text.split())
-    assert solved(text).value == eval(python, {"Fraction": Fraction})  # noqa: S307
+    assert solved(text).value == eval(python, {"Fraction": Fraction})
 
 
 @given(st.text(alphabet="0123456789.+-*/^%() sqrtha√", max_size=220))

@@ -142,7 +142,7 @@ def test_a_sync_generator_ends_at_its_next_yield() -> None:
 
 def test_a_stubborn_handler_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
     router = AgentRouter("stubborn")
-    tries = []
+    tries: list[int] = []
 
     @router.invoke
     async def stubborn(request: ResponsesRequest) -> str:

@@ -1,5 +1,6 @@
 """From bytes to structs: what passes, what is refused, and that nothing else ever happens."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent_asgi import AgentError, Message, ResponsesRequest
 from agent_asgi.codec import decode_object, decode_request
+from agent_asgi.errors import InvalidRequest
 from agent_asgi.schema.items import InputText
 from agent_asgi.schema.requests import FunctionTool
 
@@ -158,8 +160,12 @@ def test_hostile_bodies_are_a_400(body: bytes) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "role", "content", "text", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "role", "content", "text", "x"]), inner, max_size=4
+        )
+    ),
     max_leaves=8,
 )
 bodies = st.dictionaries(st.sampled_from(sorted(EVERYTHING)), values, max_size=4)
@@ -168,7 +174,5 @@ bodies = st.dictionaries(st.sampled_from(sorted(EVERYTHING)), values, max_size=4
 @given(st.binary() | bodies.map(lambda body: json.dumps(body).encode()))
 def test_nothing_but_our_own_errors(body: bytes) -> None:
     for decode in (decode_request, decode_object):
-        try:
+        with contextlib.suppress(InvalidRequest):
             decode(body)
-        except AgentError as error:
-            assert error.status == 400

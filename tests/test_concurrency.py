@@ -95,7 +95,8 @@ def test_two_apps_in_one_host_do_not_mix(chained: bool) -> None:
         if number % 3:
             answer = await client.post(f"{path}/{name}/responses", {"input": f"q{number}"})
         else:
-            answer = await client.post(f"{path}/v1/responses", {"input": f"q{number}", "model": name})
+            body = {"input": f"q{number}", "model": name}
+            answer = await client.post(f"{path}/v1/responses", body)
         text = answer.json()["output"][0]["content"][0]["text"]
         assert text == f"{app} {name} q{number} {number}"
 
@@ -112,7 +113,7 @@ def test_two_apps_in_one_host_do_not_mix(chained: bool) -> None:
     found = [each for each in traces() if each.info.tags.get("agent_asgi.agent") in ("a", "b")]
     for app in ("one", "two"):
         for name in ("a", "b"):
-            experiment = mlflow.get_experiment_by_name(f"{prefix}-{app}-{name}")
+            experiment: Any = mlflow.get_experiment_by_name(f"{prefix}-{app}-{name}")
             mine = [each for each in found if each.info.experiment_id == experiment.experiment_id]
             assert len(mine) == 50
             said = [each.data.spans[0].outputs["output"][0]["content"][0] for each in mine]

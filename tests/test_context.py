@@ -131,7 +131,8 @@ def test_session_precedence(body: dict[str, Any], session: str) -> None:
     router = AgentRouter()
     router.invoke(lambda request: get_context().session_id)
     app = AgentApp(router)
-    post = AgentClient(app).post("/responses", {"input": "x", **body}, headers={"x-session-id": "c5"})
+    client = AgentClient(app, {"x-session-id": "c5"})
+    post = client.post("/responses", {"input": "x", **body})
     assert asyncio.run(post).json()["output"][0]["content"][0]["text"] == session
 
 

@@ -140,10 +140,9 @@ def test_a_handlers_error_has_its_class_and_runs_once(
     broken = Broken()
     url = serve(AgentApp(broken.router, timeouts=Timeouts(run=0.3)))
     with openai.OpenAI(base_url=url, api_key="none") as client:  # retries, as by default
+        ask: Any = client.responses.create
         with pytest.raises(error) as caught:
-            client.responses.create(
-                input=kind, stream=stream, extra_headers={"x-request-id": "mine"}
-            )
+            ask(input=kind, stream=stream, extra_headers={"x-request-id": "mine"})
     assert caught.value.code == code
     assert caught.value.request_id == "mine"
     assert broken.runs == 1
@@ -160,9 +159,10 @@ def test_an_error_in_mid_stream(serve: Callable[[Any], str]) -> None:
     url = serve(AgentApp(broken.router))
     with openai.OpenAI(base_url=url, api_key="none") as client:
         got = []
-        with pytest.raises(openai.APIError) as caught, client.responses.create(
-            input="late", stream=True
-        ) as stream:
+        with (
+            pytest.raises(openai.APIError) as caught,
+            client.responses.create(input="late", stream=True) as stream,
+        ):
             got += [event.type for event in stream]
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["code"] == "agent_error"

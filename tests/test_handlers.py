@@ -199,21 +199,22 @@ def test_mlflows_own_types_work_unchanged() -> None:
 
     @router.invoke
     def invoke(request: ResponsesAgentRequest) -> ResponsesAgentResponse:
-        return ResponsesAgentResponse(output=[item], custom_outputs={"k": request.custom_inputs})
+        output: Any = [item]
+        return ResponsesAgentResponse(output=output, custom_outputs={"k": request.custom_inputs})
 
     @router.stream
     def stream(request: ResponsesAgentRequest) -> Iterator[ResponsesAgentStreamEvent]:
         for delta in ("h", "i"):
-            yield ResponsesAgentStreamEvent(
-                type="response.output_text.delta", item_id="m1", delta=delta
-            )
-        yield ResponsesAgentStreamEvent(type="response.output_item.done", item=item)
+            said: Any = {"item_id": "m1", "delta": delta}
+            yield ResponsesAgentStreamEvent(type="response.output_text.delta", **said)
+        done: Any = {"item": item}
+        yield ResponsesAgentStreamEvent(type="response.output_item.done", **done)
 
     body = {"input": [{"role": "user", "content": "x"}], "custom_inputs": {"a": 1}}
     whole = post(router, body, "/invocations")
     assert text(whole) == "hi"
     assert whole.json()["custom_outputs"] == {"k": {"a": 1}}
-    assert ResponsesAgentResponse(**whole.json()).output[0].id == "m1"
+    assert ResponsesAgentResponse(**whole.json()).output[0].model_dump()["id"] == "m1"
     streamed = post(router, {**body, "stream": True}, "/invocations").events()
     assert len(check_stream(streamed)["output"]) == 1
     assert check_stream(streamed)["output"][0]["content"][0]["text"] == "hi"
@@ -283,7 +284,8 @@ def test_a_sync_generator_stays_in_one_thread_and_little_ahead() -> None:
     @router.stream
     def numbers(request: ResponsesRequest) -> Iterator[str]:
         nonlocal made
-        for made in range(1, 10_001):
+        for _ in range(10_000):
+            made += 1
             threads.add(threading.get_ident())
             yield "x" * 100
 

@@ -53,9 +53,7 @@ def test_chunks_and_done() -> None:
     answered = post(router, {"question": "x", "stream": True}, x_mlflow_return_trace_id="true")
     frames = answered.body.split(b"\n\n")
     assert frames[:3] == [b'data: {"n":1}', b'data: "two\\n\\n"', b'data: {"question":"x"}']
-    assert msgspec.json.decode(frames[3][6:]) == {
-        "trace_id": answered.headers["x-mlflow-trace-id"]
-    }
+    assert msgspec.json.decode(frames[3][6:]) == {"trace_id": answered.headers["x-mlflow-trace-id"]}
     assert frames[4:] == [b"data: [DONE]", b""]
     (trace,) = traces(agent="chunks")
     assert trace.data.spans[0].outputs == [{"n": 1}, "two\n\n", {"question": "x"}]

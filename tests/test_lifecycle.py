@@ -120,11 +120,10 @@ def stream(outputs: list[Any], ending: str = "complete") -> list[Json]:
     made = life.start()
     for output in outputs:
         made += life.feed(output)
-    made += {
-        "complete": life.complete,
-        "fail": lambda: life.fail(AgentFailed()),
-        "cancel": lambda: life.cancel("client_cancelled"),
-    }[ending]()
+    if ending == "fail":
+        made += life.fail(AgentFailed())
+    else:
+        made += life.complete() if ending == "complete" else life.cancel("client_cancelled")
     parsed = []
     for each in made:
         buffer = bytearray()

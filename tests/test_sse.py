@@ -162,7 +162,9 @@ def test_an_error_after_a_ping_is_in_the_stream() -> None:
     assert b"a secret" not in answer.body
 
 
-@pytest.mark.parametrize("token", ["\n\ndata: [DONE]\n\n", "\r\nevent: x\r\n", "data: {}", "é\u2028"])
+@pytest.mark.parametrize(
+    "token", ["\n\ndata: [DONE]\n\n", "\r\nevent: x\r\n", "data: {}", "é\u2028"]
+)
 def test_no_token_forges_a_frame(token: str) -> None:
     router = AgentRouter()
 

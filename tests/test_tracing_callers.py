@@ -30,8 +30,8 @@ def ask(app: AgentApp, path: str, body: Any, headers: Mapping[str, str] | None =
 
 def post(url: str, body: Any, headers: Mapping[str, str]) -> str:
     given = {"content-type": "application/json", **headers}
-    request = urllib.request.Request(url, json.dumps(body).encode(), given)  # noqa: S310  ours
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    request = urllib.request.Request(url, json.dumps(body).encode(), given)
+    with urllib.request.urlopen(request, timeout=30) as answer:
         text: str = answer.read().decode()
     return text
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from test_tracing_faults import Tracked
 from tracking import Refusing, tracking_server
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = ["mlflow-tracing", "starlette", "uvicorn", "sse-starlette", "msgspec"]
-OTLP = "opentelemetry-exporter-otlp-proto-http"
 
 SCRIPT = """
 import asyncio, sys
@@ -47,17 +44,12 @@ asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
-def slim(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the Python of an environment without the full mlflow."""
-    folder = tmp_path_factory.mktemp("slim") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = str(folder / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    env = {each: value for each, value in os.environ.items() if each != "PYTHONPATH"}
-    for words in (["--no-deps", str(ROOT)], [*REQUIRED, OTLP]):
-        done = subprocess.run([*pip, *words], env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-    return python
+def slim() -> str:
+    """Give the Python of an environment without the full mlflow, as `make test` makes it."""
+    python = ROOT / ".venv" / "slim" / "bin" / "python"
+    if not python.exists():
+        pytest.fail("`make slim` makes the environment of this test.")
+    return str(python)
 
 
 @pytest.fixture(scope="module")

@@ -97,5 +97,3 @@ def _refuse(request: ResponsesRequest) -> None:
             "previous_response_id: this server stores no responses; send the whole conversation.",
             "previous_response_id",
         )
-
-
