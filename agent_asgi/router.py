@@ -58,7 +58,7 @@ class AgentRouter:
     @overload
     def invoke(self) -> Callable[[F], F]: ...
 
-    def invoke(self, function: Callable[..., Any] | None = None, /) -> Any:
+    def invoke(self, function: Any = None) -> Any:
         """Register the handler of requests that want one JSON answer.
 
         Use it as a decorator, with or without parentheses; it returns the function itself.
@@ -75,7 +75,7 @@ class AgentRouter:
     @overload
     def stream(self) -> Callable[[F], F]: ...
 
-    def stream(self, function: Callable[..., Any] | None = None, /) -> Any:
+    def stream(self, function: Any = None) -> Any:
         """Register the handler of requests that want a stream.
 
         Use it as a decorator, with or without parentheses; it returns the function itself.

@@ -1,0 +1,197 @@
+"""Every code block of README and docs/ is run.
+
+A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
+(`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error of its own);
+`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. Lines of `sh` blocks
+are run too, each as its command allows. `json` must parse; `text` is a drawing.
+"""
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import calculator
+import pytest
+
+from agent_asgi.testing import AgentClient
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"(?:<!-- (?P<how>[^>]*) -->\n)?^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
+
+
+class Block(NamedTuple):
+    """A code block and how it is run."""
+
+    page: str
+    how: str
+    kind: str
+    code: str
+
+
+def blocks() -> Iterator[Any]:
+    """Give every code block of every page."""
+    for page in PAGES:
+        text = page.read_text()
+        assert "\n\n    " not in re.sub(FENCE, "", text), f"{page} has a block without a fence"
+        for number, found in enumerate(FENCE.finditer(text)):
+            block = Block(page.name, found["how"] or "", found["kind"], found["code"])
+            yield pytest.param(block, id=f"{page.name}-{number}-{block.kind}")
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(autouse=True)
+def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the example agent off the network."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.mark.parametrize("block", list(blocks()))
+def test_block(block: Block, serve: Callable[[Any], str], tmp_path: Path) -> None:
+    if block.kind == "python" and block.how.startswith("app"):
+        run_app(block)
+    elif block.kind == "python":
+        assert block.how in ("client", "script"), "say how to run it"
+        url = serve(calculator.app) if block.how == "client" else ""
+        run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path)
+    elif block.kind == "sh":
+        run_lines(block.code, serve, tmp_path)
+    elif block.kind == "json":
+        json.loads(block.code)
+    else:
+        assert block.kind == "text", f"nobody runs {block.kind!r}"
+
+
+def run_app(block: Block) -> None:
+    """Run a block that defines `app`, and ask the app."""
+    names: dict[str, Any] = {"__name__": "block"}
+    exec(compile(block.code, block.page, "exec"), names)  # the page's own code
+    path = "/invocations" if "json" in block.how else "/v1/responses"
+    prefix = block.how.partition(" at ")[2]
+    ask = AgentClient(names["app"]).post(prefix + path, {"input": "hello"})
+    answer = asyncio.run(ask)
+    assert (answer.status == 200) is ("fails" not in block.how), answer.body
+    assert answer.json()
+
+
+def run_script(code: str, folder: Path) -> None:
+    """Run a block by itself, in a folder of its own."""
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def run_lines(code: str, serve: Callable[[Any], str], folder: Path) -> None:
+    """Run the commands of a shell block."""
+    port, env = free_port(), dict(os.environ)
+    (folder / "tutor.py").write_text("from calculator import app\n")
+    env["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT / "docs" / "examples")))
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)
+        if not words:
+            continue
+        program = words[0].rpartition("/")[2]
+        if program == "curl":
+            run_curl(words, serve(calculator.app))
+        elif program == "make":
+            subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True)
+        elif program == "pip":
+            check_installed(words[2:])
+        elif program == "export":
+            set_variable(words[1], port, folder, env)
+        else:
+            run_server(program, words[1:], port, folder, env)
+
+
+def run_curl(words: list[str], url: str) -> None:
+    """Run curl against the example agent."""
+    words = [each.replace("http://127.0.0.1:8000", url) for each in words]
+    done = subprocess.run(
+        [*words, "-sS", "--fail"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "The answer is" in done.stdout or "[DONE]" in done.stdout
+
+
+def check_installed(words: list[str]) -> None:
+    """Check that what `pip install` names is what the tests run with."""
+    slim = ROOT / ".venv" / "slim"
+    for word in words:
+        name = re.split(r"[\[>=]", word)[0]
+        if name in (".", "agent-asgi") or name.startswith("-"):
+            continue
+        folder = name.replace("-", "_")
+        if not list(slim.glob(f"lib/python*/site-packages/{folder}-*.dist-info")):
+            importlib.metadata.version(name)
+
+
+def set_variable(pair: str, port: int, folder: Path, env: dict[str, str]) -> None:
+    """Set a variable for the rest of the block, files and ports being the test's."""
+    import mlflow.environment_variables as known
+
+    name, _, value = pair.partition("=")
+    assert name.startswith("OTEL_EXPORTER_OTLP_TRACES_") or hasattr(known, name)
+    env[name] = value.replace("sqlite:///", f"sqlite:///{folder}/").replace(":5000", f":{port}")
+
+
+def run_server(
+    program: str, words: list[str], port: int, folder: Path, env: dict[str, str]
+) -> None:
+    """Start a server, ask it for its health, end it."""
+    argv = [str(BIN / program), *(each.replace(":///", f":///{folder}/") for each in words)]
+    if "--port" in argv:
+        argv[argv.index("--port") + 1] = str(port)
+    else:
+        argv += ["--port", str(port)]
+    with running(argv, folder, env):
+        until = time.monotonic() + 90
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                    assert answer.status == 200
+                return
+            except OSError:
+                assert time.monotonic() < until, f"{program} does not answer"
+                time.sleep(0.2)
+
+
+@contextmanager
+def running(argv: list[str], folder: Path, env: dict[str, str]) -> Iterator[None]:
+    """Run a process, and all that it starts, until the block ends."""
+    process = subprocess.Popen(argv, cwd=folder, env=env, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
