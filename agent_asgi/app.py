@@ -116,9 +116,6 @@ class AgentApp:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
-        live = self._service.begin()
-        if live.state:
-            scope["state"] = {**live.state, **scope.get("state", {})}
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

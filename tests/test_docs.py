@@ -31,7 +31,9 @@ from agent_asgi.testing import AgentClient
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"(?:<!-- (?P<how>[^>]*) -->\n)?^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S)
+FENCE = re.compile(
+    r"(?:<!-- (?P<how>[^>]*) -->\n)?^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 class Block(NamedTuple):
@@ -89,7 +91,8 @@ def run_app(block: Block) -> None:
     exec(compile(block.code, block.page, "exec"), names)  # the page's own code
     path = "/invocations" if "json" in block.how else "/v1/responses"
     prefix = block.how.partition(" at ")[2]
-    ask = AgentClient(names["app"]).post(prefix + path, {"input": "hello"})
+    body = {"input": [{"role": "user", "content": "hello"}]}
+    ask = AgentClient(names["app"]).post(prefix + path, body)
     answer = asyncio.run(ask)
     assert (answer.status == 200) is ("fails" not in block.how), answer.body
     assert answer.json()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracking import Failing, Hanging, Refusing, tracking_server
+from tracking import Failing, Hanging, Refusing, taking_over, tracking_server
 
 from agent_asgi import tracing
 
@@ -128,7 +128,7 @@ def test_server_that_dies_later(kind: type[Any], tmp_path: Path) -> None:
         assert tracked.process.stdout.readline() == "UP\n"
         os.killpg(server.pid, 9)
         server.wait(30)
-        dead = kind(port) if kind is not Refusing else None
+        dead = taking_over(kind, port) if kind is not Refusing else None
         try:
             result, warned, seconds = tracked.result("go\n")
         finally:

@@ -60,6 +60,18 @@ class Failing:
         self._server.server_close()
 
 
+def taking_over(kind: type[Any], port: int) -> Any:
+    """Make a server at a port whose last owner has just been killed."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return kind(port)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def tracking_server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Serve a real MLflow tracking server; give its process."""

@@ -133,7 +133,7 @@ def context_of(
     named = request or ResponsesRequest()
     principal: Any = scope.get("user")
     known = getattr(principal, "is_authenticated", False)
-    state: dict[str, Any] = scope.setdefault("state", {})
+    state: dict[str, Any] = {**incoming.live.state, **scope.get("state", {})}
     return Context(
         new_id("resp"),
         router.name,
