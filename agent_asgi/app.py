@@ -1,6 +1,7 @@
 """`AgentApp`: composes routers into one ASGI app."""
 
 import logging
+import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -112,7 +113,7 @@ class AgentApp:
         """
         from .server import main  # uvicorn is not needed where the app is mounted
 
-        main(["serve", target, *_rest(argv)])
+        main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
@@ -136,12 +137,6 @@ class AgentApp:
         await receive()
         await self.drain()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _rest(argv: Sequence[str] | None) -> Sequence[str]:
-    import sys
-
-    return sys.argv[1:] if argv is None else argv
 
 
 def _request_id(scope: Scope) -> bytes:

@@ -89,9 +89,12 @@ class Run:
     async def __anext__(self) -> bytes:
         if self.ended:
             raise StopAsyncIteration
-        if self._steps is None:
-            self._begin()
+        if self._task is None:
+            self._drain.enter()
+            self._task = asyncio.current_task()
         try:
+            if self._steps is None:
+                self._begin()
             if await self._fill():
                 return self.take()
             await self._finish(self._channel.complete, None)
@@ -142,8 +145,6 @@ class Run:
             raise self._cancellation or asyncio.CancelledError
 
     def _begin(self) -> None:
-        self._drain.enter()
-        self._task = asyncio.current_task()
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
         self._channel.start(self._buffer)
@@ -246,11 +247,13 @@ class Run:
             self.error = self._visible(failure)
             self._buffer.clear()
             self.status = self._channel.fail(self.error, self._buffer)
-        self._drain.leave()
-        if self._trace is not None:
-            await self._trace.end(self._channel.result(), self.status, error)
-        if self._token is not None:
-            current.reset(self._token)
+        try:
+            if self._trace is not None:
+                await self._trace.end(self._channel.result(), self.status, error)
+        finally:
+            self._drain.leave()
+            if self._token is not None:
+                current.reset(self._token)
 
     async def _close_handler(self) -> None:
         try:
