@@ -221,13 +221,16 @@ class Tracer:
         return True
 
     def _set_up_until_done(self) -> None:
+        pause = 0.5
         while not self._stop.is_set():
             try:
                 self._set_up()
             except Exception as error:  # noqa: BLE001  whatever it is, runs go on untraced
-                unreachable.warning("Runs go untraced, MLflow cannot be reached: %s", error)
-                self._tried.set()
-                self._stop.wait(RETRY_SECONDS)
+                if pause > 2:  # until then it may be another worker that makes the database too
+                    unreachable.warning("Runs go untraced, MLflow cannot be reached: %s", error)
+                    self._tried.set()
+                self._stop.wait(pause)
+                pause = min(2 * pause, RETRY_SECONDS)
             else:
                 self._ready.set()
                 self._tried.set()
