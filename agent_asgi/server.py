@@ -9,6 +9,9 @@ from pathlib import Path
 import uvicorn
 from uvicorn.importer import ImportFromStringError, import_from_string
 
+DRAIN_SECONDS = 30
+"""How long runs may go on after SIGTERM before they are cancelled."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command `agent-asgi`.
@@ -31,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         workers=options.workers,
         reload=options.reload,
         app_dir=str(Path.cwd()),
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 
 
