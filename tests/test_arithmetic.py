@@ -8,14 +8,13 @@ from arithmetic import (
     Answer,
     NoAnswerError,
     NotUnderstoodError,
-    arguments_for,
-    fitted,
     shown,
     stated_number,
     understand,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from shapes import arguments_for, fitted
 
 
 def solved(message: str, previous: Fraction | None = None) -> Answer:

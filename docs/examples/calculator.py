@@ -22,11 +22,10 @@ from arithmetic import (
     NoAnswerError,
     NotUnderstoodError,
     Step,
-    arguments_for,
-    fitted,
     stated_number,
     understand,
 )
+from shapes import arguments_for, fitted
 
 from agent_asgi import (
     AgentApp,
