@@ -85,6 +85,40 @@ def test_bad_requests(path: str, body: Any, code: str, param: str | None) -> Non
     assert param is None or error["message"].startswith(param.removesuffix(".type"))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("options", "status", "code", "message"),
+    [
+        ({"input": [{**MESSAGE, "role": "pope"}]}, 400, "invalid_request", "Invalid enum value"),
+        ({"input": "x", "temperature": 9}, 400, "invalid_request", "temperature: Expected"),
+        ({"input": "x", "background": True}, 400, "not_supported", "background: this server"),
+        (
+            {"input": "x", "previous_response_id": "resp_1"},
+            400,
+            "not_supported",
+            "previous_response_id: this server stores no responses",
+        ),
+        ({"input": "x" * 2000}, 413, "request_too_large", "larger than 1000 bytes"),
+    ],
+)
+def test_the_openai_client_is_told_what_is_wrong(
+    serve: Callable[[Any], str],
+    options: dict[str, Any],
+    status: int,
+    code: str,
+    message: str,
+    stream: bool,
+) -> None:
+    url = serve(AgentApp(echo(), limits=Limits(max_body_bytes=1000)))
+    with openai.OpenAI(base_url=url, api_key="none") as client:
+        ask: Any = client.responses.create
+        with pytest.raises(openai.APIStatusError) as caught:
+            ask(stream=stream, extra_headers={"x-request-id": "mine"}, **options)
+    assert (caught.value.status_code, caught.value.code) == (status, code)
+    assert message in caught.value.message
+    assert caught.value.request_id == "mine"
+
+
 def test_unknown_paths_and_methods_have_the_same_form() -> None:
     app = AgentApp(echo())
     missing = post(app, {}, "/nowhere")
