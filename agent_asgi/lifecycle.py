@@ -44,10 +44,7 @@ class Lifecycle:
         Raises:
             TypeError: The output is of no type that a handler may give.
         """
-        if type(output) is str:
-            self._items.text(output)
-        else:
-            self._other(output)
+        self._take(output)
         return self._items.taken()
 
     def complete(self) -> Events:
@@ -90,17 +87,18 @@ class Lifecycle:
     def _snapshot(self) -> Response:
         return structs.replace(self.response)
 
-    def _other(self, output: Any) -> None:
+    def _take(self, output: Any) -> None:
         if isinstance(output, str):
-            self._items.text(str(output))
-            return
-        if isinstance(output, list | tuple):
+            self._items.text(output)
+        elif isinstance(output, list | tuple):
             for each in output:
-                self.feed_into(each)
-            return
-        if isinstance(output, Usage):
+                self._take(each)
+        elif isinstance(output, Usage):
             self._use(output)
-            return
+        else:
+            self._take_object(output)
+
+    def _take_object(self, output: Any) -> None:
         get = getter(output)
         kind = get("type")
         if isinstance(kind, str) and (kind.startswith("response.") or kind == "error"):
@@ -112,15 +110,8 @@ class Lifecycle:
         else:
             raise TypeError(f"{type(output).__name__} is no text, item, event, response or usage")
 
-    def feed_into(self, output: Any) -> None:
-        """Take in one output of a list, its events kept with the list's."""
-        if type(output) is str:
-            self._items.text(output)
-        else:
-            self._other(output)
-
     def _item(self, kind: str, output: Any) -> None:
-        if ":" in kind and getter(output)("item") is None and _is_vendor_event(output):
+        if ":" in kind and _is_vendor_event(output):
             self._items.vendor(as_dict(output))
         else:
             self._items.whole(as_item(output))

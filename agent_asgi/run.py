@@ -76,7 +76,8 @@ class Run:
         self._trace: Trace | None = None
         self._task: asyncio.Task[Any] | None = None
         self._token: Token[Context] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._limit: asyncio.TimerHandle | None = None  # of the whole run
+        self._cleanup: asyncio.TimerHandle | None = None  # of a cancelled handler
         self._interrupted: asyncio.CancelledError | None = None
         self._cancellation: asyncio.CancelledError | None = None  # the one that ended the run
         self._cancels = 0
@@ -149,7 +150,8 @@ class Run:
         self._trace = self._begin_trace()
         self._channel.start(self._buffer)
         if self._timeouts.run is not None:
-            self._later(self._timeouts.run, lambda: self.cancel("timeout"))
+            loop = asyncio.get_running_loop()
+            self._limit = loop.call_later(self._timeouts.run, self.cancel, "timeout")
         self._steps = Steps(self._call(), self._thrown)
 
     async def _fill(self) -> bool:
@@ -189,7 +191,9 @@ class Run:
             return False
         if isinstance(error, asyncio.CancelledError):
             self.scope.shield = True
-            self._later(self._timeouts.cleanup, self._give_up)
+            if self._cleanup is None:
+                loop = asyncio.get_running_loop()
+                self._cleanup = loop.call_later(self._timeouts.cleanup, self._give_up)
         return True
 
     def _give_up(self) -> None:
@@ -205,9 +209,13 @@ class Run:
             if self.context.cancelled.is_set() or (self._task and self._task.cancelling()):
                 raise asyncio.CancelledError
             self.scope.shield = False
+            self._stop_timer(self._cleanup)
+            self._cleanup = None
 
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, call))
+    @staticmethod
+    def _stop_timer(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()
 
     async def _finish_cancelled(self, error: asyncio.CancelledError | None) -> None:
         self._cancellation = error
@@ -239,8 +247,8 @@ class Run:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
         self.ended = True
         await self._close_handler()
-        for timer in self._timers:
-            timer.cancel()
+        self._stop_timer(self._limit)
+        self._stop_timer(self._cleanup)
         try:
             self.status = ending(self._buffer)
         except Exception as failure:  # noqa: BLE001  what the handler gave cannot be written
@@ -258,6 +266,7 @@ class Run:
     async def _close_handler(self) -> None:
         try:
             if self._steps is not None:
-                await self._steps.close()
+                async with asyncio.timeout(self._timeouts.cleanup):
+                    await self._steps.close()
         except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)

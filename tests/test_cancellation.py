@@ -72,8 +72,6 @@ def test_leaving_cancels_and_cleans_up(
 ) -> None:
     seen = Seen()
     url = serve(AgentApp(counting(seen, name)))
-    if not after:
-        threading.Timer(0.5, lambda: None).start()
     left = leave_json(url, body) if not after else leave(url, body, after)
     assert seen.done.wait(5)
     assert seen.began - left < 0.1
@@ -244,6 +242,30 @@ def test_a_cancel_while_sending_reaches_the_handler() -> None:
     asyncio.run(main())
     assert seen.cause == "client_disconnected"
     assert seen.ended - seen.began >= SLOW * 0.9
+
+
+def test_a_handler_that_hangs_while_it_is_closed_is_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = AgentRouter("hangs")
+
+    @router.stream
+    async def hangs(request: ResponsesRequest) -> AsyncIterator[Any]:
+        try:
+            yield 3.5  # unsupported: the run fails and closes the handler
+        finally:
+            await asyncio.sleep(30)
+
+    async def main() -> float:
+        app = AgentApp(router, timeouts=Timeouts(cleanup=0.2))
+        async with started(app):
+            begun = time.monotonic()
+            answer = await AgentClient(app).post("/responses", {"input": "x"})
+            assert (answer.status, answer.json()["error"]["code"]) == (500, "agent_error")
+            return time.monotonic() - begun
+
+    assert asyncio.run(main()) < 2
+    assert "failed while it was closed" in caplog.text
 
 
 def test_waiting_for_the_cancellation() -> None:
