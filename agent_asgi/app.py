@@ -1,6 +1,9 @@
 """`AgentApp`: composes routers into one ASGI app."""
 
+import asyncio
+import dataclasses
 import logging
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -12,17 +15,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from .endpoints.answers import error_response
+from .endpoints.compact import Compact
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
 from .endpoints.responses import Invocations, Responses
-from .errors import AgentError, error_type
+from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
+from .endpoints.websocket import WebSocket
+from .errors import AgentError, NotFound, error_type
 from .limits import Limits, Timeouts
 from .router import AgentRouter
 from .service import Lifespan, Service
+from .store.base import Store
+from .store.open import open_store
 
 logger = logging.getLogger("agent_asgi")
 
@@ -33,6 +41,9 @@ class AgentApp:
     Args:
         *routers: The agents. One is served at the root; several under their names, and at the
             root by a request's `model`.
+        store: Where responses are kept: a store, or the URL of one: `memory://`,
+            `sqlite:///responses.db`, `postgresql://user@host/name`. Default: the environment's
+            `AGENT_ASGI_STORE`, else `memory://`.
         limits: Bounds on what comes in. Default: `Limits()`.
         timeouts: Bounds on time. Default: `Timeouts()`.
         middleware: Starlette middleware around all endpoints. Default none.
@@ -43,12 +54,15 @@ class AgentApp:
         debug: Whether an error tells the client of the handler's exception. Default False.
 
     Raises:
-        ValueError: No router, two of one name, or one that is named like an endpoint.
+        ValueError: No router, two of one name, one that is named like an endpoint, or a store's
+            URL that names none.
+        ImportError: The store needs a package that is not installed.
     """
 
     def __init__(
         self,
         *routers: AgentRouter,
+        store: Store | str | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         middleware: Sequence[Middleware] = (),
@@ -56,9 +70,12 @@ class AgentApp:
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
+        if store is None:
+            store = os.environ.get("AGENT_ASGI_STORE") or "memory://"
         self._service = Service(
             self,
             routers,
+            store=open_store(store) if isinstance(store, str) else store,
             limits=limits or Limits(),
             timeouts=timeouts or Timeouts(),
             lifespan=lifespan,
@@ -73,6 +90,11 @@ class AgentApp:
         self._inner.router.redirect_slashes = False
 
     @property
+    def store(self) -> Store:
+        """Where responses are kept."""
+        return self._service.store
+
+    @property
     def routers(self) -> tuple[AgentRouter, ...]:
         """The agents."""
         return self._service.routers
@@ -81,10 +103,8 @@ class AgentApp:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
         else:
-            await self._inner(scope, receive, send)
+            await self._connection(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
@@ -104,6 +124,24 @@ class AgentApp:
         """Take no more runs, let those in flight end, send the traces, leave the lifespan."""
         await self._service.end()
 
+    async def work(self, concurrency: int | None = None) -> None:
+        """Execute background runs, and nothing else, until the task is cancelled.
+
+        Args:
+            concurrency: How many at once. Default: `Limits.worker_concurrency`.
+
+        Raises:
+            ValueError: The store is not PostgreSQL: other processes' runs are not for this one.
+            Unavailable: The start failed; the log has the reason.
+        """
+        if self.store.conninfo is None:
+            raise ValueError("A worker needs a store that it shares: postgresql://...")
+        if concurrency is not None:
+            limits = self._service.limits
+            self._service.limits = dataclasses.replace(limits, worker_concurrency=concurrency)
+        async with self.lifespan():
+            await asyncio.Event().wait()
+
     def run(self, target: str, argv: Sequence[str] | None = None) -> None:
         """Serve by uvicorn, with the options of `agent-asgi serve`.
 
@@ -115,11 +153,11 @@ class AgentApp:
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
 
         async def with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.accept"):
                 headers = message.get("headers", ())
                 message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
             await send(message)
@@ -152,6 +190,8 @@ def _routes(service: Service) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         Route("/models", info.models),
         Route("/v1/models", info.models),
+        Route("/models/{id}", info.model),
+        Route("/v1/models/{id}", info.model),
         Route("/agent/info", info.agent),
         Route("/health", info.health),
         Route("/ready", info.ready),
@@ -172,14 +212,29 @@ def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[Ba
 
 
 def _responses_routes(service: Service, router: AgentRouter | None, prefix: str) -> list[BaseRoute]:
-    def post(path: str, kind: type[Responses]) -> BaseRoute:
-        return Route(prefix + path, kind(service, prefix + path, router), methods=["POST"])
-
-    return [
-        post("/responses", Responses),
-        post("/v1/responses", Responses),
-        post("/invocations", Invocations),
+    invocations = f"{prefix}/invocations"
+    routes: list[BaseRoute] = [
+        Route(invocations, Invocations(service, invocations, router), methods=["POST"])
     ]
+    for path in (f"{prefix}/responses", f"{prefix}/v1/responses"):
+        one = path + "/{id}"
+        routes += [
+            Route(path, Responses(service, path, router), methods=["POST"]),
+            WebSocketRoute(path, WebSocket(service, router)),
+            Route(f"{path}/compact", Compact(service, f"{path}/compact", router), methods=["POST"]),
+            Route(f"{path}/input_tokens", _not_offered),
+            Route(one, Retrieve(service, router), methods=["GET"]),
+            Route(one, Delete(service, router), methods=["DELETE"]),
+            Route(f"{one}/cancel", Cancel(service, router), methods=["POST"]),
+            Route(f"{one}/input_items", InputItems(service, router), methods=["GET"]),
+        ]
+    return routes
+
+
+async def _not_offered(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer where OpenAI counts tokens; without a route it would be a response of that id."""
+    error = NotFound("This server counts no tokens in advance.", "not_found")
+    await error_response(error)(scope, receive, send)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """What a protocol makes of a run's outputs: Responses events, or plain JSON chunks."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -9,11 +9,13 @@ import msgspec
 from . import codec
 from .errors import AgentError
 from .lifecycle import Lifecycle
-from .schema.events import Event, VendorEvent
+from .schema.events import Event, ResponseEvent, VendorEvent
+from .schema.responses import Response
 
 logger = logging.getLogger("agent_asgi")
 
 Write = Callable[[Event | VendorEvent, bytearray], None]
+Save = Callable[[Response], Awaitable[bool]]
 
 
 class Channel(Protocol):
@@ -25,13 +27,13 @@ class Channel(Protocol):
     def feed(self, output: Any, buffer: bytearray) -> None:
         """Take in an output."""
 
-    def complete(self, buffer: bytearray) -> str:
+    async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""
 
-    def fail(self, error: AgentError, buffer: bytearray) -> str:
+    async def fail(self, error: AgentError, buffer: bytearray) -> str:
         """End with an error; give the status."""
 
-    def cancel(self, cause: str, buffer: bytearray) -> str:
+    async def cancel(self, cause: str, buffer: bytearray) -> str:
         """End a cancelled run; give the status."""
 
     def result(self) -> Any:
@@ -45,6 +47,8 @@ class ResponsesChannel:
         lifecycle: Orders the events.
         write: Appends an event to the stream. Default None: no stream is wanted.
         trace_id: Gives the trace's id where the client asked for it.
+        save: Stores the response before its terminal event goes out, and tells whether it could.
+            Default None: it is not to be stored.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class ResponsesChannel:
         lifecycle: Lifecycle,
         write: Write | None,
         trace_id: Callable[[], str | None] = lambda: None,
+        save: Save | None = None,
     ) -> None:
         self.lifecycle = lifecycle
+        self._save = save
         self._write = write
         self._trace_id = trace_id
 
@@ -65,30 +71,36 @@ class ResponsesChannel:
         """Take in an output."""
         self._emit(self.lifecycle.feed(output), buffer)
 
-    def complete(self, buffer: bytearray) -> str:
+    async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""
-        return self._end(self.lifecycle.complete, buffer)
+        return await self._end(self.lifecycle.complete, buffer)
 
-    def fail(self, error: AgentError, buffer: bytearray) -> str:
+    async def fail(self, error: AgentError, buffer: bytearray) -> str:
         """End with an error; give the status."""
-        return self._end(lambda: self.lifecycle.fail(error), buffer)
+        return await self._end(lambda: self.lifecycle.fail(error), buffer)
 
-    def cancel(self, cause: str, buffer: bytearray) -> str:
+    async def cancel(self, cause: str, buffer: bytearray) -> str:
         """End a cancelled run; give the status."""
-        return self._end(lambda: self.lifecycle.cancel(cause), buffer)
+        return await self._end(lambda: self.lifecycle.cancel(cause), buffer)
 
     def result(self) -> Any:
         """Give the reduced response."""
         return msgspec.to_builtins(codec.short_form(self.lifecycle.response), enc_hook=codec.plain)
 
-    def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
+    async def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
         trace_id = self._trace_id()
         if trace_id is not None:
             response = self.lifecycle.response
             response.metadata = response.metadata | {"trace_id": trace_id}
         events = ending()
-        if trace_id is not None:
-            events[-1].trace_id = trace_id  # type: ignore[union-attr]  # the terminal event
+        last = events[-1]
+        if isinstance(last, ResponseEvent):
+            if trace_id is not None:
+                last.trace_id = trace_id
+            response = self.lifecycle.response
+            if self._save is not None and not await self._save(response):
+                response.store = False
+                last.response = response
         self._emit(events, buffer)
         return self.lifecycle.response.status
 
@@ -121,17 +133,17 @@ class JsonChannel:
         if self._stream:
             buffer += b"data: " + encoded + b"\n\n"
 
-    def complete(self, buffer: bytearray) -> str:
+    async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""
         return "completed"
 
-    def fail(self, error: AgentError, buffer: bytearray) -> str:
+    async def fail(self, error: AgentError, buffer: bytearray) -> str:
         """End with an error; give the status."""
         if self._stream:
             buffer += b"data: " + codec.encode({"error": error.payload()}) + b"\n\n"
         return "failed"
 
-    def cancel(self, cause: str, buffer: bytearray) -> str:
+    async def cancel(self, cause: str, buffer: bytearray) -> str:
         """End a cancelled run; give the status."""
         return "cancelled"
 

@@ -1,15 +1,16 @@
 """Bytes to structs and back; a validation error becomes one that names its field."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Union
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
 from .errors import InvalidJson, InvalidRequest
-from .schema.events import Event, VendorEvent
+from .schema.events import ITEM_EVENTS, Event, VendorEvent
 from .schema.items import (
     ITEMS,
     PARTS,
@@ -76,6 +77,7 @@ _items = {
 }
 _parts = {name: msgspec.json.Decoder(each) for name, each in PARTS.items()}
 _tools = msgspec.json.Decoder(FunctionTool)
+_events = msgspec.json.Decoder(Union[ITEM_EVENTS])  # noqa: UP007  made at run time
 _AT = re.compile(r" - at `\$?(?:key in )?(.*)`$")
 
 
@@ -117,13 +119,29 @@ def decode_request(body: bytes) -> ResponsesRequest:
         InvalidRequest: A field is wrong; `param` names it.
     """
     wire = _strict(_wires, body)
+    given = _input(wire)
     return ResponsesRequest(
-        input=_input(wire),
+        input=given,
+        new_input=given,
         tools=None if wire.tools is None else [_tool(n, raw) for n, raw in enumerate(wire.tools)],
         tool_choice=_tool_choice(wire.tool_choice),
         raw=Raw(body),
         **dict(zip(_SHARED, _shared(wire), strict=True)),
     )
+
+
+def decode_item(item: dict[str, Any]) -> InputItem:
+    """Decode an item that this server made; one that is out of the ordinary stays a dict."""
+    try:
+        return _item("item", Raw(encode(item)))
+    except InvalidRequest:
+        return item
+
+
+def digest(body: bytes) -> str:
+    """Give what tells bodies apart, whatever the order of their keys and their white space."""
+    plain_form = msgspec.json.encode(msgspec.json.decode(body), order="deterministic")
+    return hashlib.sha256(plain_form).hexdigest()
 
 
 def convert(body: dict[str, Any], wanted: Any) -> Any:
@@ -168,6 +186,25 @@ def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
     _encoder.encode_into(event, buffer, -1)
 
 
+def decode_events(frames: bytes) -> list[Event | VendorEvent]:
+    """Decode events from their frames in a log; all but the items' own are vendor events."""
+    return [_event(each) for each in event_bodies(frames)]
+
+
+def event_bodies(frames: bytes) -> list[bytes]:
+    """Take events' JSON out of their frames in a log."""
+    return [each.partition(b"data: ")[2] for each in frames.split(b"\n\n") if each]
+
+
+def _event(data: bytes) -> Event | VendorEvent:
+    try:
+        event: Event = _events.decode(data)
+    except msgspec.ValidationError:
+        fields = msgspec.json.decode(data)
+        return VendorEvent(sequence_number=fields.pop("sequence_number"), fields=fields)
+    return event
+
+
 def plain(value: object) -> Any:
     """Turn an object that msgspec does not know into one it does.
 
@@ -182,26 +219,20 @@ def plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON.")
 
 
-def short_form(response: Response) -> dict[str, Any]:
+def short_form(response: Response | dict[str, Any]) -> dict[str, Any]:
     """Give a response without what the request did not set, for MLflow's clients.
 
     Databricks' clients want a field left out rather than null.
     """
-    body: dict[str, Any] = {
-        "id": response.id,
-        "object": response.object,
-        "created_at": response.created_at,
-        "status": response.status,
-        "model": response.model,
-        "output": response.output,
-    }
-    for name in ("usage", "error", "incomplete_details", "completed_at", "metadata"):
-        value = getattr(response, name)
-        if value:
-            body[name] = value
-    if response.custom_outputs is not msgspec.UNSET:
-        body["custom_outputs"] = response.custom_outputs
-    return body
+    fields = structs.asdict(response) if isinstance(response, Response) else response
+    body = {name: fields[name] for name in _ALWAYS}
+    body |= {name: fields[name] for name in _WHERE_SET if fields[name]}
+    custom = fields.get("custom_outputs", msgspec.UNSET)
+    return body if custom is msgspec.UNSET else body | {"custom_outputs": custom}
+
+
+_ALWAYS = ("id", "object", "created_at", "status", "model", "output")
+_WHERE_SET = ("usage", "error", "incomplete_details", "completed_at", "metadata")
 
 
 def _input(wire: _Wire) -> str | list[InputItem]:

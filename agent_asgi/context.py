@@ -1,7 +1,7 @@
 """The context of a run: who asks, in which session, and whether it is still wanted."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -20,6 +20,10 @@ class Headers(Mapping[str, str]):
     def __init__(self, raw: list[tuple[bytes, bytes]] | None = None) -> None:
         self._raw = raw or []
 
+    def only(self, names: Iterable[str]) -> dict[str, str]:
+        """Give those of some names, as far as they are there."""
+        return {name: self[name] for name in names if name in self}
+
     def __getitem__(self, name: str) -> str:
         wanted = name.lower().encode("latin-1", "replace")
         for key, value in self._raw:
@@ -32,6 +36,11 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len({key for key, _ in self._raw})
+
+    @classmethod
+    def kept(cls, headers: Mapping[str, str]) -> "Headers":
+        """Make headers of a mapping whose names are in lower case."""
+        return cls([(name.encode(), value.encode("latin-1")) for name, value in headers.items()])
 
     def __repr__(self) -> str:
         return f"Headers({list(self)})"  # values may be secrets
@@ -81,6 +90,8 @@ class Context:
         user: Who asks. Default None.
         model: The model that the request named. Default None.
         attempt: 1, or more after a recovery. Default 1.
+        previous_events: What the attempts before, whose process died, had emitted, in its order.
+            Default none.
         state: What middleware and authentication left for the handler. Default empty.
     """
 
@@ -90,6 +101,7 @@ class Context:
         "cancelled",
         "headers",
         "model",
+        "previous_events",
         "response_id",
         "session_id",
         "state",
@@ -107,6 +119,7 @@ class Context:
         user: str | None = None,
         model: str | None = None,
         attempt: int = 1,
+        previous_events: Sequence[dict[str, Any]] = (),
         state: dict[str, Any] | None = None,
     ) -> None:
         self.response_id = response_id
@@ -116,6 +129,7 @@ class Context:
         self.user = user
         self.model = model
         self.attempt = attempt
+        self.previous_events = list(previous_events)
         self.state = {} if state is None else state
         self.trace_id: str | None = None
         """The MLflow trace of the run; None where it is not traced."""

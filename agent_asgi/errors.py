@@ -5,6 +5,7 @@
     │   ├── InvalidJson            400 invalid_json
     │   └── NotSupported           400 not_supported
     ├── NotFound                   404
+    ├── Conflict                   409
     ├── TooLarge                   413 request_too_large
     ├── Unavailable                503 unavailable, with `retry-after`
     ├── AgentFailed                500 agent_error, type `model_error`
@@ -21,6 +22,7 @@ _TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found",
+    409: "invalid_request",
     413: "invalid_request",
     429: "too_many_requests",
     500: "server_error",
@@ -59,7 +61,7 @@ class AgentError(Exception):
         status: int = 500,
         code: str | None = None,
         *,
-        type: str | None = None,  # noqa: A002  the wire's own name
+        type: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -111,6 +113,14 @@ class NotFound(AgentError):
         super().__init__(message, 404, code, param=param)
 
 
+class Conflict(AgentError):
+    """Something else is at work on what the request names; or its key belongs to another body."""
+
+    def __init__(self, message: str, code: str, *, retry: bool) -> None:
+        headers = {"retry-after": "1"} if retry else {"x-should-retry": "false"}
+        super().__init__(message, 409, code, headers=headers)
+
+
 class TooLarge(AgentError):
     """The body is larger than `Limits.max_body_bytes`."""
 
@@ -128,8 +138,12 @@ class Unavailable(AgentError):
 class AgentFailed(AgentError):
     """The handler failed on a valid request; the reason is in the log, not here."""
 
-    def __init__(self, message: str = "The agent failed. The server's log has the reason.") -> None:
-        super().__init__(message, 500, "agent_error", type="model_error")
+    def __init__(
+        self,
+        message: str = "The agent failed. The server's log has the reason.",
+        code: str = "agent_error",
+    ) -> None:
+        super().__init__(message, 500, code, type="model_error")
 
 
 class RunTimeout(AgentError):

@@ -2,12 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, get_type_hints
 
 import anyio
 
+from . import codec
 from .context import Context
+from .schema.requests import ResponsesRequest
 from .threads import in_thread, is_iterator
 
 Function = Callable[..., Any]
@@ -33,6 +35,21 @@ class Handler:
         self.name = _name(inner)
         self.input_type, self._arguments = _parameters(function, inner, self.name)
         self._kind = _kind(inner)
+
+    def value(self, body: Mapping[str, Any] | ResponsesRequest) -> object:
+        """Give the request in the type that the function's annotation asks for.
+
+        Raises:
+            InvalidRequest: A field is wrong; `param` names it.
+        """
+        wanted = self.input_type
+        if isinstance(body, ResponsesRequest):
+            if wanted is ResponsesRequest:
+                return body
+            body = body.to_dict()
+        if wanted in (None, Any, dict) or getattr(wanted, "__origin__", None) is dict:
+            return body
+        return codec.convert(dict(body), wanted)
 
     def iterate(
         self, request: object, context: Context, limiter: anyio.CapacityLimiter

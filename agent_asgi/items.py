@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from .errors import AgentError
 from .outputs import STREAMED, item_id, new_id, real_id, text_name
 from .reducer import OpenItem, Reducer, with_text
 from .schema import events as e
+from .tools import ToolChoice
 
 Part = dict[str, Any]
 _TEXTS: dict[str, tuple[type[e.Event], type[e.Event]]] = {
@@ -31,7 +33,7 @@ class Slot:
         "source",
     )
 
-    def __init__(self, index: int, kind: str, id: str, source: str | None) -> None:  # noqa: A002
+    def __init__(self, index: int, kind: str, id: str, source: str | None) -> None:
         self.index = index
         self.kind = kind
         self.id = id
@@ -53,10 +55,12 @@ class OpenItems:
 
     Args:
         reducer: Holds the texts so far; every event goes into it.
+        choice: Which tools may be called. Default None: any.
     """
 
-    def __init__(self, reducer: Reducer) -> None:
+    def __init__(self, reducer: Reducer, choice: ToolChoice | None = None) -> None:
         self._reducer = reducer
+        self._choice = choice
         self._events: list[e.Event | e.VendorEvent] = []
         self._sequence = 0
         self.slots: list[Slot] = []
@@ -65,6 +69,18 @@ class OpenItems:
         self._message: Slot | None = None  # open, its open part being `output_text`
         self._ids: set[str] = set()
         self._calls: dict[str, str] = {}
+        self.in_progress = False
+        """Whether `response.in_progress` has been made."""
+
+    @property
+    def count(self) -> int:
+        """How many events there have been."""
+        return self._sequence
+
+    @property
+    def calls(self) -> int:
+        """How many function calls there have been."""
+        return len(self._calls)
 
     def taken(self) -> list[e.Event | e.VendorEvent]:
         """Give the events made since the last call."""
@@ -73,7 +89,58 @@ class OpenItems:
 
     def emit(self, event: type[e.Event], **fields: Any) -> None:
         """Make the next event of the stream."""
+        if event is e.ResponseInProgress:
+            self.in_progress = True
         self._add(event(sequence_number=self._sequence, **fields))
+
+    def error(self, error: AgentError) -> None:
+        """Make the event that tells of an error, flat and nested."""
+        self.emit(
+            e.ErrorEvent,
+            code=error.code,
+            message=error.message,
+            param=error.param,
+            error=e.ErrorInfo(**error.payload()),
+        )
+
+    def restore(self, event: e.Event | e.VendorEvent) -> None:
+        """Take in an event that was made before, in another process perhaps."""
+        self._sequence = event.sequence_number + 1
+        self._reducer.add(event)
+        if event.type == "response.in_progress":
+            self.in_progress = True
+        elif isinstance(event, e.OutputItemAdded):
+            self._restore_item(event.item)
+        elif isinstance(event, e.OutputItemDone):
+            self.open.remove(self.slots[event.output_index])
+        elif isinstance(event, e.ContentPartAdded | e.SummaryPartAdded):
+            slot = self.slots[event.output_index]
+            slot.part = event.part["type"]
+            slot.parts[slot.within] += 1
+        elif isinstance(event, e.ContentPartDone | e.SummaryPartDone):
+            self.slots[event.output_index].part = None
+
+    def _restore_item(self, item: dict[str, Any]) -> None:
+        slot = Slot(len(self.slots), item["type"], item["id"], None)
+        self.slots.append(slot)
+        self.open.append(slot)
+        self._ids.add(slot.id)
+        if slot.kind == "function_call":
+            self._calls[item["call_id"]] = item["call_id"]
+
+    def leave_behind(self) -> None:
+        """Close what an attempt that died left open: what was said so far was commentary."""
+        for slot in list(self.open):
+            self._close(slot, {"phase": "commentary"} if slot.kind == "message" else None)
+
+    def replay(self, item: dict[str, Any]) -> None:
+        """Emit an item of a response that has ended; one that was left open stays so."""
+        slot = self.begin(item)
+        if item.get("status") == "in_progress":
+            self._fill_all(slot, item)
+            self.open.remove(slot)
+        else:
+            self.finish(slot, item)
 
     def vendor(self, fields: dict[str, Any]) -> None:
         """Pass an event of a type not known here through.
@@ -135,6 +202,8 @@ class OpenItems:
         """Emit that an item begins, with what is known of it but its contents."""
         self._settle()
         kind = item["type"]
+        if kind == "function_call" and self._choice is not None:
+            self._choice.check(item["name"])
         source = real_id(item.get("id"))
         id_ = source if source is not None and source not in self._ids else item_id(kind)
         self._ids.add(id_)
@@ -169,16 +238,19 @@ class OpenItems:
 
     def finish(self, slot: Slot, item: dict[str, Any]) -> None:
         """Fill an open item up to what the handler says it is, and close it."""
-        if slot.kind == "function_call":
-            self.rest(slot, item["arguments"])
-        for within in ("summary", "content"):
-            if slot.kind in ("message", "reasoning"):
-                self._fill(slot, within, item.get(within, []))
+        self._fill_all(slot, item)
         if item.get("status") == "incomplete":
             self.close_part(slot)
             slot.incomplete = True
         else:
             self._close(slot, item)
+
+    def _fill_all(self, slot: Slot, item: dict[str, Any]) -> None:
+        if slot.kind == "function_call":
+            self.rest(slot, item["arguments"])
+        for within in ("summary", "content"):
+            if slot.kind in ("message", "reasoning"):
+                self._fill(slot, within, item.get(within, []))
 
     def _fill(self, slot: Slot, within: str, parts: list[Part]) -> None:
         for at, part in enumerate(parts):
@@ -245,6 +317,8 @@ class OpenItems:
             kept = (*kept, "content")
         final |= {key: value for key, value in (item or {}).items() if key not in kept}
         final["status"] = status
+        if slot.kind == "function_call" and self._choice is not None:
+            self._choice.check(final["name"])
         self.open.remove(slot)
         if self._by_text is slot:
             self._by_text = None

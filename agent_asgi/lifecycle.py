@@ -11,6 +11,7 @@ from .outputs import as_dict, as_item, as_usage, getter, is_response
 from .reducer import Reducer
 from .schema import events as e
 from .schema.responses import IncompleteDetails, Response, ResponseError, Usage
+from .tools import ToolChoice
 from .upstream import Upstream
 
 Events = list[e.Event | e.VendorEvent]
@@ -21,21 +22,47 @@ class Lifecycle:
 
     Args:
         response: The response to be, as `schema.responses.echo` makes it.
+        choice: Which tools may be called. Default None: any.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, choice: ToolChoice | None = None) -> None:
         self.response = response
         self.reducer = Reducer()
-        self._items = OpenItems(self.reducer)
+        self._choice = choice
+        self._items = OpenItems(self.reducer, choice)
         self._upstream = Upstream(self._items)
+        self.error_events = True
+        """Whether an `error` event comes before `response.failed`."""
         self._error: AgentError | None = None
         self._incomplete: IncompleteDetails | None = None
 
-    def start(self) -> Events:
-        """Give the events that begin every stream."""
+    def queue(self) -> Events:
+        """Give the events of a run that waits for its turn."""
+        self.response.status = "queued"
         first = self._snapshot()
         self._items.emit(e.ResponseCreated, response=first)
-        self._items.emit(e.ResponseInProgress, response=first)
+        self._items.emit(e.ResponseQueued, response=first)
+        return self._items.taken()
+
+    def resume(self, log: Events) -> None:
+        """Take in the events that were made before: while the run was queued, or by an attempt
+        that died. Comes before `start`.
+        """
+        for event in log:
+            self._items.restore(event)
+
+    def start(self) -> Events:
+        """Give the events with which the handler's part begins.
+
+        An item that an attempt before left open is closed with its text so far, as commentary.
+        """
+        self.response.status = "in_progress"
+        now = self._snapshot()
+        if not self._items.count:
+            self._items.emit(e.ResponseCreated, response=now)
+        if not self._items.in_progress:
+            self._items.emit(e.ResponseInProgress, response=now)
+        self._items.leave_behind()
         return self._items.taken()
 
     def feed(self, output: Any) -> Events:
@@ -48,9 +75,15 @@ class Lifecycle:
         return self._items.taken()
 
     def complete(self) -> Events:
-        """End the run well, or as the handler's own response said it ended."""
+        """End the run well, or as the handler's own response said it ended.
+
+        Raises:
+            AgentFailed: The request requires a tool call, and there was none.
+        """
         if self._error is not None:
             return self.fail(self._error)
+        if self._choice is not None and self._incomplete is None:
+            self._choice.check_end(self._items.calls)
         cut = self._items.close_all(incomplete=self._incomplete is not None)
         if cut and self._incomplete is None:
             self._incomplete = IncompleteDetails(reason="max_output_tokens")
@@ -62,14 +95,8 @@ class Lifecycle:
 
     def fail(self, error: AgentError) -> Events:
         """End the run with an error; items left open stand in the output as they are."""
-        payload = error.payload()
-        self._items.emit(
-            e.ErrorEvent,
-            code=error.code,
-            message=error.message,
-            param=error.param,
-            error=e.ErrorInfo(**payload),
-        )
+        if self.error_events:
+            self._items.error(error)
         self.response.error = ResponseError(code=error.code, message=error.message)
         return self._end(e.ResponseFailed, "failed")
 

@@ -15,9 +15,14 @@ class Limits:
 
     Args:
         max_body_bytes: Size of a request body. Default 1 MiB; a larger one is a 413.
+        worker_concurrency: How many background runs one process executes at once. Default 20. 0
+            leaves them to other processes, such as `agent-asgi worker`; with PostgreSQL only.
+        max_attempts: How often a run is begun whose process died. Default 20; then it has failed.
     """
 
     max_body_bytes: int = 1 << 20
+    worker_concurrency: int = 20
+    max_attempts: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,30 @@ class Timeouts:
         cleanup: How long a cancelled handler may clean up. Default 5.
         tracing: How long the start waits for tracing to be set up. Default 20; where it takes
             longer, runs are served without traces until it is.
+        drain: How long detached runs may go on when the server ends. Default 30; then they are
+            given back for another process to take over.
+        websocket: How long a WebSocket connection lasts. Default 3600 (Open Responses).
+        heartbeat: Time between two signs of life of a process that executes runs. Default 5.
+        stalled: Silence after which its runs are taken over. Default 20.
+        rescue: Time between two looks for runs to take over. Default 10.
+        poll: Time between two looks at PostgreSQL's queue, where its notifications fail.
+            Default 5.
     """
 
     run: float | None = None
     ping: float = 15.0
     cleanup: float = 5.0
     tracing: float = 20.0
+    drain: float = 30.0
+    websocket: float = 3600.0
+    heartbeat: float = 5.0
+    stalled: float = 20.0
+    rescue: float = 10.0
+    poll: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.heartbeat * 2 > self.stalled:
+            raise ValueError("Timeouts: stalled must be at least twice the heartbeat.")
 
 
 class ClientGone(Exception):

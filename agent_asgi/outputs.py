@@ -34,9 +34,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{os.urandom(16).hex()}"
 
 
+def prefix_of(kind: str) -> str:
+    """Give what the ids of a type of item begin with."""
+    return _PREFIXES.get(kind, "item")
+
+
 def item_id(kind: str) -> str:
     """Make a fresh id for an item of a type."""
-    return new_id(_PREFIXES.get(kind, "item"))
+    return new_id(prefix_of(kind))
 
 
 def real_id(given: object) -> str | None:

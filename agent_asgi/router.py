@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from .errors import AgentError
 from .handlers import Handler
 
 F = TypeVar("F", bound=Callable[..., Any])
-Mode = Literal["invoke", "stream"]
+Mode = Literal["invoke", "stream", "compact"]
 Reducer = Callable[[Sequence[Any]], Any]
 
 
@@ -23,6 +24,10 @@ class AgentRouter:
             Default 40.
         reducer: Makes the trace's output from the list of chunks of a "json" stream.
             Default: the list itself.
+        recover: Whether a stored run whose process died is begun again, with what it had emitted
+            in `Context.previous_events`. Default True; False: it fails with code `interrupted`.
+        keep_headers: Names of the request headers that are stored with a detached run, so that
+            `Context.headers` has them in whichever process and attempt. Default none.
 
     Raises:
         ValueError: A name that is no path segment, an unknown protocol, `max_threads` below 1.
@@ -37,11 +42,15 @@ class AgentRouter:
         experiment: str | None = None,
         max_threads: int = 40,
         reducer: Reducer | None = None,
+        recover: bool = True,
+        keep_headers: Sequence[str] = (),
     ) -> None:
         if not name or any(each in name for each in "/?#{} "):
             raise ValueError(f"AgentRouter: {name!r} is no name for a path, such as 'tutor'.")
         if protocol not in ("responses", "json"):
             raise ValueError(f"AgentRouter: protocol is 'responses' or 'json', not {protocol!r}.")
+        if isinstance(keep_headers, str):
+            raise ValueError("AgentRouter: keep_headers is a list of names, not one text.")
         if max_threads < 1:
             raise ValueError("AgentRouter: max_threads must be at least 1.")
         self.name = name
@@ -50,6 +59,8 @@ class AgentRouter:
         self.experiment = experiment
         self.max_threads = max_threads
         self.reducer = reducer
+        self.recover = recover
+        self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.handlers: dict[Mode, Handler] = {}
 
     @overload
@@ -86,6 +97,25 @@ class AgentRouter:
         """
         return self._register("stream", function)
 
+    @overload
+    def compact(self, function: F, /) -> F: ...
+
+    @overload
+    def compact(self) -> Callable[[F], F]: ...
+
+    def compact(self, function: Any = None) -> Any:
+        """Register the handler of `POST /responses/compact`.
+
+        It gets the conversation as `request.input` and gives the items that stand for it from then
+        on, a `compaction` item among them, and a `Usage`, in any way in which a handler may give
+        outputs. Use it as a decorator, with or without parentheses; it returns the function itself.
+
+        Raises:
+            ValueError: This router has such a handler already.
+            TypeError: The function's parameters fit no request.
+        """
+        return self._register("compact", function)
+
     @property
     def invoke_handler(self) -> Callable[..., Any] | None:
         """The registered invoke function, or None."""
@@ -97,10 +127,10 @@ class AgentRouter:
         return self._function("stream")
 
     def handler_for(self, mode: Mode) -> Handler | None:
-        """Give the handler of a mode; in the Responses protocol either one serves both."""
+        """Give the handler of a mode; in the Responses protocol invoke and stream serve both."""
         found = self.handlers.get(mode)
-        if found is None and self.protocol == "responses":
-            return next(iter(self.handlers.values()), None)
+        if found is None and self.protocol == "responses" and mode != "compact":
+            return self.handlers.get("invoke") or self.handlers.get("stream")
         return found
 
     def _function(self, mode: Mode) -> Callable[..., Any] | None:
@@ -122,3 +152,16 @@ class AgentRouter:
     def __repr__(self) -> str:
         handlers = ", ".join(f"{mode}={each.name}" for mode, each in self.handlers.items())
         return f"AgentRouter({self.name!r}{', ' if handlers else ''}{handlers})"
+
+
+def handler_of(router: AgentRouter, stream: bool) -> Handler:
+    """Give the handler of a mode.
+
+    Raises:
+        AgentError: The router has none.
+    """
+    mode: Mode = "stream" if stream else "invoke"
+    handler = router.handler_for(mode)
+    if handler is None:
+        raise AgentError(f"No {mode} handler registered", 500, "no_handler")
+    return handler

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import Token
 from typing import Any
 
@@ -19,6 +19,7 @@ from .tracing import Trace
 
 logger = logging.getLogger("agent_asgi")
 
+Ending = Callable[[bytearray], Awaitable[str]]
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
 
@@ -38,6 +39,8 @@ class Run:
         drain: Counts the run.
         timeouts: Bounds on time.
         debug: Whether an error tells the client of the exception. Default False.
+        committed: Whether the answer has begun, so that an error cannot change its status.
+            Default False.
 
     Attributes:
         error: What the run failed with, as the client may see it.
@@ -57,10 +60,11 @@ class Run:
         timeouts: Timeouts,
         *,
         debug: bool = False,
+        committed: bool = False,
     ) -> None:
         self.context = context
         self.error: AgentError | None = None
-        self.committed = False
+        self.committed = committed
         self.status = "in_progress"
         self.on_wait: Callable[[], None] | None = None
         self.scope = anyio.CancelScope()
@@ -243,18 +247,18 @@ class Run:
         )
         return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
 
-    async def _finish(self, ending: Callable[[bytearray], str], error: Exception | None) -> None:
+    async def _finish(self, ending: Ending, error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
         self.ended = True
+        self.scope.shield = True
         await self._close_handler()
         self._stop_timer(self._limit)
         self._stop_timer(self._cleanup)
         try:
-            self.status = ending(self._buffer)
+            self.status = await ending(self._buffer)
         except Exception as failure:  # noqa: BLE001  what the handler gave cannot be written
             self.error = self._visible(failure)
-            self._buffer.clear()
-            self.status = self._channel.fail(self.error, self._buffer)
+            self.status = await self._channel.fail(self.error, self._buffer)
         try:
             if self._trace is not None:
                 await self._trace.end(self._channel.result(), self.status, error)

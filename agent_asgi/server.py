@@ -1,13 +1,23 @@
 """Serving an app by uvicorn: the command line and its checks."""
 
 import argparse
+import asyncio
+import contextlib
+import logging
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import uvicorn
 from uvicorn.importer import ImportFromStringError, import_from_string
+
+from .errors import AgentError
+from .store.base import Store
+
+logger = logging.getLogger("agent_asgi")
 
 DRAIN_SECONDS = 30
 """How long runs may go on after SIGTERM before they are cancelled."""
@@ -25,8 +35,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     sys.path.insert(0, str(Path.cwd()))
     _load_env(options.env_file)
-    _check_app(options.target)
+    app = _import(options.target)
+    options.command(app, options)
+
+
+def _serve(app: Any, options: argparse.Namespace) -> None:
     _check_port(options.host, options.port)
+    store: Store | None = getattr(app, "store", None)  # any ASGI app may be served
+    if options.workers > 1 and store is not None and not store.shared:
+        logger.warning(
+            "%d workers, and each keeps its responses in its own memory: a response is found only "
+            "by the worker that made it. Use a store, such as AGENT_ASGI_STORE=sqlite:///FILE.",
+            options.workers,
+        )
     uvicorn.run(
         options.target,
         host=options.host,
@@ -38,6 +59,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
+def _work(app: Any, options: argparse.Namespace) -> None:
+    if not hasattr(app, "work"):
+        _end(f"{options.target!r} is a {type(app).__name__}, not an AgentApp.")
+    try:
+        asyncio.run(_until_signal(app.work(options.concurrency)))
+    except (AgentError, ValueError) as error:
+        _end(str(error))
+
+
+async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agent-asgi", description="Serve agents over HTTP.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -47,7 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8000, help="port, default %(default)s")
     serve.add_argument("--workers", type=_positive, default=1, help="processes, default 1")
     serve.add_argument("--reload", action="store_true", help="start anew when a file changes")
-    serve.add_argument("--env-file", metavar="FILE", help="variables, set before the import")
+    serve.set_defaults(command=_serve)
+    work = commands.add_parser("worker", help="execute background runs (PostgreSQL)")
+    work.add_argument("target", metavar="module:app", help="where the AgentApp is")
+    work.add_argument("--concurrency", type=_positive, help="runs at once, default 20")
+    work.set_defaults(command=_work)
+    for each in (serve, work):
+        each.add_argument("--env-file", metavar="FILE", help="variables, set before the import")
     return parser
 
 
@@ -68,13 +113,14 @@ def _load_env(path: str | None) -> None:
     load_dotenv(path)
 
 
-def _check_app(target: str) -> None:
+def _import(target: str) -> Any:
     try:
         app = import_from_string(target)
     except (ImportFromStringError, ImportError) as error:
         _end(f"cannot import {target!r}: {error}")
     if not callable(app):
         _end(f"{target!r} is a {type(app).__name__}, not an app.")
+    return app
 
 
 def _check_port(host: str, port: int) -> None:
@@ -87,5 +133,5 @@ def _check_port(host: str, port: int) -> None:
             _end(f"cannot listen on {host}:{port}: {error.strerror or error}.")
 
 
-def _end(message: str) -> None:
+def _end(message: str) -> NoReturn:
     sys.exit(f"agent-asgi: {message}")

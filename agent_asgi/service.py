@@ -1,39 +1,57 @@
-"""What all endpoints of one app share: its routers, its bounds, its start and end."""
+"""What all endpoints of one app share: its routers, its bounds, its store, its start and end."""
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import anyio
-
+from .background import Executor, LocalQueue, Queue
 from .drain import Drain
 from .errors import InvalidRequest, NotFound, Unavailable
 from .limits import Limits, Timeouts
+from .resume import Resumption
 from .router import AgentRouter
+from .runner import Runner
+from .store.base import Record, Store, StoreUnavailable
 from .tracing import Tracer
 
 logger = logging.getLogger("agent_asgi")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+SAVE_SECONDS = 2.0
+"""How long a store that does not answer is asked to keep a response."""
+SAVE_PAUSE = 0.1
 
 
 class Live:
-    """What lives as long as one event loop does: threads, traces, the host's lifespan."""
+    """What lives as long as one event loop does: threads, traces, the store, detached runs."""
 
     def __init__(self, service: "Service") -> None:
         self.loop = asyncio.get_running_loop()
         self.drain = Drain()
+        self.closing = asyncio.Event()
         self.tracer = Tracer(
             (each.experiment for each in service.routers if each.experiment),
             continue_trace=service.continue_trace,
         )
-        self.limiters = {
-            each.name: anyio.CapacityLimiter(each.max_threads) for each in service.routers
-        }
+        self.runner = Runner(
+            service.routers, self.tracer, self.drain, service.timeouts, debug=service.debug
+        )
         self.state: dict[str, Any] = {}
+        self.store = service.store
+        self.resumption = Resumption(
+            service.routers, self.runner, self.store, service.limits.max_attempts, self.state
+        )
+        self.executor = Executor(
+            self.store,
+            _queue(service),
+            self.resumption.begin,
+            [each.name for each in service.routers],
+            service.timeouts,
+        )
         self.started: asyncio.Future[None] = self.loop.create_future()
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(service))
@@ -49,11 +67,43 @@ class Live:
         self._stop.set()
         await self._task
 
+    async def save(self, record: Record) -> bool:
+        """Keep a response that has ended; where the store does not answer, try for a moment.
+
+        Returns:
+            Whether it is kept.
+        """
+        if not self.store.durable:
+            await self.store.save(record)
+            return True
+        saving = asyncio.create_task(self._save(record))
+        while not saving.done():
+            with contextlib.suppress(asyncio.CancelledError):  # the run ends, and says so itself
+                await asyncio.wait([saving])
+        return saving.result()
+
+    async def _save(self, record: Record) -> bool:
+        until = time.monotonic() + SAVE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(SAVE_SECONDS):
+                    await self.store.save(record)
+            except (StoreUnavailable, TimeoutError):
+                if time.monotonic() >= until:
+                    logger.error("%s is not stored: the store does not answer.", record.id)
+                    return False
+                await asyncio.sleep(SAVE_PAUSE)
+            else:
+                return True
+
     async def _live(self, service: "Service") -> None:
         try:
             async with self._running(service):
                 self.started.set_result(None)
                 await self._stop.wait()
+                self.drain.closed = True
+                self.closing.set()
+                self.store.signals.notify_all()
         except Exception as error:
             if self.started.done():
                 raise
@@ -69,8 +119,21 @@ class Live:
                 self.state.update(given or {})
             await self.tracer.start(service.timeouts.tracing)
             stack.push_async_callback(self.tracer.stop)
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.drain.close)
+            await self.executor.start()
+            stack.push_async_callback(self.executor.stop)
             yield
+
+
+def _queue(service: "Service") -> Queue:
+    if service.store.conninfo is None:
+        return LocalQueue(service.limits.worker_concurrency)
+    from .queue import JobQueue  # an extra
+
+    agents = [each.name for each in service.routers]
+    return JobQueue(service.store.conninfo, agents, service.limits, service.timeouts)
 
 
 class Service:
@@ -81,6 +144,7 @@ class Service:
         routers: The agents.
         limits: Bounds on what comes in.
         timeouts: Bounds on time.
+        store: Keeps responses.
         lifespan: Entered at start, left at the end. Default None.
         continue_trace: Whether an MLflow caller's trace is continued.
         debug: Whether errors tell of exceptions.
@@ -96,6 +160,7 @@ class Service:
         *,
         limits: Limits,
         timeouts: Timeouts,
+        store: Store,
         lifespan: Lifespan | None,
         continue_trace: bool,
         debug: bool,
@@ -108,10 +173,13 @@ class Service:
                 raise ValueError(f"AgentApp: two routers are named {name!r}.")
             if len(names) > 1 and name in _ENDPOINTS:
                 raise ValueError(f"AgentApp: {name!r} is an endpoint; name the router otherwise.")
+        if not limits.worker_concurrency and store.conninfo is None:
+            raise ValueError("Limits: worker_concurrency may be 0 only with a PostgreSQL store.")
         self.app = app
         self.routers = tuple(routers)
         self.limits = limits
         self.timeouts = timeouts
+        self.store = store
         self.lifespan = lifespan
         self.continue_trace = continue_trace
         self.debug = debug
@@ -142,6 +210,10 @@ class Service:
         """Take no more runs, let those in flight end, send the traces."""
         if self._live is not None:
             await self._live.end()
+
+    def by_name(self, name: str) -> AgentRouter | None:
+        """Give the router of a name."""
+        return next((each for each in self.routers if each.name == name), None)
 
     def by_model(self, model: str | None) -> AgentRouter:
         """Pick the router that a request's `model` names.

@@ -14,6 +14,8 @@ from .schema.events import Event, VendorEvent
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
+STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+"""What keeps proxies from holding a stream back."""
 _heads: dict[type[Event], bytes] = {}
 
 

@@ -120,7 +120,7 @@ def test_streams(kind: str, path: str, body: dict[str, Any]) -> None:
         validate_event(event)
     response = check_stream(answer.events())
     validate_response(response)
-    assert response["store"] is False
+    assert response["store"] is True
     status = {"incomplete": "incomplete", "failed": "failed", "raises": "failed"}
     assert response["status"] == status.get(kind, "completed")
 

@@ -1,20 +1,16 @@
 """From a request to a run: read, decode, pick the router, bind the handler."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from .. import codec
-from ..channels import Channel
 from ..context import Context, Headers
 from ..errors import AgentError
 from ..handlers import Handler
 from ..limits import ClientGone, read_body
 from ..outputs import new_id
 from ..router import AgentRouter
-from ..run import Run
 from ..schema.requests import ResponsesRequest
 from ..service import Live, Service
 from .answers import error_response
@@ -31,6 +27,11 @@ class Incoming(NamedTuple):
     headers: Headers
     body: bytes
     live: Live
+
+    @property
+    def owner(self) -> str:
+        """Whose responses these are: the authenticated principal; empty where there is none."""
+        return owner_of(self.scope)
 
 
 class Endpoint:
@@ -81,59 +82,30 @@ class Endpoint:
             },
         )
 
-    def run(
-        self,
-        incoming: Incoming,
-        router: AgentRouter,
-        handler: Handler,
-        value: object,
-        inputs: Callable[[], Any],
-        context: Context,
-        channel: Channel,
-    ) -> Run:
-        """Bind a handler to its request.
 
-        Args:
-            incoming: The request.
-            router: The handler's router.
-            handler: The handler.
-            value: What its first parameter gets.
-            inputs: Gives the body for the trace.
-            context: What its second parameter gets.
-            channel: What becomes of its outputs.
-        """
-        live, limiter = incoming.live, incoming.live.limiters[router.name]
-
-        def outputs() -> AsyncIterator[Any]:
-            return handler.iterate(value, context, limiter)
-
-        return Run(
-            handler.name,
-            outputs,
-            channel,
-            context,
-            lambda: live.tracer.begin(
-                handler.name,
-                inputs,
-                context,
-                experiment=router.experiment,
-                responses=router.protocol == "responses",
-            ),
-            live.drain,
-            self.service.timeouts,
-            debug=self.service.debug,
-        )
+def owner_of(scope: Scope) -> str:
+    """Give the identity of the authenticated principal; empty where there is none."""
+    principal: Any = scope.get("user")
+    if not getattr(principal, "is_authenticated", False):
+        return ""
+    try:
+        return str(principal.identity)
+    except (AttributeError, NotImplementedError):  # a name is enough for Starlette
+        return str(principal.display_name)
 
 
 def context_of(
-    incoming: Incoming, router: AgentRouter, request: ResponsesRequest | None = None
+    live: Live,
+    scope: Scope,
+    headers: Headers,
+    router: AgentRouter,
+    request: ResponsesRequest | None = None,
 ) -> Context:
     """Make a run's context; who asks is looked up as DESIGN.md says under "Context"."""
-    headers, scope = incoming.headers, incoming.scope
     named = request or ResponsesRequest()
     principal: Any = scope.get("user")
     known = getattr(principal, "is_authenticated", False)
-    state: dict[str, Any] = {**incoming.live.state, **scope.get("state", {})}
+    state: dict[str, Any] = {**live.state, **scope.get("state", {})}
     return Context(
         new_id("resp"),
         router.name,
@@ -143,19 +115,3 @@ def context_of(
         model=named.model,
         state=state,
     )
-
-
-def value_for(handler: Handler, body: Mapping[str, Any] | ResponsesRequest) -> object:
-    """Give a handler its request in the type that its annotation asks for.
-
-    Raises:
-        InvalidRequest: A field is wrong; `param` names it.
-    """
-    wanted = handler.input_type
-    if isinstance(body, ResponsesRequest):
-        if wanted is ResponsesRequest:
-            return body
-        body = body.to_dict()
-    if wanted in (None, Any, dict) or getattr(wanted, "__origin__", None) is dict:
-        return body
-    return codec.convert(dict(body), wanted)

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import codec
+from ..errors import NotFound
 from ..router import AgentRouter
 from ..service import Service
-from .answers import json_response
+from .answers import error_response, json_response
 
 _STARTED = int(time.time())
 
@@ -30,6 +31,15 @@ class Info:
         """List the agents as OpenAI's `GET /models` does."""
         data = [_model(each) for each in self._service.routers if each.protocol == "responses"]
         return _json({"object": "list", "data": data})
+
+    async def model(self, request: Request) -> Response:
+        """Give one agent as OpenAI's `GET /models/{id}` does."""
+        router = self._service.by_name(request.path_params["id"])
+        if router is None or router.protocol != "responses":
+            id_ = request.path_params["id"]
+            missing = NotFound(f"The model {id_!r} does not exist.", "model_not_found", "model")
+            return error_response(missing)
+        return _json(_model(router))
 
     async def agent(self, _: Request) -> Response:
         """Tell what is served, as MLflow's `GET /agent/info` does."""

@@ -6,10 +6,9 @@ from typing import Any
 from .. import codec
 from ..channels import JsonChannel
 from ..errors import InvalidRequest
-from ..router import AgentRouter
+from ..router import AgentRouter, handler_of
 from .answers import answer_json, answer_stream, asks_for_trace
-from .base import Endpoint, Incoming, context_of, value_for
-from .responses import handler_of
+from .base import Endpoint, Incoming, context_of
 
 
 class JsonInvocations(Endpoint):
@@ -23,11 +22,11 @@ class JsonInvocations(Endpoint):
         given = dict(body)
         stream = _stream(body)
         handler = handler_of(self.router, stream)
-        value = value_for(handler, body)
+        value = handler.value(body)
         self.log_request(incoming, handler, self.router.name, stream)
-        context = context_of(incoming, self.router)
+        context = context_of(incoming.live, incoming.scope, incoming.headers, self.router)
         channel = JsonChannel(stream, self.router.reducer)
-        run = self.run(incoming, self.router, handler, value, lambda: given, context, channel)
+        run = incoming.live.runner.run(self.router, handler, value, lambda: given, context, channel)
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         if stream:
             wanted = asks_for_trace(incoming.headers, None)

@@ -6,7 +6,7 @@ its parts also `item_id` and the part's index; `sequence_number` counts every ev
 
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from .base import Typed
 from .responses import Response
@@ -25,8 +25,8 @@ class Event(Typed, kw_only=True):
 class ResponseEvent(Event, kw_only=True):
     """Base of the events that carry the whole response."""
 
-    response: Response
-    """The response as it stands."""
+    response: Response | Raw
+    """The response as it stands; encoded already where a store had it."""
     trace_id: str | UnsetType = UNSET
     """The MLflow trace, on the terminal event, where the client asked for it."""
 
@@ -253,3 +253,12 @@ class VendorEvent(Struct, kw_only=True):
     def type(self) -> str:
         """The `type` on the wire."""
         return str(self.fields["type"])
+
+
+def _leaves(base: type[Event]) -> list[type[Event]]:
+    below = [leaf for each in base.__subclasses__() for leaf in _leaves(each)]
+    return below or [base]
+
+
+ITEM_EVENTS = tuple(each for each in _leaves(Event) if not issubclass(each, ResponseEvent))
+"""Every event that does not carry the whole response."""

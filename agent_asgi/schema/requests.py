@@ -152,8 +152,11 @@ class ResponsesRequest(RequestFields, kw_only=True, omit_defaults=True):
     """A checked request: the Open Responses `CreateResponseBody` and what MLflow's clients add."""
 
     input: str | list[InputItem] = msgspec.field(default_factory=list)
-    """The conversation: one text of the user, or a list of items, oldest first.
+    """The conversation: one text of the user, or a list of items, oldest first; with
+    `previous_response_id` all of it, that response's own input and output included.
     An item of a type not known here is a dict, as it came."""
+    new_input: str | list[InputItem] = msgspec.field(default_factory=list)
+    """What came with this request; the same as `input` where it continues nothing."""
     tools: list[FunctionTool | dict[str, Any]] | None = None
     """The tools that the client offers; a type not known here is a dict."""
     tool_choice: str | dict[str, Any] | None = None
@@ -162,11 +165,22 @@ class ResponsesRequest(RequestFields, kw_only=True, omit_defaults=True):
     """The body's bytes as they came."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the body as it came, unknown fields included; each call makes a new dict."""
+        """Give the body as it came, unknown fields included; each call makes a new dict.
+
+        Where the request continues a response, `input` is the whole conversation.
+        """
         if self.raw is None:
             body: dict[str, Any] = msgspec.to_builtins(self)
+            body.pop("new_input", None)
             return body
-        return msgspec.json.decode(self.raw, type=dict[str, Any])
+        body = msgspec.json.decode(self.raw, type=dict[str, Any])
+        if self.input is not self.new_input:
+            body["input"] = msgspec.to_builtins(self.input)
+        return body
+
+    def received(self) -> dict[str, Any]:
+        """Give the body as it came, whatever it continues; for the trace."""
+        return self.to_dict() if self.raw is None else msgspec.json.decode(self.raw)
 
     @property
     def session_id(self) -> str | None:

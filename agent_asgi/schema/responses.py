@@ -145,7 +145,7 @@ class Response(Struct, kw_only=True):
     """Anything that the agent and its clients agree on (MLflow)."""
 
 
-def echo(request: ResponsesRequest, *, id: str, created_at: int, agent: str) -> Response:  # noqa: A002
+def echo(request: ResponsesRequest, *, id: str, created_at: int, agent: str) -> Response:
     """Make the response of a run that begins: the request's settings, nothing in the output.
 
     Fields that the request left open get the specification's default or null.
@@ -155,6 +155,9 @@ def echo(request: ResponsesRequest, *, id: str, created_at: int, agent: str) -> 
         created_at=created_at,
         status="in_progress",
         model=request.model or agent,
+        previous_response_id=request.previous_response_id,
+        store=request.store is not False,
+        background=bool(request.background),
         instructions=request.instructions,
         metadata=dict(request.metadata or {}),
         max_output_tokens=request.max_output_tokens,

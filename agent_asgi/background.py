@@ -1,0 +1,314 @@
+"""Runs that are detached from their client: claimed, pulled into the log, cancelled, taken over."""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from . import codec
+from .channels import ResponsesChannel
+from .context import Cause
+from .conversation import output_ids
+from .errors import AgentError, AgentFailed
+from .limits import Timeouts
+from .log import RETRY_SECONDS, Log
+from .run import Run
+from .store.base import SWEEP, Ending, Failure, Record, Store, StoreUnavailable
+
+logger = logging.getLogger("agent_asgi")
+
+CANCEL_SECONDS = 0.5
+"""How often a process looks for wishes to cancel its runs."""
+EXPIRY_SECONDS = 60.0
+"""How often a process looks for responses that have expired."""
+
+
+class Attempt(NamedTuple):
+    """One attempt of a run, ready to be pulled."""
+
+    run: Run
+    channel: ResponsesChannel
+    recover: bool
+    """Whether another process may take the run over."""
+
+
+class Queue(Protocol):
+    """Says which process executes which run; the response's row alone says how it stands."""
+
+    async def start(self, execute: "Execute") -> None:
+        """Execute runs from now on."""
+
+    async def put(self, record: Record) -> None:
+        """Have a run executed by some process."""
+
+    async def rescue(self) -> None:
+        """Have the runs of processes that died executed by others."""
+
+    async def stop(self) -> None:
+        """Begin no more runs."""
+
+
+Execute = Callable[[str], Awaitable[None]]
+Begin = Callable[[Record, AgentError | None], Awaitable[Attempt]]
+"""Makes an attempt of a claimed run; one that fails at once where there is an error."""
+T = TypeVar("T")
+
+
+class Executor:
+    """Executes detached runs in this process, and looks after those that nobody executes.
+
+    Args:
+        store: Has the runs.
+        queue: Says which runs are this process's.
+        begin: Makes an attempt of a claimed run.
+        agents: The agents whose runs these are.
+        timeouts: Bounds on time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        begin: Begin,
+        agents: Sequence[str],
+        timeouts: Timeouts,
+    ) -> None:
+        self.holder = uuid.uuid4().hex
+        self._store = store
+        self._queue = queue
+        self._begin = begin
+        self._agents = agents
+        self._timeouts = timeouts
+        self._runs: dict[str, tuple[Run, Log]] = {}
+        self._locks: dict[str, tuple[str, str]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._chores: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._give_up = asyncio.Event()
+        self._alive = time.monotonic()
+
+    async def start(self) -> None:
+        """Execute runs from now on."""
+        await self._queue.start(self.execute)
+        self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
+
+    async def stop(self) -> None:
+        """Let runs end within `Timeouts.drain`, then give the others back for a take-over."""
+        self._stopping = True
+        await self._queue.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.drain)
+        self._give_up.set()
+        for run, _ in self._runs.values():
+            run.cancel("shutdown")
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        for chore in self._chores:
+            chore.cancel()
+        with contextlib.suppress(StoreUnavailable):  # the leases then end by themselves
+            await self._store.release(self.holder)
+
+    def submit(self, id: str) -> None:
+        """Execute a run in this process, now, unless another one has it."""
+        if id not in self._tasks and not self._stopping:
+            task = asyncio.create_task(self._execute(id))
+            self._tasks[id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(id))
+
+    async def execute(self, id: str) -> None:
+        """Execute a run to its end, unless another process has it.
+
+        Where the caller is cancelled, the run goes on.
+        """
+        self.submit(id)
+        if id in self._tasks:
+            await asyncio.shield(self._tasks[id])
+
+    async def enqueue(self, record: Record) -> None:
+        """Have a run executed, here or elsewhere; where the queue does not answer, later."""
+        try:
+            await self._queue.put(record)
+        except StoreUnavailable:
+            logger.warning("%s is not queued; the next sweep does it.", record.id)
+
+    def cancel(self, id: str, cause: Cause) -> bool:
+        """Cancel a run of this process; tell whether it is one."""
+        found = self._runs.get(id)
+        if found is not None:
+            found[0].cancel(cause)
+        return found is not None
+
+    async def lock(self, conversation: str, owner: str, response_id: str) -> bool:
+        """Lock a conversation and keep it locked; tell whether it was free."""
+        free = await self._store.lock(conversation, owner, response_id, self._timeouts.stalled)
+        if free:
+            self._locks[response_id] = (conversation, owner)
+        return free
+
+    async def unlock(self, response_id: str) -> None:
+        """Unlock a conversation; where the store does not answer, its lock ends by itself."""
+        if self._locks.pop(response_id, None) is not None:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.unlock(response_id)
+
+    def hand_lock_over(self, response_id: str) -> None:
+        """Leave a lock to a stored run, which keeps it for as long as it is active."""
+        self._locks.pop(response_id, None)
+
+    async def _execute(self, id: str) -> None:
+        lease = self._timeouts.stalled
+        record = await self._insist(lambda: self._store.claim(id, self.holder, lease))
+        if record is None:
+            return
+        try:
+            await self._attempt(record, None)
+        except Exception:
+            logger.exception("%s could not be executed.", id)
+            await self._attempt(record, AgentFailed())
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask the store until it answers, or this process gives its runs up."""
+        while not self._give_up.is_set():
+            try:
+                return await ask()
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+        return None
+
+    async def _attempt(self, record: Record, error: AgentError | None) -> None:
+        attempt = await self._insist(lambda: self._begin(record, error))
+        if attempt is None:
+            return
+        run, channel = attempt.run, attempt.channel
+        log = Log(self._store, record.id, record.attempt, record.events)
+        self._runs[record.id] = (run, log)
+        try:
+            last = await _pull(run, log)
+            taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
+            if log.lost or (taken_back and attempt.recover):
+                await log.stop()
+            else:
+                await log.finish(last, _ending(run, channel))
+        finally:
+            del self._runs[record.id]
+
+    async def _beat(self) -> None:
+        """Show that this process lives, and hear which of its runs are to be cancelled."""
+        pause = min(CANCEL_SECONDS, self._timeouts.heartbeat)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                if time.monotonic() - self._alive >= self._timeouts.heartbeat:
+                    await self._renew()
+                if self._runs and self._store.shared:
+                    for each in await self._store.to_cancel(self.holder):
+                        self.cancel(each, "client_cancelled")
+            except StoreUnavailable:
+                if time.monotonic() - self._alive > self._timeouts.stalled:
+                    self._lose(list(self._runs))  # others may have them by now
+
+    async def _renew(self) -> None:
+        began = time.monotonic()
+        before = {id_: run.context.attempt for id_, (run, _) in self._runs.items()}
+        mine = await self._store.renew(self.holder, self._timeouts.stalled)
+        self._lose([id_ for id_, number in before.items() if mine.get(id_) != number])
+        for id_, (conversation, owner) in list(self._locks.items()):
+            await self._store.lock(conversation, owner, id_, self._timeouts.stalled)
+        self._alive = began
+
+    def _lose(self, ids: Sequence[str]) -> None:
+        for each in ids:
+            if each in self._runs:
+                run, log = self._runs[each]
+                log.lose()
+                run.cancel("shutdown")
+
+    async def _sweep(self) -> None:
+        """Have abandoned runs executed, and remove what has expired."""
+        expiry = 0.0
+        while True:
+            try:
+                await self._queue.rescue()
+                for record in await self._store.abandoned(self._agents):
+                    await self._queue.put(record)
+                if time.monotonic() >= expiry:
+                    removed = await self._store.sweep()
+                    expiry = time.monotonic() + (0 if removed >= SWEEP else EXPIRY_SECONDS)
+            except StoreUnavailable:
+                logger.debug("The sweep waits for the store.")
+            except Exception:
+                logger.exception("The sweep failed; it is tried again.")
+            await asyncio.sleep(self._timeouts.rescue)
+
+
+async def _pull(run: Run, log: Log) -> bytes:
+    """Pull a run into its log; give what comes with its end, for the last write."""
+    last = b""
+    with run.scope:
+        async for batch in run:
+            try:
+                if run.ended:
+                    last = batch
+                else:
+                    log.add(batch)
+                    await log.room()
+                    if log.lost:
+                        run.cancel("shutdown")
+            except asyncio.CancelledError as error:
+                run.interrupt(error)
+    run.settle()
+    return last
+
+
+def _ending(run: Run, channel: ResponsesChannel) -> Ending:
+    response = channel.lifecycle.response
+    failure = None
+    if run.error is not None:
+        error = run.error
+        told = Failure(status=error.status, error=error.payload(), headers=error.headers)
+        failure = codec.encode(told)
+    return Ending(
+        status=response.status,
+        response=codec.encode(response),
+        item_ids=output_ids(response.output),
+        failure=failure,
+    )
+
+
+class LocalQueue:
+    """Executes all runs in this process, a bounded number at once.
+
+    Args:
+        concurrency: The bound.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._room = asyncio.Semaphore(concurrency)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._execute: Execute
+
+    async def start(self, execute: Execute) -> None:
+        """Execute runs from now on."""
+        self._execute = execute
+
+    async def put(self, record: Record) -> None:
+        """Have a run executed by this process."""
+        if record.id not in self._tasks:
+            task = asyncio.create_task(self._run(record.id))
+            self._tasks[record.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(record.id))
+
+    async def rescue(self) -> None:
+        """Do nothing: what is abandoned is put again."""
+
+    async def stop(self) -> None:
+        """Begin no more runs."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _run(self, id: str) -> None:
+        async with self._room:
+            await self._execute(id)

@@ -1,0 +1,177 @@
+"""One Responses request, checked and with all it continues, ready to run."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from starlette.types import Scope
+
+from .. import codec
+from ..channels import ResponsesChannel, Write
+from ..context import Context, Headers
+from ..conversation import continued, input_ids, output_ids, resolve
+from ..errors import Conflict
+from ..handlers import Handler
+from ..lifecycle import Lifecycle
+from ..router import AgentRouter, handler_of
+from ..run import Run
+from ..schema.requests import ConversationRef, ResponsesRequest
+from ..schema.responses import Response, echo
+from ..service import Live
+from ..store.base import Caller, Record
+from ..tools import ToolChoice
+from .base import context_of, owner_of
+
+Recall = Callable[[ResponsesRequest], ResponsesRequest | None]
+"""Gives a request with all it continues, where that is known without the store."""
+
+
+class Turn(NamedTuple):
+    """A request that may run."""
+
+    request: ResponsesRequest
+    router: AgentRouter
+    handler: Handler
+    value: object
+    context: Context
+    owner: str
+    created_at: float
+    wants_trace: bool
+
+    def response(self) -> Response:
+        """Make the response that is to be."""
+        return echo(
+            self.request,
+            id=self.context.response_id,
+            created_at=int(self.created_at),
+            agent=self.router.name,
+        )
+
+    def run(
+        self, live: Live, write: Write | None, *, error_events: bool = True
+    ) -> tuple[Run, Lifecycle]:
+        """Make the run, whose response is stored before its end is told.
+
+        Args:
+            live: What runs in this event loop.
+            write: Appends an event to the stream; None where none is wanted.
+            error_events: Whether an `error` event comes before `response.failed`. Default True.
+        """
+        context, request = self.context, self.request
+        lifecycle = Lifecycle(self.response(), ToolChoice(request))
+        lifecycle.error_events = error_events
+        channel = ResponsesChannel(
+            lifecycle,
+            write,
+            self.trace_id,
+            None if request.store is False else lambda done: live.save(self.ended(done)),
+        )
+        run = live.runner.run(
+            self.router, self.handler, self.value, request.received, context, channel
+        )
+        return run, lifecycle
+
+    def trace_id(self) -> str | None:
+        """Give the trace's id, where the client asked for it."""
+        return self.context.trace_id if self.wants_trace else None
+
+    def ended(self, response: Response) -> Record:
+        """Make what is stored of a run that has ended."""
+        return self.record(response, output_ids(response.output))
+
+    def record(self, response: Response, more_ids: list[str], **more: Any) -> Record:
+        """Make what is stored of a response."""
+        request, context = self.request, self.context
+        kept = self.context.headers
+        caller = Caller(
+            session_id=context.session_id,
+            user=context.user,
+            headers={name: kept[name] for name in self.router.keep_headers if name in kept},
+            wants_trace=self.wants_trace,
+        )
+        return Record(
+            id=context.response_id,
+            owner=self.owner,
+            agent=self.router.name,
+            status=response.status,
+            created_at=self.created_at,
+            previous_id=request.previous_response_id,
+            background=bool(request.background),
+            request=bytes(request.raw or b""),
+            response=codec.encode(response),
+            item_ids=input_ids(request, context.response_id) + more_ids,
+            caller=codec.encode(caller),
+            **more,
+        )
+
+    @asynccontextmanager
+    async def locked(self, live: Live) -> AsyncIterator[None]:
+        """Have the conversation, where one is named, for the length of a block.
+
+        Raises:
+            Conflict: Another run has it.
+        """
+        await self.lock(live)
+        try:
+            yield
+        finally:
+            await live.executor.unlock(self.context.response_id)
+
+    async def lock(self, live: Live) -> None:
+        """Lock the conversation, where one is named.
+
+        Raises:
+            Conflict: Another run has it.
+        """
+        given = self.request.conversation
+        name = given.id if isinstance(given, ConversationRef) else given
+        response_id = self.context.response_id
+        if name is not None and not await live.executor.lock(name, self.owner, response_id):
+            raise Conflict(
+                f"conversation: another run is at work in {name!r}; wait for its end.",
+                "conversation_locked",
+                retry=True,
+            )
+
+
+async def prepare(
+    live: Live,
+    router: AgentRouter,
+    request: ResponsesRequest,
+    scope: Scope,
+    headers: Headers,
+    *,
+    wants_trace: bool,
+    recall: Recall = lambda _: None,
+) -> Turn:
+    """Check a request and load what it continues.
+
+    Args:
+        live: What runs in this event loop.
+        router: The agent.
+        request: The request, decoded.
+        scope: The connection, for who asks.
+        headers: The request's headers.
+        wants_trace: Whether the client asked for the trace's id.
+        recall: Asked before the store. Default: knows nothing.
+
+    Raises:
+        AgentError: The request is at fault; no handler has started.
+    """
+    owner = owner_of(scope)
+    handler = handler_of(router, bool(request.stream))
+    full = recall(request)
+    if full is None:
+        full = await resolve(live.store, request, owner)
+        full = await continued(live.store, full, owner)
+    return Turn(
+        full,
+        router,
+        handler,
+        handler.value(full),
+        context_of(live, scope, headers, router, request),
+        owner,
+        time.time(),
+        wants_trace,
+    )

@@ -1,0 +1,259 @@
+"""A store in the process: fast, bounded, gone with it."""
+
+import bisect
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import ClassVar
+
+from msgspec import structs
+
+from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store
+
+MAX_RESPONSES = 1000
+
+
+class _Kept:
+    """A response and what belongs to it."""
+
+    __slots__ = ("frames", "holder", "lease_until", "record")
+
+    def __init__(self, record: Record, holder: str = "", lease_until: float = 0.0) -> None:
+        self.record = record
+        self.frames: list[Frames] = []
+        self.holder = holder
+        self.lease_until = lease_until
+
+
+class MemoryStore(Store):
+    """Keeps responses in the memory of one process.
+
+    Args:
+        max_responses: How many are kept; the oldest one that has ended makes room. Default 1000.
+        expires_after: How long a response is kept, in seconds. Default 30 days.
+    """
+
+    shared: ClassVar[bool] = False
+    durable: ClassVar[bool] = False
+    poll_seconds: ClassVar[float] = 60.0
+    write_seconds: ClassVar[float] = 0.0
+
+    def __init__(
+        self, *, max_responses: int = MAX_RESPONSES, expires_after: float = EXPIRES_AFTER
+    ) -> None:
+        super().__init__(expires_after=expires_after)
+        if max_responses < 1:
+            raise ValueError("MemoryStore: max_responses must be at least 1.")
+        self._max = max_responses
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._keys: dict[tuple[str, str], str] = {}
+        self._items: dict[tuple[str, str], str] = {}
+        self._locks: dict[tuple[str, str], tuple[str, float]] = {}
+        self._locked: dict[str, tuple[str, str]] = {}
+
+    async def open(self) -> None:
+        """Do nothing: memory is ready."""
+
+    async def close(self) -> None:
+        """Do nothing: what is kept is there when the app starts anew."""
+
+    async def save(self, record: Record) -> None:
+        """Keep a response whose run has ended."""
+        self._keep(_Kept(structs.replace(record)))
+
+    async def accept(
+        self, record: Record, begun: Frames, holder: str, lease: float
+    ) -> Record | None:
+        """Keep a response whose run is still to come, with the first events of its log."""
+        if record.key is not None:
+            there = self._keys.get((record.owner, record.key))
+            if there is not None:
+                return structs.replace(self._kept[there].record)
+            self._keys[record.owner, record.key] = record.id
+        kept = _Kept(structs.replace(record, events=begun.count), holder, _now() + lease)
+        kept.frames.append(begun)
+        self._keep(kept)
+        return None
+
+    async def get(self, id: str, owner: str) -> Record | None:
+        """Give a response; None where this owner has none of that id."""
+        kept = self._of(id, owner)
+        return None if kept is None else structs.replace(kept.record)
+
+    async def by_key(self, key: str, owner: str) -> Record | None:
+        """Give the response that was made under an idempotency key."""
+        there = self._keys.get((owner, key))
+        return None if there is None else structs.replace(self._kept[there].record)
+
+    async def delete(self, id: str, owner: str) -> bool:
+        """Remove a response and all that belongs to it; tell whether there was one."""
+        kept = self._of(id, owner)
+        if kept is not None:
+            self._remove(kept)
+        return kept is not None
+
+    async def chain(self, id: str, owner: str) -> list[Record]:
+        """Give a response and all that it continues, oldest first; empty where one is missing."""
+        found: list[Record] = []
+        wanted: str | None = id
+        while wanted is not None:
+            kept = self._of(wanted, owner)
+            if kept is None:
+                return []
+            found.append(structs.replace(kept.record))
+            wanted = kept.record.previous_id
+        return found[::-1]
+
+    async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
+        """Give for each item id the newest response that has such an item."""
+        return {each: self._items[owner, each] for each in ids if (owner, each) in self._items}
+
+    async def claim(self, id: str, holder: str, lease: float) -> Record | None:
+        """Begin the next attempt of a run that nobody has; None where somebody has it."""
+        kept = self._kept.get(id)
+        if kept is None or not kept.record.active:
+            return None
+        if kept.holder != holder and kept.lease_until > _now():
+            return None
+        kept.holder, kept.lease_until = holder, _now() + lease
+        kept.record.attempt += 1
+        kept.record.status = "in_progress"
+        return structs.replace(kept.record)
+
+    async def renew(self, holder: str, lease: float) -> Mapping[str, int]:
+        """Show that a process lives; give the runs that it has, with their attempts."""
+        mine = [each for each in self._kept.values() if each.holder == holder]
+        for each in mine:
+            each.lease_until = _now() + lease
+        return {each.record.id: each.record.attempt for each in mine}
+
+    async def append(self, id: str, attempt: int, frames: Frames) -> None:
+        """Add events to a log."""
+        kept = self._held(id, attempt)
+        kept.frames.append(frames)
+        kept.record.events = frames.last + 1
+        self.signals.notify(id)
+
+    async def finish(
+        self,
+        id: str,
+        attempt: int,
+        frames: Frames,
+        ending: Ending,
+    ) -> None:
+        """Add the last events to a log and end the run, in one step; unlock its conversation."""
+        kept = self._held(id, attempt)
+        if frames.count:
+            await self.append(id, attempt, frames)
+        record = kept.record
+        record.status = ending.status
+        record.response = ending.response
+        record.failure = ending.failure
+        record.item_ids = record.item_ids + ending.item_ids
+        kept.holder = ""
+        self._index(record, ending.item_ids)
+        self._unlock(id)
+        self.signals.notify(id)
+
+    async def release(self, holder: str) -> None:
+        """Give the runs of a process up, so that another one may claim them at once."""
+        for each in self._kept.values():
+            if each.holder == holder:
+                each.holder, each.lease_until = "", 0.0
+
+    async def want_cancel(self, id: str, owner: str) -> None:
+        """Ask whoever has a run to cancel it."""
+        kept = self._of(id, owner)
+        if kept is not None and kept.record.active:
+            kept.record.cancel_wanted = True
+
+    async def to_cancel(self, holder: str) -> Collection[str]:
+        """Give the runs of a process that are to be cancelled."""
+        return [
+            each.record.id
+            for each in self._kept.values()
+            if each.holder == holder and each.record.active and each.record.cancel_wanted
+        ]
+
+    async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
+        """Give some of the agents' runs that nobody has, oldest first."""
+        return [
+            structs.replace(each.record)
+            for each in self._kept.values()
+            if each.record.active and each.lease_until <= _now() and each.record.agent in agents
+        ]
+
+    async def frames(self, id: str, after: int) -> list[Frames]:
+        """Give a part of a log, from what comes after a sequence number on."""
+        kept = self._kept.get(id)
+        if kept is None:
+            return []
+        first = bisect.bisect_right(kept.frames, after, key=lambda each: each.last)
+        return kept.frames[first:]
+
+    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
+        """Lock a conversation for a run; tell whether it is free."""
+        held, until = self._locks.get((owner, conversation), (response_id, 0.0))
+        if held != response_id and (until > _now() or self._is_active(held)):
+            return False
+        self._locks[owner, conversation] = (response_id, _now() + seconds)
+        self._locked[response_id] = (owner, conversation)
+        return True
+
+    async def unlock(self, response_id: str) -> None:
+        """Unlock what a run has locked."""
+        self._unlock(response_id)
+
+    def _unlock(self, response_id: str) -> None:
+        key = self._locked.pop(response_id, None)
+        if key is not None and self._locks[key][0] == response_id:
+            del self._locks[key]
+
+    async def sweep(self) -> int:
+        """Remove some of what has expired; tell how many responses."""
+        now = time.time()
+        expired = [each for each in self._kept.values() if each.record.expires_at <= now][:SWEEP]
+        for each in expired:
+            self._remove(each)
+        return len(expired)
+
+    def _keep(self, kept: _Kept) -> None:
+        record = kept.record
+        record.expires_at = record.expires_at or time.time() + self.expires_after
+        self._kept[record.id] = kept
+        self._index(record, record.item_ids)
+        if len(self._kept) > self._max:
+            ended = next((each for each in self._kept.values() if not each.record.active), None)
+            if ended is not None:
+                self._remove(ended)
+
+    def _index(self, record: Record, ids: Sequence[str]) -> None:
+        for each in ids:
+            self._items[record.owner, each] = record.id
+
+    def _remove(self, kept: _Kept) -> None:
+        record = kept.record
+        del self._kept[record.id]
+        if record.key is not None:
+            del self._keys[record.owner, record.key]
+        for each in record.item_ids:
+            if self._items.get((record.owner, each)) == record.id:
+                del self._items[record.owner, each]
+        self._unlock(record.id)
+        self.signals.notify(record.id)
+
+    def _is_active(self, id: str) -> bool:
+        return id in self._kept and self._kept[id].record.active
+
+    def _of(self, id: str, owner: str) -> _Kept | None:
+        kept = self._kept.get(id)
+        return kept if kept is not None and kept.record.owner == owner else None
+
+    def _held(self, id: str, attempt: int) -> _Kept:
+        kept = self._kept.get(id)
+        if kept is None or kept.record.attempt != attempt or not kept.record.active:
+            raise LostRun
+        return kept
+
+
+_now: Callable[[], float] = time.monotonic

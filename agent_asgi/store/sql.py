@@ -1,0 +1,409 @@
+"""The store in a database: SQLite for one machine, PostgreSQL for many. Needs SQLAlchemy."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    delete,
+    event,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
+from .listen import Listener
+from .tables import active, events, items, locks, migrate, responses
+
+POOL = 10
+"""Connections of one process; twice as many for a moment."""
+ABANDONED = 100
+"""How many abandoned runs are looked up at once."""
+ROWS = 64
+"""How many rows of a log are read at once."""
+
+logger = logging.getLogger("agent_asgi")
+
+
+class SqlStore(Store):
+    """Keeps responses in SQLite (WAL) or PostgreSQL.
+
+    Args:
+        url: `sqlite:///responses.db` or `postgresql://user@host/name`.
+        expires_after: How long a response is kept, in seconds. Default 30 days.
+
+    Raises:
+        ImportError: The database's driver is not installed.
+    """
+
+    durable = True
+    shared = True
+
+    def __init__(self, url: str, *, expires_after: float = EXPIRES_AFTER) -> None:
+        super().__init__(expires_after=expires_after)
+        given = make_url(url)
+        self.postgres = given.get_backend_name() in ("postgresql", "postgres")
+        self.poll_seconds = 1.0 if self.postgres else 0.1  # type: ignore[misc]  # by database
+        self.write_seconds = 0.1  # type: ignore[misc]  # as declared by Store
+        self.url = given.set(
+            drivername="postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
+        )
+        self._engine = _engine(self.url, self.postgres)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._insert = postgresql.insert if self.postgres else sqlite.insert
+        self._listener: Listener | None = None
+        if self.postgres:
+            plain = self.url.set(drivername="postgresql")
+            self.conninfo = plain.render_as_string(hide_password=False)
+            self._listener = Listener(self.conninfo, self.signals)
+
+    async def open(self) -> None:
+        """Make ready, the schema included."""
+        async with self._writing() as db:
+            await db.run_sync(migrate)
+        if self._listener is not None:
+            self._listener.start()
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._listener is not None:
+            await self._listener.stop()
+        await self._engine.dispose()
+
+    async def save(self, record: Record) -> None:
+        """Keep a response whose run has ended."""
+        async with self._writing() as db:
+            row = self._insert(responses).values(self._row(record, "", 0.0))
+            await db.execute(row.on_conflict_do_nothing())  # tried again, it may be there
+            await self._index(db, record.id, record.owner, record.item_ids)
+
+    async def accept(
+        self, record: Record, begun: Frames, holder: str, lease: float
+    ) -> Record | None:
+        """Keep a response whose run is still to come, with the first events of its log."""
+        row = self._row(record, holder, 0.0) | {"events": begun.count}
+        row["lease_until"] = self._now() + lease if lease else 0.0
+        try:
+            async with self._writing() as db:
+                await db.execute(insert(responses).values(row))
+                await db.execute(insert(events), _log_row(record.id, begun))
+                await self._index(db, record.id, record.owner, record.item_ids)
+        except IntegrityError:
+            if record.key is None:
+                raise
+            return await self.by_key(record.key, record.owner)
+        return None
+
+    async def get(self, id: str, owner: str) -> Record | None:
+        """Give a response; None where this owner has none of that id."""
+        return await self._one(responses.c.id == id, responses.c.owner == owner)
+
+    async def by_key(self, key: str, owner: str) -> Record | None:
+        """Give the response that was made under an idempotency key."""
+        return await self._one(responses.c.key == key, responses.c.owner == owner)
+
+    async def delete(self, id: str, owner: str) -> bool:
+        """Remove a response and all that belongs to it; tell whether there was one."""
+        async with self._writing() as db:
+            gone = await db.execute(
+                delete(responses).where(responses.c.id == id, responses.c.owner == owner)
+            )
+            if gone.rowcount:
+                await self._remove_parts(db, [id])
+                await self._notify(db, id)
+        self.signals.notify(id)
+        return bool(gone.rowcount)
+
+    async def chain(self, id: str, owner: str) -> list[Record]:
+        """Give a response and all that it continues, oldest first; empty where one is missing."""
+        columns = (responses.c.id, responses.c.previous_id)
+        first = select(*columns, literal(0).label("age")).where(
+            responses.c.id == id, responses.c.owner == owner
+        )
+        walk = first.cte(recursive=True)
+        older = select(*columns, walk.c.age + 1).where(
+            responses.c.id == walk.c.previous_id, responses.c.owner == owner
+        )
+        walk = walk.union_all(older)
+        query = select(*_RECORD).join(walk, walk.c.id == responses.c.id).order_by(walk.c.age.desc())
+        async with self._reading() as db:
+            found = [_record(row) for row in (await db.execute(query)).mappings()]
+        return found if found and found[0].previous_id is None else []
+
+    async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
+        """Give for each item id the newest response that has such an item."""
+        query = (
+            select(items.c.id, items.c.response_id)
+            .join(responses, responses.c.id == items.c.response_id)
+            .where(items.c.id.in_(ids), items.c.owner == owner)
+            .order_by(responses.c.created_at)
+        )
+        async with self._reading() as db:
+            return {row.id: row.response_id for row in await db.execute(query)}
+
+    async def claim(self, id: str, holder: str, lease: float) -> Record | None:
+        """Begin the next attempt of a run that nobody has; None where somebody has it."""
+        free = or_(responses.c.lease_until <= self._now(), responses.c.holder == holder)
+        query = (
+            update(responses)
+            .where(responses.c.id == id, active, free)
+            .values(
+                attempt=responses.c.attempt + 1,
+                status="in_progress",
+                holder=holder,
+                lease_until=self._now() + lease,
+            )
+            .returning(*_RECORD)
+        )
+        async with self._writing() as db:
+            row = (await db.execute(query)).mappings().first()
+        return None if row is None else _record(row)
+
+    async def renew(self, holder: str, lease: float) -> Mapping[str, int]:
+        """Show that a process lives; give the runs that it has, with their attempts."""
+        query = (
+            update(responses)
+            .where(active, responses.c.holder == holder)
+            .values(lease_until=self._now() + lease)
+            .returning(responses.c.id, responses.c.attempt)
+        )
+        async with self._writing() as db:
+            return {row.id: row.attempt for row in await db.execute(query)}
+
+    async def append(self, id: str, attempt: int, frames: Frames) -> None:
+        """Add events to a log."""
+        async with self._writing() as db:
+            await self._write(db, id, attempt, frames)
+        self.signals.notify(id)
+
+    async def finish(
+        self,
+        id: str,
+        attempt: int,
+        frames: Frames,
+        ending: Ending,
+    ) -> None:
+        """Add the last events to a log and end the run, in one step; unlock its conversation."""
+        async with self._writing() as db:
+            owner = await self._write(
+                db,
+                id,
+                attempt,
+                frames,
+                status=ending.status,
+                response=ending.response,
+                failure=ending.failure,
+                holder="",
+            )
+            await self._index(db, id, owner, ending.item_ids)
+            await db.execute(delete(locks).where(locks.c.response_id == id))
+        self.signals.notify(id)
+
+    async def release(self, holder: str) -> None:
+        """Give the runs of a process up, so that another one may claim them at once."""
+        mine = update(responses).where(active, responses.c.holder == holder)
+        async with self._writing() as db:
+            await db.execute(mine.values(holder="", lease_until=0.0))
+
+    async def want_cancel(self, id: str, owner: str) -> None:
+        """Ask whoever has a run to cancel it."""
+        mine = (responses.c.id == id, responses.c.owner == owner)
+        async with self._writing() as db:
+            await db.execute(update(responses).where(*mine, active).values(cancel_wanted=True))
+
+    async def to_cancel(self, holder: str) -> Collection[str]:
+        """Give the runs of a process that are to be cancelled."""
+        mine = (active, responses.c.holder == holder, responses.c.cancel_wanted)
+        async with self._reading() as db:
+            return (await db.execute(select(responses.c.id).where(*mine))).scalars().all()
+
+    async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
+        """Give some of the agents' runs that nobody has, oldest first."""
+        query = (
+            select(*_RECORD)
+            .where(active, responses.c.lease_until <= self._now(), responses.c.agent.in_(agents))
+            .order_by(responses.c.created_at)
+            .limit(ABANDONED)
+        )
+        async with self._reading() as db:
+            return [_record(row) for row in (await db.execute(query)).mappings()]
+
+    async def frames(self, id: str, after: int) -> list[Frames]:
+        """Give a part of a log, from what comes after a sequence number on."""
+        async with self._reading() as db:
+            return [
+                Frames(row.last - row.count + 1, row.count, row.frames)
+                for row in await db.execute(log_query(id, after))
+            ]
+
+    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
+        """Lock a conversation for a run; tell whether it is free."""
+        at_work = exists().where(responses.c.id == locks.c.response_id, active)
+        new = self._insert(locks).values(
+            owner=owner,
+            conversation=conversation,
+            response_id=response_id,
+            until=self._now() + seconds,
+        )
+        query = new.on_conflict_do_update(
+            index_elements=[locks.c.owner, locks.c.conversation],
+            set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
+            where=or_(
+                locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~at_work
+            ),
+        ).returning(locks.c.response_id)
+        async with self._writing() as db:
+            return (await db.execute(query)).first() is not None
+
+    async def unlock(self, response_id: str) -> None:
+        """Unlock what a run has locked."""
+        async with self._writing() as db:
+            await db.execute(delete(locks).where(locks.c.response_id == response_id))
+
+    async def sweep(self) -> int:
+        """Remove some of what has expired; tell how many responses."""
+        query = select(responses.c.id).where(responses.c.expires_at <= time.time()).limit(SWEEP)
+        async with self._writing() as db:
+            expired = (await db.execute(query)).scalars().all()
+            if expired:
+                await db.execute(delete(responses).where(responses.c.id.in_(expired)))
+                await self._remove_parts(db, expired)
+        return len(expired)
+
+    async def _write(
+        self,
+        db: AsyncConnection,
+        id: str,
+        attempt: int,
+        frames: Frames,
+        **values: Any,
+    ) -> str:
+        """Write to a log, if this attempt still has the run; give its owner."""
+        if frames.count:
+            values["events"] = frames.last + 1
+        held = update(responses).where(responses.c.id == id, responses.c.attempt == attempt, active)
+        owner = (await db.execute(held.values(values).returning(responses.c.owner))).scalar()
+        if owner is None:
+            raise LostRun
+        if frames.count:
+            row = self._insert(events).values(_log_row(id, frames))
+            await db.execute(row.on_conflict_do_nothing())  # tried again, it may be there
+        await self._notify(db, id)
+        return str(owner)
+
+    async def _one(self, *where: Any) -> Record | None:
+        async with self._reading() as db:
+            row = (await db.execute(select(*_RECORD).where(*where))).mappings().first()
+        return None if row is None else _record(row)
+
+    async def _index(
+        self,
+        db: AsyncConnection,
+        id: str,
+        owner: str,
+        item_ids: Sequence[str],
+    ) -> None:
+        rows = [{"response_id": id, "id": each, "owner": owner} for each in dict.fromkeys(item_ids)]
+        if rows:
+            await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
+
+    async def _remove_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
+        for table in (items, events, locks):
+            await db.execute(delete(table).where(table.c.response_id.in_(ids)))
+
+    async def _notify(self, db: AsyncConnection, id: str) -> None:
+        if self._listener is not None:
+            await db.execute(self._listener.notification(id))
+
+    def _now(self) -> Any:
+        """Give the time by one clock for all: the database's own where it is a server."""
+        if self.postgres:
+            return func.extract("epoch", func.clock_timestamp())
+        return literal(time.time())
+
+    def _row(self, record: Record, holder: str, lease_until: float) -> dict[str, Any]:
+        row = {column.name: getattr(record, column.name) for column in _RECORD}
+        row["expires_at"] = record.expires_at or time.time() + self.expires_after
+        return row | {"holder": holder, "lease_until": lease_until}
+
+    def _writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return _answering(self._engine, begin=True)
+
+    def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return _answering(self._reader, begin=False)
+
+
+_RECORD = [each for each in responses.c if each.name in Record.__struct_fields__]
+
+
+def log_query(id: str, after: int) -> Select[Any]:
+    """Make the query of a log's tail; the primary key leads straight to its first row."""
+    return (
+        select(events.c.last, events.c.count, events.c.frames)
+        .where(events.c.response_id == id, events.c.last > after)
+        .order_by(events.c.last)
+        .limit(ROWS)
+    )
+
+
+def _log_row(id: str, frames: Frames) -> dict[str, Any]:
+    return {"response_id": id, "last": frames.last, "count": frames.count, "frames": frames.data}
+
+
+def _record(row: RowMapping) -> Record:
+    return Record(**row)
+
+
+@asynccontextmanager
+async def _answering(engine: AsyncEngine, *, begin: bool) -> AsyncIterator[AsyncConnection]:
+    """Give a connection; whatever keeps the database from answering is `StoreUnavailable`."""
+    try:
+        async with engine.begin() if begin else engine.connect() as db:
+            yield db
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("The store does not answer: %s", str(error).partition("\n")[0])
+        raise StoreUnavailable from error
+
+
+def _engine(url: URL, postgres: bool) -> AsyncEngine:
+    if postgres:
+        return create_async_engine(
+            url,
+            pool_size=POOL,
+            max_overflow=POOL,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+    engine = create_async_engine(url, connect_args={"timeout": 10})
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins transactions itself, see below
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that takes it later fails instead of waiting."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

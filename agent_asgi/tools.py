@@ -1,0 +1,54 @@
+"""Which of the client's tools an agent may call: `tool_choice`, held. Pure."""
+
+from .errors import AgentFailed
+from .schema.requests import FunctionTool, ResponsesRequest
+
+
+class ToolChoice:
+    """What a request's `tool_choice` allows (Open Responses, "Tools").
+
+    It holds for the functions that the client declared; an agent's own tools are its own affair.
+
+    Args:
+        request: The request.
+    """
+
+    def __init__(self, request: ResponsesRequest) -> None:
+        choice = request.tool_choice
+        declared = {each.name for each in request.tools or () if isinstance(each, FunctionTool)}
+        allowed: set[object] = set(declared)
+        mode = choice
+        if isinstance(choice, dict) and choice["type"] == "allowed_tools":
+            named = choice.get("tools")
+            tools = named if isinstance(named, list) else []
+            allowed = {each.get("name") for each in tools if isinstance(each, dict)}
+            mode = choice.get("mode", "auto")
+        elif isinstance(choice, dict) and choice["type"] == "function":
+            allowed = {choice.get("name")}
+            mode = "required"
+        self._forbidden = declared - (set() if mode == "none" else allowed)
+        self._required = mode == "required" and bool(declared)
+
+    def check(self, name: str) -> None:
+        """Hold a call against the choice.
+
+        Raises:
+            AgentFailed: The request forbids it.
+        """
+        if name in self._forbidden:
+            raise AgentFailed(
+                f"The agent called {name!r}, which the request's tool_choice forbids.",
+                "tool_choice_violated",
+            )
+
+    def check_end(self, calls: int) -> None:
+        """Hold the number of calls against the choice.
+
+        Raises:
+            AgentFailed: The request requires a call, and there was none.
+        """
+        if self._required and not calls:
+            raise AgentFailed(
+                "The agent called no tool, which the request's tool_choice requires.",
+                "tool_choice_violated",
+            )
