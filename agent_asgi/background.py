@@ -14,7 +14,7 @@ from .context import Cause
 from .conversation import output_ids
 from .errors import AgentError, AgentFailed
 from .limits import Timeouts
-from .log import RETRY_SECONDS, Log
+from .log import RETRY_SECONDS, Log, Writer
 from .run import Run
 from .store.base import SWEEP, Ending, Failure, Record, Store, StoreUnavailable
 
@@ -33,6 +33,8 @@ class Attempt(NamedTuple):
     channel: ResponsesChannel
     recover: bool
     """Whether another process may take the run over."""
+    next_number: int
+    """`sequence_number` of its first event."""
 
 
 class Queue(Protocol):
@@ -80,6 +82,7 @@ class Executor:
         self._store = store
         self._queue = queue
         self._begin = begin
+        self._writer = Writer(store)
         self._agents = agents
         self._timeouts = timeouts
         self._runs: dict[str, tuple[Run, Log]] = {}
@@ -92,6 +95,7 @@ class Executor:
 
     async def start(self) -> None:
         """Execute runs from now on."""
+        self._writer.start()
         await self._queue.start(self.execute)
         self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
 
@@ -108,6 +112,7 @@ class Executor:
             await asyncio.wait(self._tasks.values())
         for chore in self._chores:
             chore.cancel()
+        await self._writer.stop()
         with contextlib.suppress(StoreUnavailable):  # the leases then end by themselves
             await self._store.release(self.holder)
 
@@ -183,15 +188,15 @@ class Executor:
         if attempt is None:
             return
         run, channel = attempt.run, attempt.channel
-        log = Log(self._store, record.id, record.attempt, record.events)
+        log = Log(self._writer, record.id, record.attempt, attempt.next_number)
         self._runs[record.id] = (run, log)
         try:
             last = await _pull(run, log)
             taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
             if log.lost or (taken_back and attempt.recover):
-                await log.stop()
+                self._writer.forget(log)
             else:
-                await log.finish(last, _ending(run, channel))
+                await self._writer.finish(log, last, _ending(run, channel))
         finally:
             del self._runs[record.id]
 

@@ -85,7 +85,7 @@ class ResponsesChannel:
 
     def result(self) -> Any:
         """Give the reduced response."""
-        return msgspec.to_builtins(codec.short_form(self.lifecycle.response), enc_hook=codec.plain)
+        return msgspec.json.decode(codec.encode(codec.short_form(self.lifecycle.response)))
 
     async def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
         trace_id = self._trace_id()

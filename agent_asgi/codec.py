@@ -174,8 +174,14 @@ def _invalid_model(error: ValueError) -> InvalidRequest:
 
 
 def encode(value: object) -> bytes:
-    """Encode any value to JSON; pydantic models and other objects by their own dumps."""
-    return msgspec.json.encode(value, enc_hook=plain)
+    """Encode any value to JSON; pydantic models and other objects by their own dumps.
+
+    Surrogates without their other half, which no JSON can carry, become U+FFFD.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=plain)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=plain)))
 
 
 def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
@@ -183,7 +189,12 @@ def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
     if isinstance(event, VendorEvent):
         buffer += encode(event.fields | {"sequence_number": event.sequence_number})
         return
-    _encoder.encode_into(event, buffer, -1)
+    before = len(buffer)
+    try:
+        _encoder.encode_into(event, buffer, -1)
+    except UnicodeEncodeError:
+        del buffer[before:]
+        buffer += encode(event)
 
 
 def decode_events(frames: bytes) -> list[Event | VendorEvent]:
@@ -203,6 +214,19 @@ def _event(data: bytes) -> Event | VendorEvent:
         fields = msgspec.json.decode(data)
         return VendorEvent(sequence_number=fields.pop("sequence_number"), fields=fields)
     return event
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(each) for each in value]
+    return value
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def plain(value: object) -> Any:

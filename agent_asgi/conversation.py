@@ -27,16 +27,25 @@ class NoSuchResponse(NotFound):
         )
 
 
-async def resolve(store: Store, request: ResponsesRequest, owner: str) -> ResponsesRequest:
+async def resolve(
+    store: Store, request: ResponsesRequest, owner: str, known: dict[str, Item] | None = None
+) -> ResponsesRequest:
     """Put the items in place that a request refers to by id.
 
+    Args:
+        store: Has the items.
+        request: The request.
+        owner: Whose items count.
+        known: Items that need not be looked up. Default none.
+
     Raises:
-        InvalidRequest: The store has no such item.
+        InvalidRequest: There is no such item.
     """
     wanted = {each.id for each in _items(request.new_input) if isinstance(each, ItemReference)}
     if not wanted:
         return request
-    found: dict[str, Item] = {}
+    found = dict(known or {})
+    wanted -= found.keys()
     for id_ in set((await store.find_items(wanted, owner)).values()):
         record = await store.get(id_, owner)
         if record is not None:
@@ -137,9 +146,9 @@ def input_ids(request: ResponsesRequest, response_id: str) -> list[str]:
     ]
 
 
-def output_ids(output: Collection[Item]) -> list[str]:
+def output_ids(output: Collection[Item]) -> tuple[str, ...]:
     """Give the ids of a response's items."""
-    return [each["id"] for each in output if "id" in each]
+    return tuple(each["id"] for each in output if "id" in each)
 
 
 def _items(given: str | list[InputItem]) -> list[InputItem]:

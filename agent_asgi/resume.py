@@ -18,7 +18,7 @@ from .runner import Runner
 from .schema.requests import ResponsesRequest
 from .schema.responses import echo
 from .sse import write_named
-from .store.base import Caller, Record, Store, StoreUnavailable
+from .store.base import Caller, Frames, Record, Store, StoreUnavailable
 from .tools import ToolChoice
 
 _callers = msgspec.json.Decoder(Caller)
@@ -78,10 +78,12 @@ class Resumption:
             echo(request, id=record.id, created_at=int(record.created_at), agent=record.agent),
             ToolChoice(request),
         )
-        for frames in await self._log(record):
-            lifecycle.resume(codec.decode_events(frames))
+        groups = await self._log(record)
+        for frames in groups:
+            lifecycle.resume(codec.decode_events(frames.data))
             if record.attempt > 1:
-                context.previous_events += map(msgspec.json.decode, codec.event_bodies(frames))
+                bodies = codec.event_bodies(frames.data)
+                context.previous_events += map(msgspec.json.decode, bodies)
         wants_trace = _callers.decode(record.caller).wants_trace
         channel = ResponsesChannel(
             lifecycle, write_named, lambda: context.trace_id if wants_trace else None
@@ -105,7 +107,7 @@ class Resumption:
             outputs=None if failure is None else lambda: _raising(failure),
             committed=True,
         )
-        return Attempt(run, channel, router.recover)
+        return Attempt(run, channel, router.recover, groups[-1].last + 1)
 
     def _refusal(self, record: Record, router: AgentRouter) -> BaseException | None:
         if record.cancel_wanted:
@@ -131,12 +133,10 @@ class Resumption:
             context.cancelled.set("client_cancelled")
         return context
 
-    async def _log(self, record: Record) -> list[bytes]:
-        log: list[bytes] = []
-        after = -1
-        while groups := await self._store.frames(record.id, after):
-            log += (each.data for each in groups)
-            after = groups[-1].last
+    async def _log(self, record: Record) -> list[Frames]:
+        log = await self._store.frames(record.id, -1)
+        while more := await self._store.frames(record.id, log[-1].last):
+            log += more
         return log
 
 

@@ -57,7 +57,7 @@ async def tail(
 
 async def ended(store: Store, record: Record, closing: asyncio.Event) -> Record | None:
     """Wait until a run has ended, or the server is to; give its record, None where it is gone."""
-    async for _ in tail(store, record, record.events - 1, math.inf, closing):
+    async for _ in tail(store, record, -1, math.inf, closing):
         pass
     return await store.get(record.id, record.owner)
 

@@ -71,8 +71,12 @@ MESSAGE = {"type": "message", "role": "user", "content": "x"}
         ({"input": [{"role": "user"}]}, "invalid_request", "input[0].content"),
         ({"input": "x", "temperature": 9}, "invalid_request", "temperature"),
         ({"input": "x", "tools": [{"type": "function"}]}, "invalid_request", "tools[0].name"),
-        ({"input": "x", "background": True}, "not_supported", "background"),
-        ({"previous_response_id": "resp_1"}, "not_supported", "previous_response_id"),
+        ({"input": "x", "background": True, "store": False}, "invalid_request", "background"),
+        (
+            {"input": [{"type": "item_reference", "id": "msg_1"}]},
+            "item_not_found",
+            "input[0].id",
+        ),
     ],
 )
 def test_bad_requests(path: str, body: Any, code: str, param: str | None) -> None:
@@ -91,12 +95,17 @@ def test_bad_requests(path: str, body: Any, code: str, param: str | None) -> Non
     [
         ({"input": [{**MESSAGE, "role": "pope"}]}, 400, "invalid_request", "Invalid enum value"),
         ({"input": "x", "temperature": 9}, 400, "invalid_request", "temperature: Expected"),
-        ({"input": "x", "background": True}, 400, "not_supported", "background: this server"),
+        (
+            {"input": "x", "background": True, "store": False},
+            400,
+            "invalid_request",
+            "background: a background run needs `store`",
+        ),
         (
             {"input": "x", "previous_response_id": "resp_1"},
-            400,
-            "not_supported",
-            "previous_response_id: this server stores no responses",
+            404,
+            "previous_response_not_found",
+            "previous_response_id: there is no response 'resp_1'",
         ),
         ({"input": "x" * 2000}, 413, "request_too_large", "larger than 1000 bytes"),
     ],

@@ -68,10 +68,10 @@ def test_a_client_that_leaves_before_its_body_has_come() -> None:
     assert send_parts(app(), [part(b"{"), {"type": "http.disconnect"}]) == []
 
 
-def test_a_websocket_is_closed() -> None:
+def test_a_websocket_elsewhere_is_closed() -> None:
     async def main() -> list[Any]:
         sent: list[Any] = []
-        scope = AgentClient(app())._scope("GET", "/responses", {}, 0) | {"type": "websocket"}
+        scope = AgentClient(app())._scope("GET", "/health", {}, 0) | {"type": "websocket"}
 
         async def receive() -> Any:
             return {"type": "websocket.connect"}

@@ -177,6 +177,25 @@ def test_no_token_forges_a_frame(token: str) -> None:
     assert answer.body.count(b"[DONE]\n\n") == 1
 
 
+@pytest.mark.parametrize("body", [{}, {"stream": True}, {"background": True, "stream": True}])
+def test_half_a_surrogate_pair_does_no_harm(body: dict[str, Any]) -> None:
+    router = AgentRouter()
+
+    @router.stream
+    async def say(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "a \ud83d"
+        yield "\ude00 b"
+
+    async def main() -> Any:
+        async with started(AgentApp(router)) as app:
+            return await AgentClient(app).post("/responses", {"input": "x", **body})
+
+    answer = asyncio.run(main())
+    response = check_stream(answer.events()) if body else answer.json()
+    assert response["output"][0]["content"][0]["text"] == "a \ufffd\ufffd b"
+    assert response["status"] == "completed"
+
+
 def test_no_vendor_type_forges_a_frame() -> None:
     router = AgentRouter()
 

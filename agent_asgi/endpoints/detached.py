@@ -167,7 +167,7 @@ def _accepted(turn: Turn, key: str | None) -> tuple[Record, Frames]:
     visible = request.store is not False
     record = turn.record(
         lifecycle.response,
-        [],
+        (),
         key=key,
         digest=None if key is None else _digest(turn.router, request),
         visible=visible,

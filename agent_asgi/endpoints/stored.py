@@ -71,7 +71,7 @@ class Retrieve(StoredEndpoint):
         after = query.number("starting_after", -1, 0)
         if not query.flag("stream"):
             return _json(record)
-        if record.events:
+        if record.logged:
             return Detached(self.service, incoming, named=True).stream(record, after)
         body = bytearray()
         for event in replay(record.response):

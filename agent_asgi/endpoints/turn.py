@@ -1,7 +1,7 @@
 """One Responses request, checked and with all it continues, ready to run."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from ..store.base import Caller, Record
 from ..tools import ToolChoice
 from .base import context_of, owner_of
 
-Recall = Callable[[ResponsesRequest], ResponsesRequest | None]
+Recall = Callable[[ResponsesRequest], Awaitable[ResponsesRequest | None]]
 """Gives a request with all it continues, where that is known without the store."""
 
 
@@ -80,7 +80,7 @@ class Turn(NamedTuple):
         """Make what is stored of a run that has ended."""
         return self.record(response, output_ids(response.output))
 
-    def record(self, response: Response, more_ids: list[str], **more: Any) -> Record:
+    def record(self, response: Response, more_ids: tuple[str, ...], **more: Any) -> Record:
         """Make what is stored of a response."""
         request, context = self.request, self.context
         kept = self.context.headers
@@ -100,7 +100,7 @@ class Turn(NamedTuple):
             background=bool(request.background),
             request=bytes(request.raw or b""),
             response=codec.encode(response),
-            item_ids=input_ids(request, context.response_id) + more_ids,
+            item_ids=(*input_ids(request, context.response_id), *more_ids),
             caller=codec.encode(caller),
             **more,
         )
@@ -143,7 +143,7 @@ async def prepare(
     headers: Headers,
     *,
     wants_trace: bool,
-    recall: Recall = lambda _: None,
+    recall: Recall | None = None,
 ) -> Turn:
     """Check a request and load what it continues.
 
@@ -161,7 +161,7 @@ async def prepare(
     """
     owner = owner_of(scope)
     handler = handler_of(router, bool(request.stream))
-    full = recall(request)
+    full = None if recall is None else await recall(request)
     if full is None:
         full = await resolve(live.store, request, owner)
         full = await continued(live.store, full, owner)

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from .. import codec
 from ..context import Cause, Headers
-from ..conversation import NoSuchResponse, after, listed, with_items
+from ..conversation import NoSuchResponse, after, listed, resolve
 from ..errors import AgentError, InvalidRequest, TooLarge
 from ..lifecycle import Lifecycle
 from ..router import AgentRouter
@@ -20,6 +20,7 @@ from ..schema.events import Event, VendorEvent
 from ..schema.requests import ResponsesRequest
 from ..service import Live, Service
 from .answers import asks_for_trace
+from .base import owner_of
 from .turn import Turn, prepare
 
 logger = logging.getLogger("agent_asgi")
@@ -70,7 +71,9 @@ GONE = Over("client_disconnected", None)
 EXPIRED = Over(
     "shutdown",
     AgentError(
-        "A connection lasts 60 minutes; open a new one.", 400, "websocket_connection_limit_reached"
+        "The connection has lasted as long as it may; open a new one.",
+        400,
+        "websocket_connection_limit_reached",
     ),
 )
 CLOSING = Over(None, AgentError("The server is shutting down.", 503, "unavailable"))
@@ -99,6 +102,7 @@ class Connection:
         self._run: Run | None = None
         self._over: Over | None = None
         self._latest: Remembered | None = None
+        self._unsent: deque[bytes] = deque()  # a cancellation may come while one is sent
         self._evicted: deque[str] = deque(maxlen=EVICTED)
 
     async def serve(self, receive: Receive) -> None:
@@ -123,7 +127,7 @@ class Connection:
 
     def _end(self, over: Over) -> None:
         """Take no more turns."""
-        if self._over is not None:
+        if over is not GONE and self._over not in (None, CLOSING):
             return
         self._over = over
         if self._run is not None and over.cause is not None:
@@ -144,8 +148,10 @@ class Connection:
         body = message.get("bytes") or (message.get("text") or "").encode()
         previous = None
         try:
-            request = self._decode(body)
-            previous = request.previous_response_id
+            fields = self._fields(body)
+            named = fields.get("previous_response_id")
+            previous = named if isinstance(named, str) else None
+            request = self._decode(body, fields)
             router = self._router or self._service.by_model(request.model)
             turn = await prepare(
                 self._live,
@@ -157,22 +163,27 @@ class Connection:
                 recall=self._recall,
             )
             async with turn.locked(self._live):
+                if self._over is not None and self._over.cause is not None:
+                    return
                 run, lifecycle = turn.run(self._live, write_line, error_events=False)
                 await self._pull(run)
         except AgentError as error:
             self._evict(previous)
             await self._tell(error)
             return
-        if run.error is not None:
+        if run.status == "failed":
             self._evict(previous)
         elif run.status in ("completed", "incomplete"):
             self._remember(turn, lifecycle)
 
-    def _decode(self, body: bytes) -> ResponsesRequest:
+    def _fields(self, body: bytes) -> dict[str, Any]:
         limit = self._service.limits.max_body_bytes
         if len(body) > limit:
             raise TooLarge(limit)
-        fields = codec.decode_object(body)
+        return codec.decode_object(body)
+
+    @staticmethod
+    def _decode(body: bytes, fields: dict[str, Any]) -> ResponsesRequest:
         if fields.get("type") != "response.create":
             raise InvalidRequest("type: a turn begins with `response.create`.", "type")
         if fields.get("background"):
@@ -181,7 +192,7 @@ class Connection:
             raise InvalidRequest("stream: a WebSocket always streams.", "stream")
         return structs.replace(codec.decode_request(body), stream=True)
 
-    def _recall(self, request: ResponsesRequest) -> ResponsesRequest | None:
+    async def _recall(self, request: ResponsesRequest) -> ResponsesRequest | None:
         """Continue from what this connection remembers."""
         previous = request.previous_response_id
         if previous is None:
@@ -191,7 +202,8 @@ class Connection:
         if self._latest is not None and self._latest.id == previous:
             items = self._latest.items
             known = {each["id"]: each for each in items if "id" in each}
-            return after(with_items(request, known), items)
+            owner = owner_of(self._scope)
+            return after(await resolve(self._live.store, request, owner, known), items)
         if request.store is False:
             raise NoSuchResponse(previous)
         return None
@@ -230,8 +242,10 @@ class Connection:
             if run.error is not None and not run.committed:
                 await self._tell(run.error)
                 return
-            for line in batch.split(b"\n")[:-1]:
-                await self._send({"type": "websocket.send", "text": line.decode()})
+            self._unsent += batch.split(b"\n")[:-1]
+            while self._unsent:
+                await self._put(self._unsent[0])
+                self._unsent.popleft()
         except asyncio.CancelledError as error:
             run.interrupt(error)
         except OSError:
@@ -242,7 +256,13 @@ class Connection:
     async def _tell(self, error: AgentError) -> None:
         """Send the envelope of an error; it ends the turn."""
         body = {"type": "error", "status": error.status, "error": error.payload()}
-        await self._send({"type": "websocket.send", "text": codec.encode(body).decode()})
+        await self._put(codec.encode(body))
+
+    async def _put(self, text: bytes) -> None:
+        """Send a message; once the connection is over, the client has a moment to take it."""
+        bound = None if self._over is None else self._service.timeouts.cleanup
+        async with asyncio.timeout(bound):  # a TimeoutError is an OSError
+            await self._send({"type": "websocket.send", "text": text.decode()})
 
 
 def write_line(event: Event | VendorEvent, buffer: bytearray) -> None:

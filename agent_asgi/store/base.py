@@ -68,8 +68,8 @@ class Record(Struct, kw_only=True):
     """The request's body, its references resolved."""
     response: bytes
     """The response as JSON; until the run has ended, as it began."""
-    item_ids: list[str] = []
-    """Ids of the items of its input and output, for `item_reference`."""
+    item_ids: tuple[str, ...] = ()
+    """Ids of the items of its input and output, for `Store.find_items`; not given back."""
     caller: bytes = b"{}"
     """A `Caller`, as JSON."""
     key: str | None = None
@@ -80,8 +80,8 @@ class Record(Struct, kw_only=True):
     """A `Failure`, as JSON: what the client of a failed run is told."""
     attempt: int = 0
     """How many times the run was begun."""
-    events: int = 0
-    """How many events its log has; 0 where it has none."""
+    logged: bool = False
+    """Whether its events are kept: it was accepted before its run began."""
     cancel_wanted: bool = False
     """Whether a client asked for the run to be cancelled."""
 
@@ -132,7 +132,7 @@ class Ending(Struct, kw_only=True):
     """completed, failed, incomplete or cancelled."""
     response: bytes
     """The response as JSON."""
-    item_ids: list[str]
+    item_ids: tuple[str, ...]
     """Ids of the items of its output."""
     failure: bytes | None = None
     """A `Failure`, as JSON, where it failed."""
@@ -225,11 +225,14 @@ class Store(ABC):
         """Show that a process lives; give the runs that it has, with their attempts."""
 
     @abstractmethod
-    async def append(self, id: str, attempt: int, frames: Frames) -> None:
-        """Add events to a log.
+    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
+        """Add events to logs, in one step.
 
-        Raises:
-            LostRun: Another attempt has the run.
+        Args:
+            groups: For each response the attempt that writes, and its events.
+
+        Returns:
+            The responses whose run another attempt has, or that are gone: nothing was written.
         """
 
     @abstractmethod

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import array
 
 from .signals import Signals
 
@@ -30,9 +32,9 @@ class Listener:
         self._signals = signals
         self._task: asyncio.Task[None] | None = None
 
-    def notification(self, id: str) -> Any:
-        """Make the statement that tells of a change, once its transaction is done."""
-        return select(func.pg_notify(CHANNEL, id))
+    def notification(self, ids: Iterable[str]) -> Any:
+        """Make the statement that tells of changes, once its transaction is done."""
+        return select(func.pg_notify(CHANNEL, func.unnest(array(list(ids)))))
 
     def start(self) -> None:
         """Listen from now on."""

@@ -47,9 +47,8 @@ class MemoryStore(Store):
         self._max = max_responses
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._keys: dict[tuple[str, str], str] = {}
-        self._items: dict[tuple[str, str], str] = {}
+        self._items: dict[tuple[str, str], list[str]] = {}
         self._locks: dict[tuple[str, str], tuple[str, float]] = {}
-        self._locked: dict[str, tuple[str, str]] = {}
 
     async def open(self) -> None:
         """Do nothing: memory is ready."""
@@ -69,8 +68,7 @@ class MemoryStore(Store):
             there = self._keys.get((record.owner, record.key))
             if there is not None:
                 return structs.replace(self._kept[there].record)
-            self._keys[record.owner, record.key] = record.id
-        kept = _Kept(structs.replace(record, events=begun.count), holder, _now() + lease)
+        kept = _Kept(structs.replace(record, logged=True), holder, _now() + lease)
         kept.frames.append(begun)
         self._keep(kept)
         return None
@@ -106,7 +104,7 @@ class MemoryStore(Store):
 
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
         """Give for each item id the newest response that has such an item."""
-        return {each: self._items[owner, each] for each in ids if (owner, each) in self._items}
+        return {each: self._items[owner, each][-1] for each in ids if (owner, each) in self._items}
 
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
         """Begin the next attempt of a run that nobody has; None where somebody has it."""
@@ -127,12 +125,15 @@ class MemoryStore(Store):
             each.lease_until = _now() + lease
         return {each.record.id: each.record.attempt for each in mine}
 
-    async def append(self, id: str, attempt: int, frames: Frames) -> None:
-        """Add events to a log."""
-        kept = self._held(id, attempt)
-        kept.frames.append(frames)
-        kept.record.events = frames.last + 1
-        self.signals.notify(id)
+    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
+        """Add events to logs, in one step."""
+        lost: list[str] = []
+        for id_, (attempt, frames) in groups.items():
+            try:
+                self._append(self._held(id_, attempt), frames)
+            except LostRun:
+                lost.append(id_)
+        return lost
 
     async def finish(
         self,
@@ -144,12 +145,12 @@ class MemoryStore(Store):
         """Add the last events to a log and end the run, in one step; unlock its conversation."""
         kept = self._held(id, attempt)
         if frames.count:
-            await self.append(id, attempt, frames)
+            self._append(kept, frames)
         record = kept.record
         record.status = ending.status
         record.response = ending.response
         record.failure = ending.failure
-        record.item_ids = record.item_ids + ending.item_ids
+        record.item_ids = (*record.item_ids, *ending.item_ids)
         kept.holder = ""
         self._index(record, ending.item_ids)
         self._unlock(id)
@@ -177,11 +178,14 @@ class MemoryStore(Store):
 
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         """Give some of the agents' runs that nobody has, oldest first."""
-        return [
-            structs.replace(each.record)
-            for each in self._kept.values()
-            if each.record.active and each.lease_until <= _now() and each.record.agent in agents
-        ]
+        return sorted(
+            (
+                structs.replace(each.record)
+                for each in self._kept.values()
+                if each.record.active and each.lease_until <= _now() and each.record.agent in agents
+            ),
+            key=lambda each: each.created_at,
+        )
 
     async def frames(self, id: str, after: int) -> list[Frames]:
         """Give a part of a log, from what comes after a sequence number on."""
@@ -197,7 +201,6 @@ class MemoryStore(Store):
         if held != response_id and (until > _now() or self._is_active(held)):
             return False
         self._locks[owner, conversation] = (response_id, _now() + seconds)
-        self._locked[response_id] = (owner, conversation)
         return True
 
     async def unlock(self, response_id: str) -> None:
@@ -205,8 +208,7 @@ class MemoryStore(Store):
         self._unlock(response_id)
 
     def _unlock(self, response_id: str) -> None:
-        key = self._locked.pop(response_id, None)
-        if key is not None and self._locks[key][0] == response_id:
+        for key in [key for key, (held, _) in self._locks.items() if held == response_id]:
             del self._locks[key]
 
     async def sweep(self) -> int:
@@ -217,28 +219,40 @@ class MemoryStore(Store):
             self._remove(each)
         return len(expired)
 
+    def _append(self, kept: _Kept, frames: Frames) -> None:
+        kept.frames.append(frames)
+        self.signals.notify(kept.record.id)
+
     def _keep(self, kept: _Kept) -> None:
         record = kept.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
         self._kept[record.id] = kept
+        if record.key is not None:
+            self._keys[record.owner, record.key] = record.id
         self._index(record, record.item_ids)
-        if len(self._kept) > self._max:
+        while len(self._kept) > self._max:
             ended = next((each for each in self._kept.values() if not each.record.active), None)
-            if ended is not None:
-                self._remove(ended)
+            if ended is None:
+                break
+            self._remove(ended)
 
     def _index(self, record: Record, ids: Sequence[str]) -> None:
         for each in ids:
-            self._items[record.owner, each] = record.id
+            of = self._items.setdefault((record.owner, each), [])
+            if record.id not in of:
+                of.append(record.id)
+                of.sort(key=lambda one: self._kept[one].record.created_at)
 
     def _remove(self, kept: _Kept) -> None:
         record = kept.record
-        del self._kept[record.id]
         if record.key is not None:
             del self._keys[record.owner, record.key]
-        for each in record.item_ids:
-            if self._items.get((record.owner, each)) == record.id:
+        for each in dict.fromkeys(record.item_ids):
+            of = self._items[record.owner, each]
+            of.remove(record.id)
+            if not of:
                 del self._items[record.owner, each]
+        del self._kept[record.id]
         self._unlock(record.id)
         self.signals.notify(record.id)
 

@@ -4,14 +4,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    Connection,
     RowMapping,
     Select,
     delete,
-    event,
     exists,
     func,
     insert,
@@ -21,16 +19,18 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
-from .listen import Listener
+from .engine import make_engine, use_wal
+from .signals import Signals
 from .tables import active, events, items, locks, migrate, responses
 
-POOL = 10
-"""Connections of one process; twice as many for a moment."""
+if TYPE_CHECKING:
+    from .listen import Listener
+
 ABANDONED = 100
 """How many abandoned runs are looked up at once."""
 ROWS = 64
@@ -62,17 +62,20 @@ class SqlStore(Store):
         self.url = given.set(
             drivername="postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
         )
-        self._engine = _engine(self.url, self.postgres)
+        self._engine = make_engine(self.url, postgres=self.postgres)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = postgresql.insert if self.postgres else sqlite.insert
+        self._away = False
         self._listener: Listener | None = None
         if self.postgres:
             plain = self.url.set(drivername="postgresql")
             self.conninfo = plain.render_as_string(hide_password=False)
-            self._listener = Listener(self.conninfo, self.signals)
+            self._listener = _listener(self.conninfo, self.signals)
 
     async def open(self) -> None:
         """Make ready, the schema included."""
+        if not self.postgres:
+            await use_wal(self._reader)
         async with self._writing() as db:
             await db.run_sync(migrate)
         if self._listener is not None:
@@ -95,7 +98,7 @@ class SqlStore(Store):
         self, record: Record, begun: Frames, holder: str, lease: float
     ) -> Record | None:
         """Keep a response whose run is still to come, with the first events of its log."""
-        row = self._row(record, holder, 0.0) | {"events": begun.count}
+        row = self._row(record, holder, 0.0) | {"logged": True}
         row["lease_until"] = self._now() + lease if lease else 0.0
         try:
             async with self._writing() as db:
@@ -105,7 +108,10 @@ class SqlStore(Store):
         except IntegrityError:
             if record.key is None:
                 raise
-            return await self.by_key(record.key, record.owner)
+            there = await self.by_key(record.key, record.owner)
+            if there is None:  # it was deleted meanwhile
+                return await self.accept(record, begun, holder, lease)
+            return there
         return None
 
     async def get(self, id: str, owner: str) -> Record | None:
@@ -124,7 +130,7 @@ class SqlStore(Store):
             )
             if gone.rowcount:
                 await self._remove_parts(db, [id])
-                await self._notify(db, id)
+                await self._notify(db, [id])
         self.signals.notify(id)
         return bool(gone.rowcount)
 
@@ -184,11 +190,20 @@ class SqlStore(Store):
         async with self._writing() as db:
             return {row.id: row.attempt for row in await db.execute(query)}
 
-    async def append(self, id: str, attempt: int, frames: Frames) -> None:
-        """Add events to a log."""
+    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
+        """Add events to logs, in one step."""
+        held = (
+            select(responses.c.id, responses.c.attempt)
+            .where(responses.c.id.in_(groups), active)
+            .order_by(responses.c.id)
+            .with_for_update()
+        )
         async with self._writing() as db:
-            await self._write(db, id, attempt, frames)
-        self.signals.notify(id)
+            having = {row.id for row in await db.execute(held) if groups[row.id][0] == row.attempt}
+            await self._write(db, {id_: groups[id_][1] for id_ in having})
+        for id_ in having:
+            self.signals.notify(id_)
+        return groups.keys() - having
 
     async def finish(
         self,
@@ -198,17 +213,22 @@ class SqlStore(Store):
         ending: Ending,
     ) -> None:
         """Add the last events to a log and end the run, in one step; unlock its conversation."""
-        async with self._writing() as db:
-            owner = await self._write(
-                db,
-                id,
-                attempt,
-                frames,
+        query = (
+            update(responses)
+            .where(responses.c.id == id, responses.c.attempt == attempt, active)
+            .values(
                 status=ending.status,
                 response=ending.response,
                 failure=ending.failure,
                 holder="",
             )
+            .returning(responses.c.owner)
+        )
+        async with self._writing() as db:
+            owner = (await db.execute(query)).scalar()
+            if owner is None:
+                raise LostRun
+            await self._write(db, {id: frames})
             await self._index(db, id, owner, ending.item_ids)
             await db.execute(delete(locks).where(locks.c.response_id == id))
         self.signals.notify(id)
@@ -284,26 +304,16 @@ class SqlStore(Store):
                 await self._remove_parts(db, expired)
         return len(expired)
 
-    async def _write(
-        self,
-        db: AsyncConnection,
-        id: str,
-        attempt: int,
-        frames: Frames,
-        **values: Any,
-    ) -> str:
-        """Write to a log, if this attempt still has the run; give its owner."""
-        if frames.count:
-            values["events"] = frames.last + 1
-        held = update(responses).where(responses.c.id == id, responses.c.attempt == attempt, active)
-        owner = (await db.execute(held.values(values).returning(responses.c.owner))).scalar()
-        if owner is None:
-            raise LostRun
-        if frames.count:
-            row = self._insert(events).values(_log_row(id, frames))
-            await db.execute(row.on_conflict_do_nothing())  # tried again, it may be there
-        await self._notify(db, id)
-        return str(owner)
+    async def _write(self, db: AsyncConnection, groups: Mapping[str, Frames]) -> None:
+        """Write events of runs that this process has."""
+        rows = [_log_row(id_, frames) for id_, frames in groups.items() if frames.count]
+        if rows:  # tried again, they may be there
+            await db.execute(self._insert(events).on_conflict_do_nothing(), rows)
+        await self._notify(db, groups)
+
+    async def _notify(self, db: AsyncConnection, ids: Collection[str]) -> None:
+        if ids and self._listener is not None:
+            await db.execute(self._listener.notification(ids))
 
     async def _one(self, *where: Any) -> Record | None:
         async with self._reading() as db:
@@ -325,10 +335,6 @@ class SqlStore(Store):
         for table in (items, events, locks):
             await db.execute(delete(table).where(table.c.response_id.in_(ids)))
 
-    async def _notify(self, db: AsyncConnection, id: str) -> None:
-        if self._listener is not None:
-            await db.execute(self._listener.notification(id))
-
     def _now(self) -> Any:
         """Give the time by one clock for all: the database's own where it is a server."""
         if self.postgres:
@@ -341,10 +347,29 @@ class SqlStore(Store):
         return row | {"holder": holder, "lease_until": lease_until}
 
     def _writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return _answering(self._engine, begin=True)
+        return self._answering(self._engine.begin())
 
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return _answering(self._reader, begin=False)
+        return self._answering(self._reader.connect())
+
+    @asynccontextmanager
+    async def _answering(
+        self, connection: AbstractAsyncContextManager[AsyncConnection]
+    ) -> AsyncIterator[AsyncConnection]:
+        """Give a connection; whatever keeps the database from answering is `StoreUnavailable`."""
+        try:
+            async with connection as db:
+                yield db
+        except IntegrityError:
+            raise
+        except (SQLAlchemyError, OSError) as error:
+            if not self._away:
+                logger.warning("The store does not answer: %s", str(error).partition("\n")[0])
+            self._away = True
+            raise StoreUnavailable from error
+        if self._away:
+            logger.warning("The store answers again.")
+        self._away = False
 
 
 _RECORD = [each for each in responses.c if each.name in Record.__struct_fields__]
@@ -360,50 +385,15 @@ def log_query(id: str, after: int) -> Select[Any]:
     )
 
 
+def _listener(conninfo: str, signals: Signals) -> "Listener":
+    from .listen import Listener  # needs psycopg, which SQLite does not
+
+    return Listener(conninfo, signals)
+
+
 def _log_row(id: str, frames: Frames) -> dict[str, Any]:
     return {"response_id": id, "last": frames.last, "count": frames.count, "frames": frames.data}
 
 
 def _record(row: RowMapping) -> Record:
     return Record(**row)
-
-
-@asynccontextmanager
-async def _answering(engine: AsyncEngine, *, begin: bool) -> AsyncIterator[AsyncConnection]:
-    """Give a connection; whatever keeps the database from answering is `StoreUnavailable`."""
-    try:
-        async with engine.begin() if begin else engine.connect() as db:
-            yield db
-    except IntegrityError:
-        raise
-    except (SQLAlchemyError, OSError) as error:
-        logger.warning("The store does not answer: %s", str(error).partition("\n")[0])
-        raise StoreUnavailable from error
-
-
-def _engine(url: URL, postgres: bool) -> AsyncEngine:
-    if postgres:
-        return create_async_engine(
-            url,
-            pool_size=POOL,
-            max_overflow=POOL,
-            pool_timeout=5,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": 5},
-        )
-    engine = create_async_engine(url, connect_args={"timeout": 10})
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins transactions itself, see below
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that takes it later fails instead of waiting."""
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

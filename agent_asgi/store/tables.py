@@ -40,7 +40,7 @@ responses = Table(
     Column("digest", String),
     Column("failure", LargeBinary),
     Column("attempt", Integer, nullable=False),
-    Column("events", Integer, nullable=False),
+    Column("logged", Boolean, nullable=False),
     Column("cancel_wanted", Boolean, nullable=False),
     Column("holder", String, nullable=False),
     Column("lease_until", Float(53), nullable=False),

@@ -1,0 +1,64 @@
+"""The connections of the SQL store."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+POOL = 10
+"""Connections of one process; twice as many for a moment."""
+WAL_SECONDS = 10.0
+
+
+def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:
+    """Make the engine of a store.
+
+    Args:
+        url: The database, with its driver.
+        postgres: Whether it is PostgreSQL, else SQLite.
+    """
+    if postgres:
+        return create_async_engine(
+            url,
+            pool_size=POOL,
+            max_overflow=POOL,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5},
+        )
+    engine = create_async_engine(url, connect_args={"timeout": 10})
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+async def use_wal(engine: AsyncEngine) -> None:
+    """Have a SQLite file keep a write-ahead log, so that readers and a writer go side by side.
+
+    Where several processes begin at once, SQLite does not wait here by itself.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + WAL_SECONDS
+    while True:
+        try:
+            async with engine.connect() as db:
+                await db.exec_driver_sql("PRAGMA journal_mode=WAL")
+                return
+        except OperationalError:
+            if loop.time() > until:
+                raise
+            await asyncio.sleep(0.01)
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins transactions itself, see below
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that takes it later fails instead of waiting."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

