@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test check docs bench build clean
+.PHONY: install slim run test check docs bench chaos build clean
 
 install: .venv/installed
 
@@ -42,6 +42,9 @@ check: install
 
 docs: install
 	$(BIN)/mkdocs build --strict
+
+chaos: install
+	$(BIN)/python tests/chaos.py
 
 bench: install
 	$(BIN)/python tests/benchmarks/compare.py

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from . import codec
@@ -45,6 +45,9 @@ class Queue(Protocol):
 
     async def put(self, record: Record) -> None:
         """Have a run executed by some process."""
+
+    def waiting(self) -> Collection[str]:
+        """Give the runs that this process has and that wait for their turn."""
 
     async def rescue(self) -> None:
         """Have the runs of processes that died executed by others."""
@@ -102,6 +105,9 @@ class Executor:
     async def stop(self) -> None:
         """Let runs end within `Timeouts.drain`, then give the others back for a take-over."""
         self._stopping = True
+        sweep = self._chores.pop()
+        sweep.cancel()
+        await asyncio.wait([sweep])
         await self._queue.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=self._timeouts.drain)
@@ -168,11 +174,13 @@ class Executor:
         record = await self._insist(lambda: self._store.claim(id, self.holder, lease))
         if record is None:
             return
-        try:
-            await self._attempt(record, None)
-        except Exception:
-            logger.exception("%s could not be executed.", id)
-            await self._attempt(record, AgentFailed())
+        for error in (None, AgentFailed()):  # what cannot be executed is at least ended
+            try:
+                await self._attempt(record, error)
+            except Exception:
+                logger.exception("%s could not be executed.", id)
+            else:
+                return
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """Ask the store until it answers, or this process gives its runs up."""
@@ -193,12 +201,11 @@ class Executor:
         try:
             last = await _pull(run, log)
             taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
-            if log.lost or (taken_back and attempt.recover):
-                self._writer.forget(log)
-            else:
+            if not log.lost and not (taken_back and attempt.recover):
                 await self._writer.finish(log, last, _ending(run, channel))
         finally:
             del self._runs[record.id]
+            await self._writer.forget(log)
 
     async def _beat(self) -> None:
         """Show that this process lives, and hear which of its runs are to be cancelled."""
@@ -214,11 +221,14 @@ class Executor:
             except StoreUnavailable:
                 if time.monotonic() - self._alive > self._timeouts.stalled:
                     self._lose(list(self._runs))  # others may have them by now
+            except Exception:
+                logger.exception("A sign of life failed; the next one is due.")
 
     async def _renew(self) -> None:
         began = time.monotonic()
         before = {id_: run.context.attempt for id_, (run, _) in self._runs.items()}
-        mine = await self._store.renew(self.holder, self._timeouts.stalled)
+        ours = {*self._tasks, *self._queue.waiting()}
+        mine = await self._store.renew(self.holder, ours, self._timeouts.stalled) if ours else {}
         self._lose([id_ for id_, number in before.items() if mine.get(id_) != number])
         for id_, (conversation, owner) in list(self._locks.items()):
             await self._store.lock(conversation, owner, id_, self._timeouts.stalled)
@@ -234,7 +244,7 @@ class Executor:
     async def _sweep(self) -> None:
         """Have abandoned runs executed, and remove what has expired."""
         expiry = 0.0
-        while True:
+        while not self._stopping:
             try:
                 await self._queue.rescue()
                 for record in await self._store.abandoned(self._agents):
@@ -305,6 +315,10 @@ class LocalQueue:
             task = asyncio.create_task(self._run(record.id))
             self._tasks[record.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(record.id))
+
+    def waiting(self) -> Collection[str]:
+        """Give the runs that this process has and that wait for their turn."""
+        return self._tasks.keys()
 
     async def rescue(self) -> None:
         """Do nothing: what is abandoned is put again."""

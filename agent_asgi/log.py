@@ -114,10 +114,12 @@ class Writer:
 
         await _insist(end, lambda: log.lost)
 
-    def forget(self, log: Log) -> None:
-        """Leave what is left of a log unwritten."""
+    async def forget(self, log: Log) -> None:
+        """Leave what is left of a log unwritten, what is being written aside."""
         log.lose()
         self._logs.pop(log.id, None)
+        async with self._taking:
+            pass
 
     async def _write(self) -> None:
         while True:
@@ -148,7 +150,12 @@ class Writer:
                 if log.id in lost:
                     _lose(log)
 
-        await _insist(append, lambda: all(log.lost for log, _ in batch))
+        try:
+            await _insist(append, lambda: all(log.lost for log, _ in batch))
+        except Exception:
+            logger.exception("Events cannot be written; their runs begin anew.")
+            for log, _ in batch:
+                log.lose()
 
 
 def _lose(log: Log) -> None:

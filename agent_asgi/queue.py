@@ -7,7 +7,7 @@ says the response's row.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
@@ -69,6 +69,10 @@ class JobQueue:
         job = self._app.configure_task(TASK, queue=_queue(record.agent), queueing_lock=record.id)
         with contextlib.suppress(AlreadyEnqueued), _answering():
             await job.defer_async(response_id=record.id)
+
+    def waiting(self) -> Collection[str]:
+        """Give none: what waits belongs to no process."""
+        return ()
 
     async def rescue(self) -> None:
         """Have the jobs of workers that died done by others."""

@@ -15,6 +15,7 @@ from .limits import Limits, Timeouts
 from .resume import Resumption
 from .router import AgentRouter
 from .runner import Runner
+from .sse import server_ends
 from .store.base import Record, Store, StoreUnavailable
 from .tracing import Tracer
 
@@ -24,6 +25,8 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]
 SAVE_SECONDS = 2.0
 """How long a store that does not answer is asked to keep a response."""
 SAVE_PAUSE = 0.1
+LOOK_SECONDS = 0.1
+"""How often it is looked whether the server is to end."""
 
 
 class Live:
@@ -100,16 +103,30 @@ class Live:
         try:
             async with self._running(service):
                 self.started.set_result(None)
-                await self._stop.wait()
+                await self._wait_for_end()
                 self.drain.closed = True
                 self.closing.set()
                 self.store.signals.notify_all()
+                await self._stop.wait()
         except Exception as error:
             if self.started.done():
                 raise
             logger.exception("The app could not start.")
             self.started.set_exception(error)
             self.started.exception()  # seen; each request is told anew
+
+    async def _wait_for_end(self) -> None:
+        """Wait until the app is ended, or uvicorn has been told to end.
+
+        uvicorn waits for its connections before it ends the app, so those that follow a log must
+        hear of it from the signal.
+        """
+        ending_before = server_ends()  # a server that ran before in this process
+        while ending_before or not server_ends():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stop.wait()
+                    return
 
     @contextlib.asynccontextmanager
     async def _running(self, service: "Service") -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from . import codec
-from .store.base import Record, Store, StoreUnavailable
+from .store.base import Frames, Record, Store, StoreUnavailable
 
 PING = b": ping\n\n"
 LOOK_SECONDS = 5.0
@@ -30,18 +30,19 @@ async def tail(
         closing: Set where the server ends: the client then comes back, to another one.
     """
     loop = asyncio.get_running_loop()
-    spoke = looked = loop.time()
+    spoke = loop.time()
+    looked = -math.inf
     signalled = False
     with store.signals.watch(record.id) as watcher:
         while not closing.is_set():
+            look = signalled or loop.time() - looked > LOOK_SECONDS
+            looked = loop.time() if look else looked
             try:
-                groups = await store.frames(record.id, after)
-                if not groups and (signalled or loop.time() - looked > LOOK_SECONDS):
-                    looked = loop.time()
-                    if await store.get(record.id, record.owner) is None:
-                        return
+                groups = await _more(store, record, after, look=look)
             except StoreUnavailable:  # it comes back, and the client need not notice
                 groups = []
+            if groups is None:
+                return
             for group in groups:
                 yield group.after(after)
                 after = group.last
@@ -53,6 +54,19 @@ async def tail(
             if loop.time() - spoke >= ping:
                 spoke = loop.time()
                 yield PING
+
+
+async def _more(store: Store, record: Record, after: int, *, look: bool) -> list[Frames] | None:
+    """Give what comes next; None where nothing more will come, as far as it is looked for."""
+    groups = await store.frames(record.id, after)
+    if groups or not look:
+        return groups
+    found = await store.get(record.id, record.owner)
+    if found is None:
+        return None
+    if found.active:
+        return []
+    return await store.frames(record.id, after) or None  # its last events may just have come
 
 
 async def ended(store: Store, record: Record, closing: asyncio.Event) -> Record | None:

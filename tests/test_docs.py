@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import calculator
+import psycopg
 import pytest
 
 from agent_asgi.testing import AgentClient
@@ -70,7 +71,9 @@ def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("block", list(blocks()))
-def test_block(block: Block, serve: Callable[[Any], str], tmp_path: Path) -> None:
+def test_block(
+    block: Block, serve: Callable[[Any], str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if block.kind == "python" and block.how.startswith("app"):
         run_app(block)
     elif block.kind == "python":
@@ -78,7 +81,8 @@ def test_block(block: Block, serve: Callable[[Any], str], tmp_path: Path) -> Non
         url = serve(calculator.app) if block.how == "client" else ""
         run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path)
     elif block.kind == "sh":
-        run_lines(block.code, serve, tmp_path)
+        postgres = request.getfixturevalue("postgres") if "postgresql://" in block.code else ""
+        run_lines(block.code, serve, tmp_path, postgres)
     elif block.kind == "json":
         json.loads(block.code)
     else:
@@ -112,7 +116,7 @@ def run_script(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_lines(code: str, serve: Callable[[Any], str], folder: Path) -> None:
+def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: str) -> None:
     """Run the commands of a shell block."""
     port, env = free_port(), dict(os.environ)
     (folder / "tutor.py").write_text("from calculator import app\n")
@@ -129,7 +133,9 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path) -> None:
         elif program == "pip":
             check_installed(words[2:])
         elif program == "export":
-            set_variable(words[1], port, folder, env)
+            set_variable(words[1], port, folder, env, postgres)
+        elif words[1] == "worker":
+            run_worker(words[1:], folder, env)
         else:
             run_server(program, words[1:], port, folder, env)
 
@@ -155,12 +161,14 @@ def check_installed(words: list[str]) -> None:
             importlib.metadata.version(name)
 
 
-def set_variable(pair: str, port: int, folder: Path, env: dict[str, str]) -> None:
+def set_variable(pair: str, port: int, folder: Path, env: dict[str, str], postgres: str) -> None:
     """Set a variable for the rest of the block, files and ports being the test's."""
     import mlflow.environment_variables as known
 
     name, _, value = pair.partition("=")
-    assert name.startswith("OTEL_EXPORTER_OTLP_TRACES_") or hasattr(known, name)
+    ours = name.startswith(("OTEL_EXPORTER_OTLP_TRACES_", "AGENT_ASGI_"))
+    assert ours or hasattr(known, name)
+    value = postgres if value.startswith("postgresql://") else value
     env[name] = value.replace("sqlite:///", f"sqlite:///{folder}/").replace(":5000", f":{port}")
 
 
@@ -183,6 +191,19 @@ def run_server(
             except OSError:
                 assert time.monotonic() < until, f"{program} does not answer"
                 time.sleep(0.2)
+
+
+def run_worker(words: list[str], folder: Path, env: dict[str, str]) -> None:
+    """Start a worker, see it at work in the database, end it."""
+    with (
+        psycopg.connect(env["AGENT_ASGI_STORE"], autocommit=True) as db,
+        running([str(BIN / "agent-asgi"), *words], folder, env),
+    ):
+        db.execute("DELETE FROM procrastinate_workers")  # the server's before it
+        until = time.monotonic() + 90
+        while not db.execute("SELECT 1 FROM procrastinate_workers").fetchone():
+            assert time.monotonic() < until, "the worker does not work"
+            time.sleep(0.2)
 
 
 @contextmanager

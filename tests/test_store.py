@@ -395,10 +395,13 @@ def test_who_lives_keeps_its_runs(store_url: str) -> None:
         await accept(store, "other", "p2")
         await accept(store, "r1", lease=SHORT)
         await begin(store, "r2")
-        assert await store.renew("p1", LONG) == {"r1": 0, "r2": 1}
+        await accept(store, "r3", lease=SHORT)
+        ids = ["ended", "other", "r1", "r2", "none"]
+        assert await store.renew("p1", ids, LONG) == {"r1": 0, "r2": 1}
         await asyncio.sleep(2 * SHORT)
         assert await store.claim("r1", "p2", LONG) is None
-        assert await store.renew("p3", LONG) == {}
+        assert await store.claim("r3", "p2", LONG) is not None
+        assert await store.renew("p3", ids, LONG) == {}
 
     run(store_url, main)
 
@@ -427,7 +430,7 @@ def test_a_run_that_is_given_up_is_free_at_once(store_url: str) -> None:
         await accept(store, "r2", "p2")
         await store.release("p1")
         assert [each.id for each in await store.abandoned(["tutor"])] == ["r1"]
-        assert await store.renew("p1", LONG) == {}
+        assert await store.renew("p1", ["r1"], LONG) == {}
         assert await store.claim("r2", "p1", LONG) is None
         claimed = await store.claim("r1", "p2", LONG)
         assert claimed is not None

@@ -29,8 +29,8 @@ AHEAD = 16
 """How many messages may wait for the turn in progress; then no more are read."""
 EVICTED = 1000
 """How many ids a connection remembers as evicted."""
-NORMAL, TRY_LATER = 1000, 1013
-"""Codes that a connection closes with (RFC 6455, 7.4.1; 1013 is IANA's "try again later")."""
+NORMAL, SERVICE_RESTART, TRY_LATER = 1000, 1012, 1013
+"""Codes that a connection closes with (RFC 6455, 7.4.1, and IANA's registry for the last two)."""
 
 
 class WebSocket:
@@ -68,6 +68,7 @@ class Over(NamedTuple):
 
 
 GONE = Over("client_disconnected", None)
+CUT = Over("shutdown", None)  # the server has closed the connection by itself
 EXPIRED = Over(
     "shutdown",
     AgentError(
@@ -127,7 +128,7 @@ class Connection:
 
     def _end(self, over: Over) -> None:
         """Take no more turns."""
-        if over is not GONE and self._over not in (None, CLOSING):
+        if over not in (GONE, CUT) and self._over not in (None, CLOSING):
             return
         self._over = over
         if self._run is not None and over.cause is not None:
@@ -138,7 +139,7 @@ class Connection:
     async def _read(self, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
             await self._inbox.put(message)
-        self._end(GONE)
+        self._end(CUT if message.get("code") == SERVICE_RESTART else GONE)
 
     async def _watch(self) -> None:
         await self._live.closing.wait()
@@ -236,7 +237,7 @@ class Connection:
         run.settle()
 
     async def _deliver(self, run: Run, batch: bytes) -> None:
-        if self._over is GONE:
+        if self._over in (GONE, CUT):
             return
         try:
             if run.error is not None and not run.committed:

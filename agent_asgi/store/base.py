@@ -221,8 +221,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def renew(self, holder: str, lease: float) -> Mapping[str, int]:
-        """Show that a process lives; give the runs that it has, with their attempts."""
+    async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
+        """Keep runs of a process; give those of them that it still has, with their attempts."""
 
     @abstractmethod
     async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:

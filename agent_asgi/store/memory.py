@@ -118,9 +118,10 @@ class MemoryStore(Store):
         kept.record.status = "in_progress"
         return structs.replace(kept.record)
 
-    async def renew(self, holder: str, lease: float) -> Mapping[str, int]:
-        """Show that a process lives; give the runs that it has, with their attempts."""
-        mine = [each for each in self._kept.values() if each.holder == holder]
+    async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
+        """Keep runs of a process; give those of them that it still has, with their attempts."""
+        mine = [self._kept[id_] for id_ in ids if id_ in self._kept]
+        mine = [each for each in mine if each.holder == holder]
         for each in mine:
             each.lease_until = _now() + lease
         return {each.record.id: each.record.attempt for each in mine}

@@ -179,11 +179,11 @@ class SqlStore(Store):
             row = (await db.execute(query)).mappings().first()
         return None if row is None else _record(row)
 
-    async def renew(self, holder: str, lease: float) -> Mapping[str, int]:
-        """Show that a process lives; give the runs that it has, with their attempts."""
+    async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
+        """Keep runs of a process; give those of them that it still has, with their attempts."""
         query = (
             update(responses)
-            .where(active, responses.c.holder == holder)
+            .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
             .values(lease_until=self._now() + lease)
             .returning(responses.c.id, responses.c.attempt)
         )

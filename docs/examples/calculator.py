@@ -25,6 +25,15 @@ from arithmetic import (
     stated_number,
     understand,
 )
+from dialogue import (
+    conversation,
+    last_message,
+    packed,
+    previous_number,
+    summary,
+    text_of,
+    words_of,
+)
 from shapes import arguments_for, fitted
 
 from agent_asgi import (
@@ -38,8 +47,6 @@ from agent_asgi import (
 )
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.responses import ResponseStreamEvent
 
@@ -77,9 +84,27 @@ async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterat
         written += len(written_text(output).split())
         if isinstance(output, str):
             await asyncio.sleep(PAUSE)
-    read = sum(len(text_of(item).split()) for item in conversation(body))
+    read = words_of(conversation(body))
     log.info("response %s: %d words read, %d written", context.response_id, read, written)
     yield Usage(input_tokens=read, output_tokens=written)
+
+
+@router.compact
+async def compact(request: ResponsesRequest) -> AsyncIterator[Any]:
+    """Keep what the calculator needs to go on: the last message, and the number answered last."""
+    body = request.to_dict()
+    if os.environ.get("OPENAI_API_KEY"):
+        given: Any = conversation(body)
+        yield await model_client().responses.compact(model=model_name(), input=given)
+        return
+    items = conversation(body)
+    message, told = last_message(items), summary(items)
+    if message:
+        content = [{"type": "input_text", "text": message}]
+        yield {"type": "message", "role": "user", "content": content}
+    yield packed(told)
+    written = len(message.split()) + len(json.dumps(told).split())
+    yield Usage(input_tokens=words_of(items), output_tokens=written)
 
 
 def think(body: Body) -> Iterator[Output]:
@@ -157,31 +182,6 @@ def written_text(output: Output) -> str:
     return ""
 
 
-def conversation(body: Body) -> list[Body]:
-    """Give the input as a list of items."""
-    given = body.get("input") or []
-    return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
-
-
-def text_of(item: Body) -> str:
-    """Give the text of a message, or of a tool's output."""
-    content = item.get("content") or item.get("output") or ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content)
-
-
-def last_message(items: list[Body]) -> str:
-    """Give what the user said last."""
-    return next((text_of(item) for item in reversed(items) if item.get("role") == "user"), "")
-
-
-def previous_number(items: list[Body]) -> "Fraction | None":
-    """Find the number that the agent answered last, for "and times 3?"."""
-    said = (text_of(item) for item in reversed(items) if item.get("role") == "assistant")
-    return next((number for text in said if (number := stated_number(text)) is not None), None)
-
-
 def matching_tool(body: Body, message: str) -> Body | None:
     """Find the client's function that it demands, or that the message speaks of."""
     choice = body.get("tool_choice") or "auto"
@@ -229,6 +229,11 @@ def model_client() -> "AsyncOpenAI":
     return AsyncOpenAI()
 
 
+def model_name() -> str:
+    """Give the model's name."""
+    return os.environ.get("OPENAI_MODEL", "gpt-4.1-mini")
+
+
 async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
     """Pass the conversation to the model; its reasoning only goes back where it can be read."""
     fields = {name: body[name] for name in MODEL_FIELDS.split() if body.get(name) is not None}
@@ -237,9 +242,8 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
         for item in conversation(body)
         if item.get("type") != "reasoning" or item.get("encrypted_content")
     ]
-    model = os.environ.get("OPENAI_MODEL", "gpt-4.1-mini")
     events: AsyncStream[ResponseStreamEvent] = await model_client().responses.create(
-        model=model, store=False, stream=True, **fields
+        model=model_name(), store=False, stream=True, **fields
     )
     return events
 

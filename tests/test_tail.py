@@ -1,0 +1,109 @@
+"""Following a log: past its end, while nothing is said, where the response goes, at the end."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import started
+from test_cli import command, free_port, running
+
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
+from agent_asgi.testing import AgentClient
+
+BODY = {"input": "x", "background": True}
+APP = """
+import asyncio
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
+
+router = AgentRouter("echo")
+
+@router.stream
+async def count(request: ResponsesRequest):
+    for number in range(10 if request.new_input == "count" else 1):
+        yield f"{number} "
+        await asyncio.sleep(0.3)
+
+app = AgentApp(router, timeouts=Timeouts(drain=20))
+"""
+
+
+def waiting(seconds: float) -> AgentRouter:
+    """Make an agent that says a word and then nothing for a while."""
+    router = AgentRouter()
+
+    @router.stream
+    async def wait(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "well"
+        await asyncio.sleep(seconds)
+
+    return router
+
+
+@pytest.mark.parametrize("past", [0, 1, 1000])
+def test_beyond_the_last_event_there_is_nothing_but_the_end(store_url: str, past: int) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(20), started(AgentApp(waiting(0), store=store_url)) as app:
+            client = AgentClient(app)
+            id_ = (await client.post("/responses", BODY)).json()["id"]
+            whole = (await client.get(f"/responses/{id_}?stream=true")).events()
+            after = whole[-1]["sequence_number"] + past
+            rest = await client.get(f"/responses/{id_}?stream=true&starting_after={after}")
+            assert rest.body == b"data: [DONE]\n\n"
+
+    asyncio.run(main())
+
+
+def test_pings_in_silence(store_url: str) -> None:
+    async def main() -> bytes:
+        app = AgentApp(waiting(1), store=store_url, timeouts=Timeouts(ping=0.2))
+        async with asyncio.timeout(20), started(app):
+            client = AgentClient(app)
+            id_ = (await client.post("/responses", BODY)).json()["id"]
+            return (await client.get(f"/responses/{id_}?stream=true")).body
+
+    assert asyncio.run(main()).count(b": ping\n\n") >= 2
+
+
+def test_a_response_that_is_deleted_ends_its_streams(store_url: str) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(20), started(AgentApp(waiting(60), store=store_url)) as app:
+            client = AgentClient(app)
+            id_ = (await client.post("/responses", BODY)).json()["id"]
+            async with client.stream(f"/responses/{id_}?stream=true", None, method="GET") as tail:
+                async for event in tail.each_event():
+                    if event["type"] == "response.output_text.delta":
+                        path = f"/responses/{id_}"
+                        async with client.stream(path, None, method="DELETE") as gone:
+                            async for _ in gone.bodies():
+                                pass
+            assert tail.body.endswith(b"data: [DONE]\n\n")
+
+    asyncio.run(main())
+
+
+def test_a_server_that_ends_lets_its_followers_go_at_once(tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(APP)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running(command("serve", "served:app", "--port", str(port)), tmp_path, port) as process:
+        id_ = httpx2.post(f"{url}/responses", json={**BODY, "input": "count"}).json()["id"]
+        query: dict[str, Any] = {"stream": "true"}
+        with httpx2.stream("GET", f"{url}/responses/{id_}", params=query, timeout=30) as answer:
+            chunks = answer.iter_bytes()
+            body = next(chunks)
+            os.killpg(process.pid, signal.SIGTERM)
+            began = time.monotonic()
+            body += b"".join(chunks)
+            assert time.monotonic() - began < 2
+        assert b"[DONE]" not in body
+        try:
+            assert process.wait(25) in (0, -signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            pytest.fail("the server does not end")
