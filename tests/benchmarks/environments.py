@@ -1,0 +1,71 @@
+"""The Python environments that the peers run in: made by pip on first use, under .venv/bench-*."""
+
+import hashlib
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OTLP = "opentelemetry-exporter-otlp-proto-http"
+SERVER = ("uvicorn", "uvloop", "httptools", "starlette")
+"""What all servers have in the same version."""
+
+
+class CannotInstall(Exception):
+    """pip could not make an environment; the message is its last line."""
+
+
+def interpreter(name: str) -> Path:
+    """Give the Python of an environment, which is made where there is none or it is out of date.
+
+    Args:
+        name: "ours", "mlflow" or "agentcore".
+
+    Raises:
+        CannotInstall: pip failed.
+    """
+    wanted = requirements(name)
+    folder = ROOT / ".venv" / f"bench-{name}"
+    python = folder / "bin" / "python"
+    marker = folder / "installed"
+    stamp = "\n".join([*wanted, _digest()])
+    if not marker.is_file() or marker.read_text() != stamp:
+        _say(f"installing {folder.name} ...")
+        _run([sys.executable, "-m", "venv", str(folder)])
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, *wanted])
+        marker.write_text(stamp)
+    return python
+
+
+def requirements(name: str) -> list[str]:
+    """Give what is installed: servers and MLflow in this environment's own versions."""
+    server = [f"{each}=={version(each)}" for each in SERVER]
+    mlflow = f"mlflow=={version('mlflow')}"
+    if name == "ours":
+        return [*server, mlflow, OTLP, "--editable", f"{ROOT}[postgres]"]
+    if name == "mlflow":
+        return [*server, mlflow, OTLP, f"fastapi=={version('fastapi')}", "httpx"]
+    return [*server, "bedrock-agentcore"]
+
+
+def installed(name: str, package: str) -> str:
+    """Give a package's version in an environment."""
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    return _run([str(interpreter(name)), "-c", code]).strip()
+
+
+def _digest() -> str:
+    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    if done.returncode:
+        raise CannotInstall((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
+    return done.stdout
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,40 @@
+"""The agent of the benchmark, served by agent_asgi."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import mlflow
+from work import ANSWER, NAP, tokens
+
+from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest
+
+router = AgentRouter("bench")
+sync = AgentRouter("bench")
+
+
+@router.invoke
+async def answer(request: ResponsesRequest) -> str:
+    return ANSWER
+
+
+@router.stream
+async def stream(request: ResponsesRequest) -> AsyncIterator[str]:
+    items: Any = request.input
+    async for token in tokens(items[0].content):
+        yield token
+
+
+@sync.invoke
+def nap(request: ResponsesRequest) -> str:
+    time.sleep(NAP)
+    return ANSWER
+
+
+if os.environ["BENCH_TRACING"] == "off":
+    mlflow.tracing.disable()
+app = AgentApp(
+    sync if "BENCH_SYNC" in os.environ else router,
+    limits=Limits(worker_concurrency=int(os.environ.get("BENCH_CONCURRENCY", "20"))),
+)

@@ -1,0 +1,5 @@
+"""The rows of the table."""
+
+from . import paced, throughput
+
+ROWS = (*throughput.ROWS, *paced.ROWS)

@@ -1,0 +1,221 @@
+"""The servers of the benchmark: started, pinned to one core, measured by /proc, ended."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import recording
+from environments import interpreter
+from peer import OURS, Peer
+
+FOLDER = Path(__file__).parent
+TICKS = os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = {CORES[0]}, {CORES[-1]}
+START_SECONDS = 120
+STOP_SECONDS = 90
+
+
+class NotServing(Exception):
+    """A server did not start, or did not end; the message has the end of its log."""
+
+
+class Server:
+    """A server that runs.
+
+    Attributes:
+        peer: Who serves.
+        port: Where, on 127.0.0.1.
+        started: When it was started, by `time.perf_counter`.
+    """
+
+    def __init__(self, peer: Peer, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.peer = peer
+        self.port = port
+        self.started = time.perf_counter()
+        self._process = process
+        self._log = log
+
+    def cpu(self) -> float:
+        """Give the processor time it has used, in seconds: its own and the kernel's for it."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = stat.rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self) -> int:
+        """Give its resident memory in bytes."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def wait_until_up(self, path: str) -> None:
+        """Wait until it answers 200.
+
+        Raises:
+            NotServing: It has ended, or takes too long.
+        """
+        until = time.monotonic() + START_SECONDS
+        while get(self.port, path) != 200:
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise NotServing(f"{self.peer.name} did not start: {self.log()}")
+            time.sleep(0.02)
+
+    def log(self) -> str:
+        """Give the end of what it wrote."""
+        return self._log.read_text(errors="replace")[-2000:]
+
+    def stop(self) -> float:
+        """End it by SIGTERM, by force where that takes too long; give how long it took.
+
+        Raises:
+            NotServing: It had to be forced.
+        """
+        begun = time.monotonic()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise NotServing(f"{self.peer.name} did not end: {self.log()}") from None
+        return time.monotonic() - begun
+
+    def kill(self) -> None:
+        """End it and its workers at once, by their ids."""
+        for worker in children(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def served(
+    peer: Peer,
+    *,
+    tracing: str = "off",
+    pinned: bool = True,
+    workers: int = 1,
+    environment: Mapping[str, str] | None = None,
+    wait: bool = True,
+) -> Iterator[Server]:
+    """Serve a peer while the block runs.
+
+    Args:
+        peer: The peer.
+        tracing: "off", or "on" where `environment` says where to.
+        pinned: Whether it has one core for itself, which the load does not use.
+        workers: How many processes serve.
+        environment: Further variables.
+        wait: Whether to wait until it is up.
+    """
+    port = free_port()
+    command = [str(interpreter(peer.environment)), "-m", "uvicorn", f"{peer.module}:app"]
+    command += ["--app-dir", str(FOLDER / "peers"), "--port", str(port), "--log-level", "warning"]
+    command += ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
+    command += ["--workers", str(workers)] if workers > 1 else []
+    given = {"BENCH_TRACING": tracing, **(environment or {})}
+    with ExitStack() as stack:
+        server = stack.enter_context(started(peer, command, given, port, pinned=pinned))
+        if wait:
+            server.wait_until_up(peer.health)
+        yield server
+
+
+@contextmanager
+def started(
+    peer: Peer, command: list[str], given: Mapping[str, str], port: int, *, pinned: bool
+) -> Iterator[Server]:
+    """Run a command that serves at a port, in a folder of its own, while the block runs."""
+    cores = SERVER_CORE if pinned else set(CORES)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=clean_environment(given),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            )
+        server = Server(peer, port, process, log)
+        try:
+            yield server
+            server.stop()
+        finally:
+            if process.poll() is None:
+                server.kill()
+
+
+def clean_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a server: nothing of the caller's tracing or store."""
+    ours = ("MLFLOW_", "OTEL_", "BENCH_", "AGENT_ASGI_", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return {**kept, **quiet, **given}
+
+
+class Bench:
+    """The servers that several rows share: tracing off, pinned, started when first needed."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._servers: dict[str, Server] = {}
+        self._payload: Path | None = None
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def server(self, peer: Peer) -> Server:
+        """Give a peer's server."""
+        if peer.name not in self._servers:
+            context = served(peer, environment=self.environment(peer))
+            self._servers[peer.name] = self._stack.enter_context(context)
+        return self._servers[peer.name]
+
+    def environment(self, peer: Peer) -> dict[str, str]:
+        """Give the variables that a peer needs: bare sends what ours has sent once."""
+        if peer.module != "bare":
+            return {}
+        if self._payload is None:
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            self._payload = folder / "payload.json"
+            recording.record(self.server(OURS).port, self._payload)
+        return {"BENCH_PAYLOAD": str(self._payload)}
+
+
+def get(port: int, path: str) -> int:
+    """Ask once; give the status, 0 where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def children(pid: int) -> list[int]:
+    """Give the ids of a process's children."""
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def free_port() -> int:
+    """Give a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
