@@ -222,7 +222,7 @@ def _responses_routes(service: Service, router: AgentRouter | None, prefix: str)
             Route(path, Responses(service, path, router), methods=["POST"]),
             WebSocketRoute(path, WebSocket(service, router)),
             Route(f"{path}/compact", Compact(service, f"{path}/compact", router), methods=["POST"]),
-            Route(f"{path}/input_tokens", _not_offered),
+            Route(f"{path}/input_tokens", _not_offered, methods=["GET", "POST", "DELETE"]),
             Route(one, Retrieve(service, router), methods=["GET"]),
             Route(one, Delete(service, router), methods=["DELETE"]),
             Route(f"{one}/cancel", Cancel(service, router), methods=["POST"]),
@@ -231,10 +231,9 @@ def _responses_routes(service: Service, router: AgentRouter | None, prefix: str)
     return routes
 
 
-async def _not_offered(scope: Scope, receive: Receive, send: Send) -> None:
+async def _not_offered(_: Request) -> Response:
     """Answer where OpenAI counts tokens; without a route it would be a response of that id."""
-    error = NotFound("This server counts no tokens in advance.", "not_found")
-    await error_response(error)(scope, receive, send)
+    return error_response(NotFound("This server counts no tokens in advance.", "not_found"))
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

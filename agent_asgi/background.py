@@ -159,6 +159,10 @@ class Executor:
             self._locks[response_id] = (conversation, owner)
         return free
 
+    def has_locked(self, response_id: str) -> bool:
+        """Tell whether a run of this process has locked a conversation."""
+        return response_id in self._locks
+
     async def unlock(self, response_id: str) -> None:
         """Unlock a conversation; where the store does not answer, its lock ends by itself."""
         if self._locks.pop(response_id, None) is not None:
@@ -202,7 +206,7 @@ class Executor:
             last = await _pull(run, log)
             taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
             if not log.lost and not (taken_back and attempt.recover):
-                await self._writer.finish(log, last, _ending(run, channel))
+                await self._writer.finish(log, last, _ending(run, channel, record))
         finally:
             del self._runs[record.id]
             await self._writer.forget(log)
@@ -278,7 +282,7 @@ async def _pull(run: Run, log: Log) -> bytes:
     return last
 
 
-def _ending(run: Run, channel: ResponsesChannel) -> Ending:
+def _ending(run: Run, channel: ResponsesChannel, record: Record) -> Ending:
     response = channel.lifecycle.response
     failure = None
     if run.error is not None:
@@ -288,7 +292,7 @@ def _ending(run: Run, channel: ResponsesChannel) -> Ending:
     return Ending(
         status=response.status,
         response=codec.encode(response),
-        item_ids=output_ids(response.output),
+        item_ids=output_ids(response.output) if record.visible else (),
         failure=failure,
     )
 

@@ -15,7 +15,7 @@ from .schema.responses import Response
 logger = logging.getLogger("agent_asgi")
 
 Write = Callable[[Event | VendorEvent, bytearray], None]
-Save = Callable[[Response], Awaitable[bool]]
+Conclude = Callable[[Response], Awaitable[bool]]
 
 
 class Channel(Protocol):
@@ -47,8 +47,8 @@ class ResponsesChannel:
         lifecycle: Orders the events.
         write: Appends an event to the stream. Default None: no stream is wanted.
         trace_id: Gives the trace's id where the client asked for it.
-        save: Stores the response before its terminal event goes out, and tells whether it could.
-            Default None: it is not to be stored.
+        conclude: Called with the response before its terminal event goes out; tells whether it is
+            stored. Default None: others see to that.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class ResponsesChannel:
         lifecycle: Lifecycle,
         write: Write | None,
         trace_id: Callable[[], str | None] = lambda: None,
-        save: Save | None = None,
+        conclude: Conclude | None = None,
     ) -> None:
         self.lifecycle = lifecycle
-        self._save = save
+        self._conclude = conclude
         self._write = write
         self._trace_id = trace_id
 
@@ -97,12 +97,22 @@ class ResponsesChannel:
         if isinstance(last, ResponseEvent):
             if trace_id is not None:
                 last.trace_id = trace_id
-            response = self.lifecycle.response
-            if self._save is not None and not await self._save(response):
-                response.store = False
-                last.response = response
+            await self._stored(last)
         self._emit(events, buffer)
         return self.lifecycle.response.status
+
+    async def _stored(self, last: ResponseEvent) -> None:
+        response = self.lifecycle.response
+        if self._conclude is None:
+            return
+        try:
+            stored = await self._conclude(response)
+        except Exception:
+            logger.exception("%s cannot be stored.", response.id)
+            stored = False
+        if not stored:
+            response.store = False
+            last.response = response
 
     def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
         if self._write is not None:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from . import codec
 from .errors import InvalidRequest, NotFound
-from .outputs import prefix_of
+from .outputs import prefix_of, real_id
 from .schema.items import FunctionCall, FunctionCallOutput, InputItem, ItemReference, Message
 from .schema.requests import ResponsesRequest
 from .store.base import Record, Store
@@ -138,12 +138,17 @@ def listed(request: ResponsesRequest, response_id: str) -> list[Item]:
 
 
 def input_ids(request: ResponsesRequest, response_id: str) -> list[str]:
-    """Give the ids of a request's new items: the client's own, else one that follows."""
+    """Give the ids of a request's new items: the client's own where unique, else one that follows.
+
+    The openai client pages by them, and goes on for ever where one comes twice.
+    """
     suffix = response_id.removeprefix("resp_")
-    return [
-        _get(item, "id") or f"{prefix_of(_get(item, 'type'))}_{suffix}_{number}"
-        for number, item in enumerate(_items(request.new_input))
-    ]
+    ids: dict[str, None] = {}
+    for number, item in enumerate(_items(request.new_input)):
+        given = real_id(_get(item, "id"))
+        made = f"{prefix_of(_get(item, 'type'))}_{suffix}_{number}"
+        ids[made if given is None or given in ids else given] = None
+    return list(ids)
 
 
 def output_ids(output: Collection[Item]) -> tuple[str, ...]:

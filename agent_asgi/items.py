@@ -77,11 +77,6 @@ class OpenItems:
         """How many events there have been."""
         return self._sequence
 
-    @property
-    def calls(self) -> int:
-        """How many function calls there have been."""
-        return len(self._calls)
-
     def taken(self) -> list[e.Event | e.VendorEvent]:
         """Give the events made since the last call."""
         events, self._events = self._events, []
@@ -113,6 +108,8 @@ class OpenItems:
             self._restore_item(event.item)
         elif isinstance(event, e.OutputItemDone):
             self.open.remove(self.slots[event.output_index])
+            if self._choice is not None and event.item["type"] == "function_call":
+                self._choice.count(event.item["name"])
         elif isinstance(event, e.ContentPartAdded | e.SummaryPartAdded):
             slot = self.slots[event.output_index]
             slot.part = event.part["type"]
@@ -319,6 +316,7 @@ class OpenItems:
         final["status"] = status
         if slot.kind == "function_call" and self._choice is not None:
             self._choice.check(final["name"])
+            self._choice.count(final["name"])
         self.open.remove(slot)
         if self._by_text is slot:
             self._by_text = None

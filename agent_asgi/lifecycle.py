@@ -83,7 +83,7 @@ class Lifecycle:
         if self._error is not None:
             return self.fail(self._error)
         if self._choice is not None and self._incomplete is None:
-            self._choice.check_end(self._items.calls)
+            self._choice.check_end()
         cut = self._items.close_all(incomplete=self._incomplete is not None)
         if cut and self._incomplete is None:
             self._incomplete = IncompleteDetails(reason="max_output_tokens")

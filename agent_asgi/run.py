@@ -254,11 +254,7 @@ class Run:
         await self._close_handler()
         self._stop_timer(self._limit)
         self._stop_timer(self._cleanup)
-        try:
-            self.status = await ending(self._buffer)
-        except Exception as failure:  # noqa: BLE001  what the handler gave cannot be written
-            self.error = self._visible(failure)
-            self.status = await self._channel.fail(self.error, self._buffer)
+        await self._write_ending(ending)
         try:
             if self._trace is not None:
                 await self._trace.end(self._channel.result(), self.status, error)
@@ -266,6 +262,17 @@ class Run:
             self._drain.leave()
             if self._token is not None:
                 current.reset(self._token)
+
+    async def _write_ending(self, ending: Ending) -> None:
+        try:
+            self.status = await ending(self._buffer)
+        except Exception as failure:  # noqa: BLE001  what the handler gave cannot be written
+            self.error = self._visible(failure)
+            self.status = "failed"
+            try:
+                await self._channel.fail(self.error, self._buffer)
+            except Exception:
+                logger.exception("The end of %r cannot be written.", self.name)
 
     async def _close_handler(self) -> None:
         try:

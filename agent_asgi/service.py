@@ -70,22 +70,34 @@ class Live:
         self._stop.set()
         await self._task
 
-    async def save(self, record: Record) -> bool:
-        """Keep a response that has ended; where the store does not answer, try for a moment.
+    async def conclude(self, response_id: str, record: Record | None) -> bool:
+        """Keep a response that has ended, and free its conversation, before the client hears of it.
+
+        Args:
+            response_id: The response.
+            record: What is to be kept; None for nothing.
 
         Returns:
             Whether it is kept.
         """
+        if record is None and not self.executor.has_locked(response_id):
+            return False
+        concluding = self._conclude(response_id, record)
         if not self.store.durable:
-            await self.store.save(record)
-            return True
-        saving = asyncio.create_task(self._save(record))
-        while not saving.done():
+            return await concluding
+        task = asyncio.create_task(concluding)
+        while not task.done():
             with contextlib.suppress(asyncio.CancelledError):  # the run ends, and says so itself
-                await asyncio.wait([saving])
-        return saving.result()
+                await asyncio.wait([task])
+        return task.result()
+
+    async def _conclude(self, response_id: str, record: Record | None) -> bool:
+        kept = record is not None and await self._save(record)
+        await self.executor.unlock(response_id)
+        return kept
 
     async def _save(self, record: Record) -> bool:
+        """Keep a response; where the store does not answer, try for a moment."""
         until = time.monotonic() + SAVE_SECONDS
         while True:
             try:

@@ -26,8 +26,10 @@ class ToolChoice:
         elif isinstance(choice, dict) and choice["type"] == "function":
             allowed = {choice.get("name")}
             mode = "required"
-        self._forbidden = declared - (set() if mode == "none" else allowed)
+        self._allowed = set() if mode == "none" else declared & allowed
+        self._forbidden = declared - self._allowed
         self._required = mode == "required" and bool(declared)
+        self._calls = 0
 
     def check(self, name: str) -> None:
         """Hold a call against the choice.
@@ -41,13 +43,17 @@ class ToolChoice:
                 "tool_choice_violated",
             )
 
-    def check_end(self, calls: int) -> None:
+    def count(self, name: str) -> None:
+        """Count a call that has been made."""
+        self._calls += name in self._allowed
+
+    def check_end(self) -> None:
         """Hold the number of calls against the choice.
 
         Raises:
             AgentFailed: The request requires a call, and there was none.
         """
-        if self._required and not calls:
+        if self._required and not self._calls:
             raise AgentFailed(
                 "The agent called no tool, which the request's tool_choice requires.",
                 "tool_choice_violated",

@@ -1,12 +1,13 @@
 """Runs that go on without their client: in the background, or under an idempotency key."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from .. import codec
+from ..context import Headers
 from ..errors import AgentError, Conflict, InvalidRequest, NotFound, Unavailable
 from ..lifecycle import Lifecycle
 from ..resume import Fresh
@@ -21,6 +22,19 @@ from .base import Incoming
 from .turn import Turn
 
 _failures = msgspec.json.Decoder(Failure)
+
+
+class Key(NamedTuple):
+    """An idempotency key, and what tells the bodies apart that it may come with."""
+
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, headers: Headers, router: AgentRouter, body: bytes) -> "Key | None":
+        """Give the key of a request, where it has one."""
+        name = headers.get("idempotency-key")
+        return None if name is None else cls(name, f"{router.name}:{codec.digest(body)}")
 
 
 class Detached:
@@ -38,19 +52,19 @@ class Detached:
         self._live = incoming.live
         self._named = named
 
-    async def again(self, key: str, router: AgentRouter, request: ResponsesRequest) -> bool:
+    async def again(self, key: Key, request: ResponsesRequest) -> bool:
         """Answer a request whose key was there before; tell whether it was.
 
         Raises:
             Conflict: It came with another body.
         """
-        found = await self._live.store.by_key(key, self._incoming.owner)
+        found = await self._live.store.by_key(key.name, self._incoming.owner)
         if found is None:
             return False
-        await self._join(found, _digest(router, request), request)
+        await self._join(found, key.digest, request)
         return True
 
-    async def begin(self, turn: Turn, key: str | None) -> None:
+    async def begin(self, turn: Turn, key: Key | None) -> None:
         """Store a run, have it executed, and answer.
 
         Raises:
@@ -156,7 +170,7 @@ def failed(failure: Failure) -> Response:
     return error_response(error, started=True)
 
 
-def _accepted(turn: Turn, key: str | None) -> tuple[Record, Frames]:
+def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
     """Make the record of a run that is to come, and the first events of its log."""
     request = turn.request
     lifecycle = Lifecycle(turn.response())
@@ -164,17 +178,11 @@ def _accepted(turn: Turn, key: str | None) -> tuple[Record, Frames]:
     frames = bytearray()
     for event in events:
         write_named(event, frames)
-    visible = request.store is not False
     record = turn.record(
         lifecycle.response,
         (),
-        key=key,
-        digest=None if key is None else _digest(turn.router, request),
-        visible=visible,
-        expires_at=0.0 if visible else turn.created_at + DAY,
+        key=None if key is None else key.name,
+        digest=None if key is None else key.digest,
+        expires_at=turn.created_at + DAY if request.store is False else 0.0,
     )
     return record, Frames(0, len(events), bytes(frames))
-
-
-def _digest(router: AgentRouter, request: ResponsesRequest) -> str:
-    return f"{router.name}:{codec.digest(bytes(request.raw or b'{}'))}"

@@ -5,7 +5,7 @@ from ..schema.responses import Response
 from ..sse import write_data, write_named
 from .answers import answer_json, answer_stream, asks_for_trace
 from .base import Endpoint, Incoming
-from .detached import Detached
+from .detached import Detached, Key
 from .turn import Turn, prepare
 
 
@@ -20,9 +20,9 @@ class Responses(Endpoint):
         request = codec.decode_request(incoming.body)
         router = self.router or self.service.by_model(request.model)
         wants_trace = asks_for_trace(headers, request.databricks_options)
-        key = headers.get("idempotency-key")
+        key = Key.of(headers, router, incoming.body)
         detached = Detached(self.service, incoming, named=self.named)
-        if key is not None and await detached.again(key, router, request):
+        if key is not None and await detached.again(key, request):
             return
         turn = await prepare(
             live, router, request, incoming.scope, headers, wants_trace=wants_trace

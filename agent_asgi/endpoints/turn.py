@@ -65,7 +65,7 @@ class Turn(NamedTuple):
             lifecycle,
             write,
             self.trace_id,
-            None if request.store is False else lambda done: live.save(self.ended(done)),
+            lambda done: live.conclude(context.response_id, self.ended(done)),
         )
         run = live.runner.run(
             self.router, self.handler, self.value, request.received, context, channel
@@ -76,14 +76,17 @@ class Turn(NamedTuple):
         """Give the trace's id, where the client asked for it."""
         return self.context.trace_id if self.wants_trace else None
 
-    def ended(self, response: Response) -> Record:
-        """Make what is stored of a run that has ended."""
+    def ended(self, response: Response) -> Record | None:
+        """Make what is stored of a run that has ended; None where nothing is to be."""
+        if self.request.store is False:
+            return None
         return self.record(response, output_ids(response.output))
 
     def record(self, response: Response, more_ids: tuple[str, ...], **more: Any) -> Record:
         """Make what is stored of a response."""
         request, context = self.request, self.context
-        kept = self.context.headers
+        kept = context.headers
+        visible = request.store is not False
         caller = Caller(
             session_id=context.session_id,
             user=context.user,
@@ -100,7 +103,8 @@ class Turn(NamedTuple):
             background=bool(request.background),
             request=bytes(request.raw or b""),
             response=codec.encode(response),
-            item_ids=(*input_ids(request, context.response_id), *more_ids),
+            visible=visible,
+            item_ids=(*input_ids(request, context.response_id), *more_ids) if visible else (),
             caller=codec.encode(caller),
             **more,
         )

@@ -1,7 +1,9 @@
 """The connections of the SQL store."""
 
 import asyncio
-from typing import Any
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
@@ -11,6 +13,48 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 POOL = 10
 """Connections of one process; twice as many for a moment."""
 WAL_SECONDS = 10.0
+
+
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
+T = TypeVar("T")
+
+
+class Unbroken:
+    """Runs database operations to their end, also where those who wait for them are cancelled.
+
+    An operation that is cut short leaves its connection in no known state; SQLAlchemy then drops it
+    when the garbage collector comes by, with a warning.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, operation: Coroutine[Any, Any, T]) -> T:
+        """Run an operation and give its result."""
+        task = asyncio.create_task(operation)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def wait(self) -> None:
+        """Wait until all have ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: who waited for it has it, or nobody does
+
+
+def unbroken(method: F) -> F:
+    """Have a method of a store with `_unbroken` run to its end."""
+
+    @functools.wraps(method)
+    async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await self._unbroken.run(method(self, *args, **kwargs))
+
+    return cast("F", run)
 
 
 def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
-from .engine import make_engine, use_wal
+from .engine import Unbroken, make_engine, unbroken, use_wal
 from .signals import Signals
 from .tables import active, events, items, locks, migrate, responses
 
@@ -66,6 +66,7 @@ class SqlStore(Store):
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = postgresql.insert if self.postgres else sqlite.insert
         self._away = False
+        self._unbroken = Unbroken()
         self._listener: Listener | None = None
         if self.postgres:
             plain = self.url.set(drivername="postgresql")
@@ -85,8 +86,10 @@ class SqlStore(Store):
         """Let go of connections."""
         if self._listener is not None:
             await self._listener.stop()
+        await self._unbroken.wait()
         await self._engine.dispose()
 
+    @unbroken
     async def save(self, record: Record) -> None:
         """Keep a response whose run has ended."""
         async with self._writing() as db:
@@ -94,6 +97,7 @@ class SqlStore(Store):
             await db.execute(row.on_conflict_do_nothing())  # tried again, it may be there
             await self._index(db, record.id, record.owner, record.item_ids)
 
+    @unbroken
     async def accept(
         self, record: Record, begun: Frames, holder: str, lease: float
     ) -> Record | None:
@@ -114,14 +118,17 @@ class SqlStore(Store):
             return there
         return None
 
+    @unbroken
     async def get(self, id: str, owner: str) -> Record | None:
         """Give a response; None where this owner has none of that id."""
         return await self._one(responses.c.id == id, responses.c.owner == owner)
 
+    @unbroken
     async def by_key(self, key: str, owner: str) -> Record | None:
         """Give the response that was made under an idempotency key."""
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
+    @unbroken
     async def delete(self, id: str, owner: str) -> bool:
         """Remove a response and all that belongs to it; tell whether there was one."""
         async with self._writing() as db:
@@ -134,6 +141,7 @@ class SqlStore(Store):
         self.signals.notify(id)
         return bool(gone.rowcount)
 
+    @unbroken
     async def chain(self, id: str, owner: str) -> list[Record]:
         """Give a response and all that it continues, oldest first; empty where one is missing."""
         columns = (responses.c.id, responses.c.previous_id)
@@ -150,6 +158,7 @@ class SqlStore(Store):
             found = [_record(row) for row in (await db.execute(query)).mappings()]
         return found if found and found[0].previous_id is None else []
 
+    @unbroken
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
         """Give for each item id the newest response that has such an item."""
         query = (
@@ -161,6 +170,7 @@ class SqlStore(Store):
         async with self._reading() as db:
             return {row.id: row.response_id for row in await db.execute(query)}
 
+    @unbroken
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
         """Begin the next attempt of a run that nobody has; None where somebody has it."""
         free = or_(responses.c.lease_until <= self._now(), responses.c.holder == holder)
@@ -179,6 +189,7 @@ class SqlStore(Store):
             row = (await db.execute(query)).mappings().first()
         return None if row is None else _record(row)
 
+    @unbroken
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
         """Keep runs of a process; give those of them that it still has, with their attempts."""
         query = (
@@ -190,6 +201,7 @@ class SqlStore(Store):
         async with self._writing() as db:
             return {row.id: row.attempt for row in await db.execute(query)}
 
+    @unbroken
     async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
         """Add events to logs, in one step."""
         held = (
@@ -205,6 +217,7 @@ class SqlStore(Store):
             self.signals.notify(id_)
         return groups.keys() - having
 
+    @unbroken
     async def finish(
         self,
         id: str,
@@ -233,24 +246,28 @@ class SqlStore(Store):
             await db.execute(delete(locks).where(locks.c.response_id == id))
         self.signals.notify(id)
 
+    @unbroken
     async def release(self, holder: str) -> None:
         """Give the runs of a process up, so that another one may claim them at once."""
         mine = update(responses).where(active, responses.c.holder == holder)
         async with self._writing() as db:
             await db.execute(mine.values(holder="", lease_until=0.0))
 
+    @unbroken
     async def want_cancel(self, id: str, owner: str) -> None:
         """Ask whoever has a run to cancel it."""
         mine = (responses.c.id == id, responses.c.owner == owner)
         async with self._writing() as db:
             await db.execute(update(responses).where(*mine, active).values(cancel_wanted=True))
 
+    @unbroken
     async def to_cancel(self, holder: str) -> Collection[str]:
         """Give the runs of a process that are to be cancelled."""
         mine = (active, responses.c.holder == holder, responses.c.cancel_wanted)
         async with self._reading() as db:
             return (await db.execute(select(responses.c.id).where(*mine))).scalars().all()
 
+    @unbroken
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         """Give some of the agents' runs that nobody has, oldest first."""
         query = (
@@ -262,6 +279,7 @@ class SqlStore(Store):
         async with self._reading() as db:
             return [_record(row) for row in (await db.execute(query)).mappings()]
 
+    @unbroken
     async def frames(self, id: str, after: int) -> list[Frames]:
         """Give a part of a log, from what comes after a sequence number on."""
         async with self._reading() as db:
@@ -270,6 +288,7 @@ class SqlStore(Store):
                 for row in await db.execute(log_query(id, after))
             ]
 
+    @unbroken
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
         """Lock a conversation for a run; tell whether it is free."""
         at_work = exists().where(responses.c.id == locks.c.response_id, active)
@@ -289,11 +308,13 @@ class SqlStore(Store):
         async with self._writing() as db:
             return (await db.execute(query)).first() is not None
 
+    @unbroken
     async def unlock(self, response_id: str) -> None:
         """Unlock what a run has locked."""
         async with self._writing() as db:
             await db.execute(delete(locks).where(locks.c.response_id == response_id))
 
+    @unbroken
     async def sweep(self) -> int:
         """Remove some of what has expired; tell how many responses."""
         query = select(responses.c.id).where(responses.c.expires_at <= time.time()).limit(SWEEP)

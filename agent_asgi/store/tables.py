@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Dialect,
     Float,
     Index,
     Integer,
@@ -13,36 +14,49 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TypeDecorator,
     func,
     inspect,
     select,
     text,
 )
 
+
+class Text(TypeDecorator[str]):
+    """A text; PostgreSQL's hold no null character, so it becomes U+FFFD in every database."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Give the text as the database has it."""
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 metadata = MetaData()
 
 responses = Table(
     "agent_asgi_responses",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("owner", String, nullable=False),
-    Column("agent", String, nullable=False),
-    Column("status", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("status", Text, nullable=False),
     Column("created_at", Float(53), nullable=False),
     Column("expires_at", Float(53), nullable=False),
-    Column("previous_id", String),
+    Column("previous_id", Text),
     Column("background", Boolean, nullable=False),
     Column("visible", Boolean, nullable=False),
     Column("request", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("caller", LargeBinary, nullable=False),
-    Column("key", String),
-    Column("digest", String),
+    Column("key", Text),
+    Column("digest", Text),
     Column("failure", LargeBinary),
     Column("attempt", Integer, nullable=False),
     Column("logged", Boolean, nullable=False),
     Column("cancel_wanted", Boolean, nullable=False),
-    Column("holder", String, nullable=False),
+    Column("holder", Text, nullable=False),
     Column("lease_until", Float(53), nullable=False),
 )
 active = text("agent_asgi_responses.status IN ('queued', 'in_progress')")
@@ -59,16 +73,16 @@ Index(
 items = Table(
     "agent_asgi_items",
     metadata,
-    Column("response_id", String, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("owner", String, nullable=False),
+    Column("response_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
 )
 Index("agent_asgi_items_id", items.c.id)
 
 events = Table(
     "agent_asgi_events",
     metadata,
-    Column("response_id", String, primary_key=True),
+    Column("response_id", Text, primary_key=True),
     Column("last", Integer, primary_key=True),
     Column("count", Integer, nullable=False),
     Column("frames", LargeBinary, nullable=False),
@@ -78,9 +92,9 @@ events = Table(
 locks = Table(
     "agent_asgi_locks",
     metadata,
-    Column("owner", String, primary_key=True),
-    Column("conversation", String, primary_key=True),
-    Column("response_id", String, nullable=False),
+    Column("owner", Text, primary_key=True),
+    Column("conversation", Text, primary_key=True),
+    Column("response_id", Text, nullable=False),
     Column("until", Float(53), nullable=False),
 )
 Index("agent_asgi_locks_response", locks.c.response_id)
