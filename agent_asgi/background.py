@@ -89,7 +89,7 @@ class Executor:
         self._agents = agents
         self._timeouts = timeouts
         self._runs: dict[str, tuple[Run, Log]] = {}
-        self._locks: dict[str, tuple[str, str]] = {}
+        self._locks: set[str] = set()  # of runs that are answered here
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._chores: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -156,7 +156,7 @@ class Executor:
         """Lock a conversation and keep it locked; tell whether it was free."""
         free = await self._store.lock(conversation, owner, response_id, self._timeouts.stalled)
         if free:
-            self._locks[response_id] = (conversation, owner)
+            self._locks.add(response_id)
         return free
 
     def has_locked(self, response_id: str) -> bool:
@@ -165,13 +165,14 @@ class Executor:
 
     async def unlock(self, response_id: str) -> None:
         """Unlock a conversation; where the store does not answer, its lock ends by itself."""
-        if self._locks.pop(response_id, None) is not None:
+        if response_id in self._locks:
+            self._locks.discard(response_id)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.unlock(response_id)
 
     def hand_lock_over(self, response_id: str) -> None:
         """Leave a lock to a stored run, which keeps it for as long as it is active."""
-        self._locks.pop(response_id, None)
+        self._locks.discard(response_id)
 
     async def _execute(self, id: str) -> None:
         lease = self._timeouts.stalled
@@ -231,11 +232,9 @@ class Executor:
     async def _renew(self) -> None:
         began = time.monotonic()
         before = {id_: run.context.attempt for id_, (run, _) in self._runs.items()}
-        ours = {*self._tasks, *self._queue.waiting()}
+        ours = {*self._tasks, *self._queue.waiting(), *self._locks}
         mine = await self._store.renew(self.holder, ours, self._timeouts.stalled) if ours else {}
         self._lose([id_ for id_, number in before.items() if mine.get(id_) != number])
-        for id_, (conversation, owner) in list(self._locks.items()):
-            await self._store.lock(conversation, owner, id_, self._timeouts.stalled)
         self._alive = began
 
     def _lose(self, ids: Sequence[str]) -> None:

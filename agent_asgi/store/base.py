@@ -222,7 +222,16 @@ class Store(ABC):
 
     @abstractmethod
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        """Keep runs of a process; give those of them that it still has, with their attempts."""
+        """Keep runs of a process, and what they have locked.
+
+        Args:
+            holder: The process.
+            ids: The runs; those that are only answered, and not stored yet, have locks alone.
+            lease: For how long, in seconds.
+
+        Returns:
+            Those of the runs that it still has, with their attempts.
+        """
 
     @abstractmethod
     async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:

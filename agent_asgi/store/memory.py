@@ -122,6 +122,9 @@ class MemoryStore(Store):
         """Keep runs of a process; give those of them that it still has, with their attempts."""
         mine = [self._kept[id_] for id_ in ids if id_ in self._kept]
         mine = [each for each in mine if each.holder == holder]
+        for key, (held, _) in self._locks.items():
+            if held in ids:
+                self._locks[key] = (held, _now() + lease)
         for each in mine:
             each.lease_until = _now() + lease
         return {each.record.id: each.record.attempt for each in mine}

@@ -198,7 +198,9 @@ class SqlStore(Store):
             .values(lease_until=self._now() + lease)
             .returning(responses.c.id, responses.c.attempt)
         )
+        held = update(locks).where(locks.c.response_id.in_(ids))
         async with self._writing() as db:
+            await db.execute(held.values(until=self._now() + lease))
             return {row.id: row.attempt for row in await db.execute(query)}
 
     @unbroken

@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
 
 def dechunk(body: bytes) -> bytes:
     """Give the content of a whole chunked body."""
-    parts = []
+    parts: list[bytes] = []
     at = 0
     while True:
         end = body.index(b"\r\n", at)

@@ -1,8 +1,9 @@
 """The Python environments that the peers run in: made by pip on first use, under .venv/bench-*."""
 
-import hashlib
+import functools
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class CannotInstall(Exception):
     """pip could not make an environment; the message is its last line."""
 
 
+@functools.cache
 def interpreter(name: str) -> Path:
     """Give the Python of an environment, which is made where there is none or it is out of date.
 
@@ -29,7 +31,7 @@ def interpreter(name: str) -> Path:
     folder = ROOT / ".venv" / f"bench-{name}"
     python = folder / "bin" / "python"
     marker = folder / "installed"
-    stamp = "\n".join([*wanted, _digest()])
+    stamp = "\n".join([*wanted, *(_dependencies() if name == "ours" else ())])
     if not marker.is_file() or marker.read_text() != stamp:
         _say(f"installing {folder.name} ...")
         _run([sys.executable, "-m", "venv", str(folder)])
@@ -56,8 +58,9 @@ def installed(name: str, package: str) -> str:
     return _run([str(interpreter(name)), "-c", code]).strip()
 
 
-def _digest() -> str:
-    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+def _dependencies() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
 
 
 def _run(command: list[str]) -> str:

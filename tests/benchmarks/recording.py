@@ -1,4 +1,4 @@
-"""What ours answers, recorded once, so that bare sends the same bytes; and the proof that it does."""
+"""What ours answers, recorded once so that bare sends the same bytes, and the proof of that."""
 
 import json
 import re

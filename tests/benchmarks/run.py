@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import recording
@@ -31,7 +30,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     known = {row.name: row for row in ROWS}
     chosen = [known[name] for name in options.only or known]
-    absent = missing()
+    notes = missing()
     measured: dict[str, Measured] = {}
     os.sched_setaffinity(0, LOAD_CORE)
     try:
@@ -39,9 +38,12 @@ def main() -> None:
             recording.compare(bench.server(OURS).port, bench.server(BARE).port)
             for row in chosen:
                 rounds = options.rounds or (1 if options.quick else row.rounds)
-                measured[row.name] = measure(bench, row, rounds, options.quick, absent)
+                measured[row.name] = {peer.name: [] for peer in row.peers}
+                measure(bench, row, rounds, options.quick, measured[row.name], notes)
     finally:
-        report(measured, known, absent, options.json)
+        report(measured, known, notes, options.json)
+    if notes:
+        sys.exit(1)
 
 
 def arguments() -> argparse.Namespace:
@@ -69,33 +71,42 @@ def missing() -> dict[str, str]:
 
 
 def measure(
-    bench: Bench, row: Row, rounds: int, quick: bool, absent: Sequence[str] | dict[str, str]
-) -> Measured:
-    """Measure a row, the peers in turns."""
-    peers = [peer for peer in row.peers if peer.name not in absent]
-    measured: Measured = {peer.name: [] for peer in peers}
+    bench: Bench, row: Row, rounds: int, quick: bool, measured: Measured, notes: dict[str, str]
+) -> None:
+    """Measure a row, the peers in turns; one that fails or is not there gets a note instead."""
     for turn in range(rounds):
-        for peer in peers:
+        for peer in row.peers:
+            if peer.name in notes or f"{row.name} of {peer.name}" in notes:
+                continue
             begun = time.monotonic()
-            values = row.measure(bench, peer, quick)
+            try:
+                values = row.measure(bench, peer, quick)
+            except Exception as error:
+                notes[f"{row.name} of {peer.name}"] = cause(error)
+                say(f"{row.name} {turn + 1}/{rounds} {peer.name}: {cause(error)}")
+                continue
             measured[peer.name].append(values)
             told = ", ".join(f"{key} {number(value)}" for key, value in values.items())
-            say(
-                f"{row.name} {turn + 1}/{rounds} {peer.name}: {told} "
-                f"[{time.monotonic() - begun:.0f} s]"
-            )
-    return measured
+            took = time.monotonic() - begun
+            say(f"{row.name} {turn + 1}/{rounds} {peer.name}: {told} [{took:.0f} s]")
+
+
+def cause(error: BaseException) -> str:
+    """Give the first of what went wrong, on one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:500]
 
 
 def report(
-    measured: dict[str, Measured], known: dict[str, Row], absent: dict[str, str], path: Path | None
+    measured: dict[str, Measured], known: dict[str, Row], notes: dict[str, str], path: Path | None
 ) -> None:
     """Print the table of what has been measured so far, and write its values."""
     about = machine()
-    notes = [f"{name} is not compared: {reason}" for name, reason in absent.items()]
-    sys.stdout.write("\n".join([*about.values(), *notes, "", table(measured, known), ""]))
+    failed = [f"Not measured: {name}: {reason}" for name, reason in notes.items()]
+    sys.stdout.write("\n".join([*about.values(), *failed, "", table(measured, known), ""]))
     if path is not None:
-        path.write_text(json.dumps({**about, "absent": absent, "rows": measured}, indent=1))
+        path.write_text(json.dumps({**about, "failed": notes, "rows": measured}, indent=1))
 
 
 def say(text: str) -> None:

@@ -45,9 +45,7 @@ class Server:
 
     def cpu(self) -> float:
         """Give the processor time it has used, in seconds: its own and the kernel's for it."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        fields = stat.rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu(self._process.pid)
 
     def memory(self) -> int:
         """Give its resident memory in bytes."""
@@ -65,6 +63,17 @@ class Server:
             if self._process.poll() is not None or time.monotonic() > until:
                 raise NotServing(f"{self.peer.name} did not start: {self.log()}")
             time.sleep(0.02)
+
+    def wait_until_idle(self) -> None:
+        """Wait until its workers have nothing to do for a while: all of them have started."""
+        until = time.monotonic() + START_SECONDS
+        before, now = -1.0, self._workers_cpu()
+        while before < now and time.monotonic() < until:
+            time.sleep(0.5)
+            before, now = now, self._workers_cpu()
+
+    def _workers_cpu(self) -> float:
+        return sum(cpu(worker) for worker in children(self._process.pid))
 
     def log(self) -> str:
         """Give the end of what it wrote."""
@@ -125,6 +134,8 @@ def served(
         server = stack.enter_context(started(peer, command, given, port, pinned=pinned))
         if wait:
             server.wait_until_up(peer.health)
+        if workers > 1:
+            server.wait_until_idle()
         yield server
 
 
@@ -194,6 +205,17 @@ class Bench:
         return {"BENCH_PAYLOAD": str(self._payload)}
 
 
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Let the load use any core while the block runs."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(CORES))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def get(port: int, path: str) -> int:
     """Ask once; give the status, 0 where nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -204,6 +226,12 @@ def get(port: int, path: str) -> int:
         return 0
     finally:
         connection.close()
+
+
+def cpu(pid: int) -> float:
+    """Give the processor time that a process has used, in seconds: its own and the kernel's."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def children(pid: int) -> list[int]:

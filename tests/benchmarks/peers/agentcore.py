@@ -35,4 +35,4 @@ def nap(payload: dict[str, Any]) -> Any:
 
 
 app = BedrockAgentCoreApp()
-app.entrypoint(nap if "BENCH_SYNC" in os.environ else serve)
+app.entrypoint(nap if os.environ.get("BENCH_AGENT") == "sync" else serve)

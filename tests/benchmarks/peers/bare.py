@@ -71,7 +71,11 @@ async def health(_: Request) -> Response:
 
 app = Starlette(
     routes=[
-        Route("/responses", nap if "BENCH_SYNC" in os.environ else respond, methods=["POST"]),
+        Route(
+            "/responses",
+            nap if os.environ.get("BENCH_AGENT") == "sync" else respond,
+            methods=["POST"],
+        ),
         Route("/health", health),
     ]
 )

@@ -42,7 +42,7 @@ async def stream_tokens(request: ResponsesAgentRequest) -> AsyncIterator[Respons
     yield ResponsesAgentStreamEvent(type="response.output_item.done", **done)
 
 
-invoke()(nap if "BENCH_SYNC" in os.environ else answer)  # type: ignore[arg-type]
+invoke()(nap if os.environ.get("BENCH_AGENT") == "sync" else answer)
 if os.environ["BENCH_TRACING"] == "off":
     mlflow.tracing.disable()
 app = AgentServer("ResponsesAgent").app

@@ -1,5 +1,14 @@
-"""The rows of the table."""
+"""The rows of the table, in its order."""
 
-from . import paced, throughput
+from . import background, memory, paced, start, sync, throughput, traced, workers
 
-ROWS = (*throughput.ROWS, *paced.ROWS)
+ROWS = (
+    *throughput.ROWS,
+    *paced.ROWS,
+    *traced.ROWS,
+    *sync.ROWS,
+    *memory.ROWS,
+    *start.ROWS,
+    *background.ROWS,
+    *workers.ROWS,
+)
