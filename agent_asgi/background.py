@@ -16,7 +16,16 @@ from .errors import AgentError, AgentFailed
 from .limits import Timeouts
 from .log import RETRY_SECONDS, Log, Writer
 from .run import Run
-from .store.base import SWEEP, Ending, Failure, Record, Store, StoreUnavailable
+from .store.base import (
+    SWEEP,
+    Ending,
+    Failure,
+    Frames,
+    LostRun,
+    Record,
+    Store,
+    StoreUnavailable,
+)
 
 logger = logging.getLogger("agent_asgi")
 
@@ -56,9 +65,20 @@ class Queue(Protocol):
         """Begin no more runs."""
 
 
+class Attempts(Protocol):
+    """Makes attempts of claimed runs."""
+
+    async def begin(self, record: Record, error: AgentError | None) -> Attempt:
+        """Make an attempt; one that fails at once where there is an error."""
+
+    async def give_up(self, record: Record) -> tuple[Frames, Ending]:
+        """Make the end of a run that no attempt can be made of."""
+
+    def forget(self, id: str) -> None:
+        """Keep nothing more of a run."""
+
+
 Execute = Callable[[str], Awaitable[None]]
-Begin = Callable[[Record, AgentError | None], Awaitable[Attempt]]
-"""Makes an attempt of a claimed run; one that fails at once where there is an error."""
 T = TypeVar("T")
 
 
@@ -68,7 +88,7 @@ class Executor:
     Args:
         store: Has the runs.
         queue: Says which runs are this process's.
-        begin: Makes an attempt of a claimed run.
+        attempts: Makes attempts of claimed runs.
         agents: The agents whose runs these are.
         timeouts: Bounds on time.
     """
@@ -77,14 +97,14 @@ class Executor:
         self,
         store: Store,
         queue: Queue,
-        begin: Begin,
+        attempts: Attempts,
         agents: Sequence[str],
         timeouts: Timeouts,
     ) -> None:
         self.holder = uuid.uuid4().hex
         self._store = store
         self._queue = queue
-        self._begin = begin
+        self._attempts = attempts
         self._writer = Writer(store)
         self._agents = agents
         self._timeouts = timeouts
@@ -99,7 +119,12 @@ class Executor:
     async def start(self) -> None:
         """Execute runs from now on."""
         self._writer.start()
-        await self._queue.start(self.execute)
+        try:
+            await self._queue.start(self.execute)
+        except BaseException:
+            await self._queue.stop()
+            await self._writer.stop()
+            raise
         self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
 
     async def stop(self) -> None:
@@ -127,7 +152,11 @@ class Executor:
         if id not in self._tasks and not self._stopping:
             task = asyncio.create_task(self._execute(id))
             self._tasks[id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(id))
+            task.add_done_callback(lambda _: self._done(id))
+
+    def _done(self, id: str) -> None:
+        del self._tasks[id]
+        self._attempts.forget(id)
 
     async def execute(self, id: str) -> None:
         """Execute a run to its end, unless another process has it.
@@ -186,6 +215,13 @@ class Executor:
                 logger.exception("%s could not be executed.", id)
             else:
                 return
+        await self._insist(lambda: self._end(record))
+
+    async def _end(self, record: Record) -> None:
+        """End a run that cannot even be begun to fail, as where its handler is no more."""
+        frames, ending = await self._attempts.give_up(record)
+        with contextlib.suppress(LostRun):
+            await self._store.finish(record.id, record.attempt, frames, ending)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """Ask the store until it answers, or this process gives its runs up."""
@@ -197,7 +233,7 @@ class Executor:
         return None
 
     async def _attempt(self, record: Record, error: AgentError | None) -> None:
-        attempt = await self._insist(lambda: self._begin(record, error))
+        attempt = await self._insist(lambda: self._attempts.begin(record, error))
         if attempt is None:
             return
         run, channel = attempt.run, attempt.channel
@@ -222,7 +258,8 @@ class Executor:
                     await self._renew()
                 if self._runs and self._store.shared:
                     for each in await self._store.to_cancel(self.holder):
-                        self.cancel(each, "client_cancelled")
+                        if not self.cancel(each, "client_cancelled"):
+                            self.submit(each)  # it waits for its turn; now it ends
             except StoreUnavailable:
                 if time.monotonic() - self._alive > self._timeouts.stalled:
                     self._lose(list(self._runs))  # others may have them by now

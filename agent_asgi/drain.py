@@ -16,13 +16,16 @@ class Drain:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def enter(self) -> None:
+    def enter(self, *, accepted: bool = False) -> None:
         """Count a run that begins.
+
+        Args:
+            accepted: Whether it was accepted before, as a detached run is. Default False.
 
         Raises:
             Unavailable: The app is draining.
         """
-        if self.closed:
+        if self.closed and not accepted:
             raise Unavailable("The server is shutting down.")
         self.runs += 1
         self.updated = time.time()

@@ -51,6 +51,7 @@ class JobQueue:
         self._concurrency = limits.worker_concurrency
         self._timeouts = timeouts
         self._worker: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self, execute: Execute) -> None:
         """Execute runs from now on."""
@@ -90,6 +91,7 @@ class JobQueue:
 
     async def stop(self) -> None:
         """Begin no more runs."""
+        self._stopping = True
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -98,7 +100,7 @@ class JobQueue:
 
     async def _work(self) -> None:
         """Work, and begin anew where the database was away."""
-        while True:
+        while not self._stopping:  # where the database is away, its error hides a cancellation
             try:
                 await self._app.run_worker_async(
                     queues=self._queues,
@@ -112,7 +114,8 @@ class JobQueue:
                 )
             except Exception as error:  # noqa: BLE001  whatever it is, there must be a worker
                 logger.warning("The queue is interrupted: %s", error)
-            await asyncio.sleep(RESTART_SECONDS)
+            if not self._stopping:
+                await asyncio.sleep(RESTART_SECONDS)
 
     async def _make_schema(self) -> None:
         """Make procrastinate's tables where there are none; several processes may try at once."""

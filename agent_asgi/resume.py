@@ -10,15 +10,18 @@ from . import codec
 from .background import Attempt
 from .channels import ResponsesChannel
 from .context import Context, Headers
-from .conversation import continued
-from .errors import AgentError
+from .conversation import continued, output_ids
+from .errors import AgentError, AgentFailed
+from .items import OpenItems
 from .lifecycle import Lifecycle
+from .reducer import Reducer
 from .router import AgentRouter, handler_of
 from .runner import Runner
+from .schema.events import Event, ResponseFailed, VendorEvent
 from .schema.requests import ResponsesRequest
 from .schema.responses import echo
 from .sse import write_named
-from .store.base import Caller, Frames, Record, Store, StoreUnavailable
+from .store.base import Caller, Ending, Failure, Frames, Record, Store, StoreUnavailable
 from .tools import ToolChoice
 
 _callers = msgspec.json.Decoder(Caller)
@@ -109,6 +112,30 @@ class Resumption:
         )
         return Attempt(run, channel, router.recover, groups[-1].last + 1)
 
+    async def give_up(self, record: Record) -> tuple[Frames, Ending]:
+        """Make the end of a run that no attempt can be made of."""
+        reducer = Reducer()
+        items = OpenItems(reducer)
+        for frames in await self._log(record):
+            for event in codec.decode_events(frames.data):
+                items.restore(event)
+        error = AgentFailed()
+        items.error(error)
+        told = {"code": error.code, "message": error.message}
+        response: dict[str, Any] = msgspec.json.decode(record.response)
+        response |= {"status": "failed", "error": told, "output": reducer.output()}
+        body = codec.encode(response)
+        items.emit(ResponseFailed, response=msgspec.Raw(body))
+        events = items.taken()
+        failure = codec.encode(Failure(status=error.status, error=error.payload()))
+        ids = output_ids(response["output"]) if record.visible else ()
+        ending = Ending(status="failed", response=body, item_ids=ids, failure=failure)
+        return frames_of(events), ending
+
+    def forget(self, id: str) -> None:
+        """Keep nothing more of a run."""
+        self.fresh.pop(id, None)
+
     def _refusal(self, record: Record, router: AgentRouter) -> BaseException | None:
         if record.cancel_wanted:
             return asyncio.CancelledError()
@@ -138,6 +165,14 @@ class Resumption:
         while more := await self._store.frames(record.id, log[-1].last):
             log += more
         return log
+
+
+def frames_of(events: Sequence[Event | VendorEvent]) -> Frames:
+    """Make what a log has of events that follow one another."""
+    data = bytearray()
+    for event in events:
+        write_named(event, data)
+    return Frames(events[0].sequence_number, len(events), bytes(data))
 
 
 async def _raising(error: BaseException) -> AsyncIterator[Any]:

@@ -95,7 +95,7 @@ class Run:
         if self.ended:
             raise StopAsyncIteration
         if self._task is None:
-            self._drain.enter()
+            self._drain.enter(accepted=self.committed)
             self._task = asyncio.current_task()
         try:
             if self._steps is None:

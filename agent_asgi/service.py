@@ -51,7 +51,7 @@ class Live:
         self.executor = Executor(
             self.store,
             _queue(service),
-            self.resumption.begin,
+            self.resumption,
             [each.name for each in service.routers],
             service.timeouts,
         )

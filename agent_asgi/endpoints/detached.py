@@ -10,11 +10,11 @@ from .. import codec
 from ..context import Headers
 from ..errors import AgentError, Conflict, InvalidRequest, NotFound, Unavailable
 from ..lifecycle import Lifecycle
-from ..resume import Fresh
+from ..resume import Fresh, frames_of
 from ..router import AgentRouter
 from ..schema.requests import ResponsesRequest
 from ..service import Service
-from ..sse import DONE, STREAM_HEADERS, write_named
+from ..sse import DONE, STREAM_HEADERS
 from ..store.base import DAY, Failure, Frames, Record
 from ..tail import ended, is_terminal, tail, trace_id_of, unnamed
 from .answers import error_response, json_response
@@ -85,6 +85,9 @@ class Detached:
             there = await live.store.accept(record, begun, holder, lease)
         except AgentError:
             await live.executor.unlock(record.id)
+            raise
+        except BaseException:  # it may be kept all the same; else its lock ends by itself
+            live.executor.hand_lock_over(record.id)
             raise
         if there is not None:
             await live.executor.unlock(record.id)
@@ -175,9 +178,6 @@ def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
     request = turn.request
     lifecycle = Lifecycle(turn.response())
     events = lifecycle.queue() if request.background else lifecycle.start()
-    frames = bytearray()
-    for event in events:
-        write_named(event, frames)
     record = turn.record(
         lifecycle.response,
         (),
@@ -185,4 +185,4 @@ def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
         digest=None if key is None else key.digest,
         expires_at=turn.created_at + DAY if request.store is False else 0.0,
     )
-    return record, Frames(0, len(events), bytes(frames))
+    return record, frames_of(events)

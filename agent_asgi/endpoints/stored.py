@@ -23,6 +23,8 @@ CANCEL_SECONDS = 2.0
 """How long a cancellation is waited for before the answer goes out."""
 PAGE = 20
 MOST = 100
+LAST_EVENT = (1 << 31) - 1
+"""The largest `sequence_number` that a store has room for."""
 
 
 class StoredEndpoint:
@@ -44,8 +46,9 @@ class StoredEndpoint:
             owner = owner_of(scope)
             id_ = scope["path_params"]["id"]
             record = await live.store.get(id_, owner)
-            of_other = self._router is not None and record and record.agent != self._router.name
-            if record is None or of_other or not record.visible:
+            agents = self.service.routers if self._router is None else [self._router]
+            ours = record is not None and record.agent in {each.name for each in agents}
+            if record is None or not ours or not record.visible:
                 raise NotFound(f"There is no response {id_!r}.", "response_not_found")
             incoming = Incoming(scope, receive, send, Headers(scope["headers"]), b"", live)
             response = await self.answer(incoming, record)
@@ -68,7 +71,7 @@ class Retrieve(StoredEndpoint):
     async def answer(self, incoming: Incoming, record: Record) -> Response:
         """Make the answer."""
         query = Query(incoming.scope)
-        after = query.number("starting_after", -1, 0)
+        after = query.number("starting_after", -1, 0, LAST_EVENT)
         if not query.flag("stream"):
             return _json(record)
         if record.logged:

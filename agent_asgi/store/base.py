@@ -305,4 +305,4 @@ class Store(ABC):
 
     @abstractmethod
     async def sweep(self) -> int:
-        """Remove some of what has expired; tell how many responses."""
+        """Remove some of what has expired, but no run at work; tell how many responses."""

@@ -10,9 +10,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from .base import StoreUnavailable
+
 POOL = 10
 """Connections of one process; twice as many for a moment."""
 WAL_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
+"""How long an operation is waited for; it may be done later all the same."""
 
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -30,16 +34,24 @@ class Unbroken:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, operation: Coroutine[Any, Any, T]) -> T:
-        """Run an operation and give its result."""
+        """Run an operation and give its result.
+
+        Raises:
+            StoreUnavailable: It takes too long.
+        """
         task = asyncio.create_task(operation)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise StoreUnavailable from None
 
     async def wait(self) -> None:
-        """Wait until all have ended."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until all have ended, for a moment at the most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -71,7 +83,7 @@ def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:
             max_overflow=POOL,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5},
+            connect_args={"connect_timeout": 5, "tcp_user_timeout": 15000},
         )
     engine = create_async_engine(url, connect_args={"timeout": 10})
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)

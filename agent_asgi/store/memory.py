@@ -218,10 +218,15 @@ class MemoryStore(Store):
     async def sweep(self) -> int:
         """Remove some of what has expired; tell how many responses."""
         now = time.time()
-        expired = [each for each in self._kept.values() if each.record.expires_at <= now][:SWEEP]
-        for each in expired:
+        expired = [
+            each
+            for each in self._kept.values()
+            if each.record.expires_at <= now
+            and (not each.record.active or each.lease_until <= _now())
+        ]
+        for each in expired[:SWEEP]:
             self._remove(each)
-        return len(expired)
+        return len(expired[:SWEEP])
 
     def _append(self, kept: _Kept, frames: Frames) -> None:
         kept.frames.append(frames)

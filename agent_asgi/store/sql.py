@@ -1,9 +1,10 @@
 """The store in a database: SQLite for one machine, PostgreSQL for many. Needs SQLAlchemy."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -14,13 +15,14 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
@@ -67,6 +69,7 @@ class SqlStore(Store):
         self._insert = postgresql.insert if self.postgres else sqlite.insert
         self._away = False
         self._unbroken = Unbroken()
+        self._turn: AbstractAsyncContextManager[None] = nullcontext()
         self._listener: Listener | None = None
         if self.postgres:
             plain = self.url.set(drivername="postgresql")
@@ -76,6 +79,7 @@ class SqlStore(Store):
     async def open(self) -> None:
         """Make ready, the schema included."""
         if not self.postgres:
+            self._turn = asyncio.Lock()  # SQLite's own lock is not fair: some would wait too long
             await use_wal(self._reader)
         async with self._writing() as db:
             await db.run_sync(migrate)
@@ -192,15 +196,21 @@ class SqlStore(Store):
     @unbroken
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
         """Keep runs of a process; give those of them that it still has, with their attempts."""
+        held = (  # in the order of `append`: else each may wait for the other
+            select(responses.c.id)
+            .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
+            .order_by(responses.c.id)
+            .with_for_update()
+        )
         query = (
             update(responses)
-            .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
+            .where(responses.c.id.in_(held))
             .values(lease_until=self._now() + lease)
             .returning(responses.c.id, responses.c.attempt)
         )
-        held = update(locks).where(locks.c.response_id.in_(ids))
+        locked = update(locks).where(locks.c.response_id.in_(ids))
         async with self._writing() as db:
-            await db.execute(held.values(until=self._now() + lease))
+            await db.execute(locked.values(until=self._now() + lease))
             return {row.id: row.attempt for row in await db.execute(query)}
 
     @unbroken
@@ -319,7 +329,9 @@ class SqlStore(Store):
     @unbroken
     async def sweep(self) -> int:
         """Remove some of what has expired; tell how many responses."""
-        query = select(responses.c.id).where(responses.c.expires_at <= time.time()).limit(SWEEP)
+        idle = or_(not_(active), responses.c.lease_until <= self._now())
+        old = responses.c.expires_at <= time.time()
+        query = select(responses.c.id).where(old, idle).limit(SWEEP)
         async with self._writing() as db:
             expired = (await db.execute(query)).scalars().all()
             if expired:
@@ -369,8 +381,10 @@ class SqlStore(Store):
         row["expires_at"] = record.expires_at or time.time() + self.expires_after
         return row | {"holder": holder, "lease_until": lease_until}
 
-    def _writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._answering(self._engine.begin())
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        async with self._turn, self._answering(self._engine.begin()) as db:
+            yield db
 
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._answering(self._reader.connect())
@@ -383,7 +397,7 @@ class SqlStore(Store):
         try:
             async with connection as db:
                 yield db
-        except IntegrityError:
+        except (IntegrityError, DataError):  # it answers; asked again, it would say the same
             raise
         except (SQLAlchemyError, OSError) as error:
             if not self._away:
