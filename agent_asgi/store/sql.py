@@ -15,7 +15,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    not_,
     or_,
     select,
     update,
@@ -28,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
 from .engine import Unbroken, make_engine, unbroken, use_wal
 from .signals import Signals
-from .tables import active, events, items, locks, migrate, responses
+from .tables import active, ended, events, items, locks, migrate, responses
 
 if TYPE_CHECKING:
     from .listen import Listener
@@ -329,7 +328,7 @@ class SqlStore(Store):
     @unbroken
     async def sweep(self) -> int:
         """Remove some of what has expired; tell how many responses."""
-        idle = or_(not_(active), responses.c.lease_until <= self._now())
+        idle = or_(ended, responses.c.lease_until <= self._now())
         old = responses.c.expires_at <= time.time()
         query = select(responses.c.id).where(old, idle).limit(SWEEP)
         async with self._writing() as db:

@@ -61,6 +61,7 @@ responses = Table(
 )
 active = text("agent_asgi_responses.status IN ('queued', 'in_progress')")
 """Holds for runs that have not ended; literal, so that the index of these is used."""
+ended = text("agent_asgi_responses.status NOT IN ('queued', 'in_progress')")
 Index("agent_asgi_responses_key", responses.c.owner, responses.c.key, unique=True)
 Index("agent_asgi_responses_expiry", responses.c.expires_at)
 Index(
