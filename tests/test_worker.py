@@ -52,16 +52,17 @@ def test_a_worker_executes_what_servers_accept(postgres: str, folder: Path) -> N
             await asyncio.sleep(0.5)
             assert (await client.get(f"/responses/{id_}")).json()["status"] == "queued"
             env = os.environ | {"AGENT_ASGI_STORE": postgres, "WORKERS": "0"}
-            worker = subprocess.Popen(
-                command("worker", "worked:app", "--concurrency", "2"), cwd=folder, env=env
-            )
+            argv = command("worker", "worked:app", "--concurrency", "2")
+            worker = await asyncio.create_subprocess_exec(*argv, cwd=folder, env=env)
             try:
                 async with asyncio.timeout(60):
                     await client.get(f"/responses/{id_}?stream=true")
                 worker.send_signal(signal.SIGTERM)
-                code = await asyncio.to_thread(worker.wait, 30)
+                async with asyncio.timeout(30):
+                    code = await worker.wait()
             finally:
-                worker.kill()
+                if worker.returncode is None:
+                    worker.kill()
             return (await client.get(f"/responses/{id_}")).json(), worker.pid, code
 
     response, pid, code = asyncio.run(main())

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -45,9 +44,7 @@ def main() -> None:
     tool, count = counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = list(pool.map(lambda _: count(), range(options.runs)))
-    key = (
-        f"{tool}, Python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}"
-    )
+    key = f"{tool}, Python {sys.version_info.major}.{sys.version_info.minor}"
     least = {work: min(run[work] for run in runs) for work in WORK}
     for work in WORK:
         spread = max(run[work] for run in runs) / least[work] - 1
