@@ -31,8 +31,10 @@ slim: .venv/slim/installed
 	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# Tests that bound times run by themselves, the others side by side.
 test: install slim
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m alone --cov-fail-under=0 --cov-report=
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal --cov-append
 
 check: install
 	$(BIN)/ruff check .
@@ -47,7 +49,7 @@ chaos: install
 	$(BIN)/python tests/chaos.py
 
 bench: install
-	$(BIN)/python tests/benchmarks/compare.py
+	$(BIN)/python tests/benchmarks/run.py
 
 build: install
 	rm -rf dist

@@ -5,7 +5,6 @@ import dataclasses
 import logging
 import os
 import sys
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,6 +26,7 @@ from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
 from .errors import AgentError, NotFound, error_type
 from .limits import Limits, Timeouts
+from .outputs import random_text
 from .router import AgentRouter
 from .service import Lifespan, Service
 from .store.base import Store
@@ -182,7 +182,7 @@ def _request_id(scope: Scope) -> bytes:
         if name == b"x-request-id" and 0 < len(value) <= 200:
             given: bytes = value
             return given
-    return b"req_" + uuid.uuid4().hex.encode()
+    return b"req_" + random_text().encode()
 
 
 def _routes(service: Service) -> list[BaseRoute]:

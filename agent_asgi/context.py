@@ -1,7 +1,7 @@
 """The context of a run: who asks, in which session, and whether it is still wanted."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -19,10 +19,6 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, raw: list[tuple[bytes, bytes]] | None = None) -> None:
         self._raw = raw or []
-
-    def only(self, names: Iterable[str]) -> dict[str, str]:
-        """Give those of some names, as far as they are there."""
-        return {name: self[name] for name in names if name in self}
 
     def __getitem__(self, name: str) -> str:
         wanted = name.lower().encode("latin-1", "replace")

@@ -29,9 +29,25 @@ _PLACEHOLDERS = {"", "__fake_id__", "fake_id", "placeholder", "none", "null"}
 Get = Callable[[str], Any]
 
 
+def random_text() -> str:
+    """Give 128 random bits in hexadecimal, that nobody can guess; the system gives many at once."""
+    while True:
+        try:
+            return _pool.pop()  # atomic: several event loops may ask
+        except IndexError:
+            texts = os.urandom(16 * _AT_ONCE).hex()
+            _pool.extend(texts[at : at + 32] for at in range(0, len(texts), 32))
+
+
+_AT_ONCE = 256
+_pool: list[str] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.clear)
+
+
 def new_id(prefix: str) -> str:
     """Make a fresh id, such as `msg_5f0c...`."""
-    return f"{prefix}_{os.urandom(16).hex()}"
+    return f"{prefix}_{random_text()}"
 
 
 def prefix_of(kind: str) -> str:

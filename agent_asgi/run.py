@@ -275,9 +275,10 @@ class Run:
                 logger.exception("The end of %r cannot be written.", self.name)
 
     async def _close_handler(self) -> None:
+        if self._steps is None or self._steps.ended:
+            return
         try:
-            if self._steps is not None:
-                async with asyncio.timeout(self._timeouts.cleanup):
-                    await self._steps.close()
+            async with asyncio.timeout(self._timeouts.cleanup):
+                await self._steps.close()
         except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)

@@ -6,7 +6,7 @@ waits for something; only then does the task, its other work done, wait for that
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
-from types import coroutine
+from types import AsyncGeneratorType, coroutine
 from typing import Any
 
 PENDING: Any = object()
@@ -34,6 +34,8 @@ class Steps:
         self._step: Any = None
         self._waiting: Any = None
         self._parked = False
+        self.ended = False
+        """Whether a generator has come to its end, and so needs no closing."""
 
     def poll(self) -> Any:
         """Give the next output if it is ready, else PENDING.
@@ -97,6 +99,7 @@ class Steps:
             return ready.value
         except BaseException:
             self._done()
+            self.ended = isinstance(self._outputs, AsyncGeneratorType)
             raise
         self._parked = True
         return PENDING

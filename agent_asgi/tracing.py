@@ -33,6 +33,8 @@ from .exports import (
 
 logger = logging.getLogger("agent_asgi.tracing")
 RETRY_SECONDS = 30.0
+OFF_SECONDS = 1.0
+"""How long tracing that was found to be off is taken to be off."""
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 )
@@ -121,6 +123,7 @@ class Tracer:
         self._tried = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._off_until = 0.0
 
     async def start(self, seconds: float) -> None:
         """Set tracing up in a thread and wait for it, but no longer than `seconds`.
@@ -166,17 +169,25 @@ class Tracer:
         Returns:
             The trace, or None where tracing is off or not set up yet.
         """
-        if not self._ready.is_set():
-            return None
-        from mlflow.tracing.provider import is_tracing_enabled
-
-        if not is_tracing_enabled():
+        if not self._ready.is_set() or not self._is_enabled():
             return None
         try:
             return self._begin(name, inputs, context, experiment, responses)
         except Exception:  # tracing never fails a request
             logger.warning("A trace could not be begun.", exc_info=True)
             return None
+
+    def _is_enabled(self) -> bool:
+        """Tell whether tracing is on; where it is off, MLflow is asked once a second."""
+        now = time.monotonic()
+        if now < self._off_until:
+            return False
+        from mlflow.tracing.provider import is_tracing_enabled
+
+        enabled: bool = is_tracing_enabled()
+        if not enabled:
+            self._off_until = now + OFF_SECONDS
+        return enabled
 
     def _begin(
         self,

@@ -15,6 +15,8 @@ from stream_rules import check_stream
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, Timeouts
 from agent_asgi.testing import AgentClient
 
+pytestmark = pytest.mark.alone
+
 SLOW = 0.1
 
 

@@ -17,6 +17,8 @@ from starlette.routing import Mount
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, get_request_headers
 from agent_asgi.testing import AgentClient
 
+pytestmark = pytest.mark.alone
+
 
 def test_sync_handlers_leave_the_loop_free(serve: Callable[[Any], str]) -> None:
     router = AgentRouter("sleepy")

@@ -14,6 +14,8 @@ from stream_rules import check_stream
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
 from agent_asgi.testing import parse_frame
 
+pytestmark = pytest.mark.alone
+
 AWAY = 5.0
 TIMEOUTS = Timeouts(heartbeat=0.5, stalled=10, rescue=0.5, poll=0.5)
 

@@ -212,6 +212,7 @@ def test_a_server_that_ends_hands_over_and_each_attempt_has_a_trace(
     assert statuses == ["cancelled", "completed"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("durable", ["sqlite", "postgres"])
 def test_processes_that_are_killed(
     durable: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -20,6 +20,8 @@ logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(mess
 from agent_asgi import AgentApp, AgentRouter, Timeouts, exports
 from agent_asgi.testing import AgentClient
 
+pytestmark = pytest.mark.alone
+
 router = AgentRouter("fault")
 
 @router.stream

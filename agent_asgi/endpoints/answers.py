@@ -60,14 +60,10 @@ async def answer_json(
     run.settle()
     response = _ended(run, body)
     await response(scope, receive, send)
-    logger.debug(
-        "Response sent",
-        extra={
-            "endpoint": endpoint,
-            "response_size": len(response.body),
-            "function_name": run.name,
-        },
-    )
+    if logger.isEnabledFor(logging.DEBUG):
+        size = len(response.body)
+        told = {"endpoint": endpoint, "response_size": size, "function_name": run.name}
+        logger.debug("Response sent", extra=told)
 
 
 async def answer_stream(

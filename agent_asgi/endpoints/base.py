@@ -71,16 +71,16 @@ class Endpoint:
 
     def log_request(self, incoming: Incoming, handler: Handler, agent: str, stream: bool) -> None:
         """Log that a request came, never what it says."""
-        logger.debug(
-            "Request received",
-            extra={
-                "endpoint": self.path,
-                "agent": agent,
-                "request_size": len(incoming.body),
-                "stream_requested": stream,
-                "function_name": handler.name,
-            },
-        )
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        told = {
+            "endpoint": self.path,
+            "agent": agent,
+            "request_size": len(incoming.body),
+            "stream_requested": stream,
+            "function_name": handler.name,
+        }
+        logger.debug("Request received", extra=told)
 
 
 def owner_of(scope: Scope) -> str:

@@ -181,6 +181,7 @@ def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
     record = turn.record(
         lifecycle.response,
         (),
+        caller=turn.caller(),
         key=None if key is None else key.name,
         digest=None if key is None else key.digest,
         expires_at=turn.created_at + DAY if request.store is False else 0.0,

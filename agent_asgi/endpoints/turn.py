@@ -85,14 +85,7 @@ class Turn(NamedTuple):
     def record(self, response: Response, more_ids: tuple[str, ...], **more: Any) -> Record:
         """Make what is stored of a response."""
         request, context = self.request, self.context
-        kept = context.headers
         visible = request.store is not False
-        caller = Caller(
-            session_id=context.session_id,
-            user=context.user,
-            headers={name: kept[name] for name in self.router.keep_headers if name in kept},
-            wants_trace=self.wants_trace,
-        )
         return Record(
             id=context.response_id,
             owner=self.owner,
@@ -105,9 +98,20 @@ class Turn(NamedTuple):
             response=codec.encode(response),
             visible=visible,
             item_ids=(*input_ids(request, context.response_id), *more_ids) if visible else (),
-            caller=codec.encode(caller),
             **more,
         )
+
+    def caller(self) -> bytes:
+        """Give what a detached run needs beside the request's body."""
+        context = self.context
+        kept = context.headers
+        caller = Caller(
+            session_id=context.session_id,
+            user=context.user,
+            headers={name: kept[name] for name in self.router.keep_headers if name in kept},
+            wants_trace=self.wants_trace,
+        )
+        return codec.encode(caller)
 
     @asynccontextmanager
     async def locked(self, live: Live) -> AsyncIterator[None]:

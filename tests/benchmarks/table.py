@@ -46,6 +46,8 @@ def ours(figure: Figure, measured: Measured) -> str:
 
 def verdict(row: Row, figure: Figure, measured: Measured) -> str:
     """Say whether the targets are met, and which are not."""
+    if not measured.get("ours"):
+        return "not measured"
     if not any((figure.mlflow, figure.bare, figure.limit is not None)):
         return "report"
     wanted = [("mlflow", figure.mlflow), ("bare", figure.bare)]
