@@ -14,13 +14,13 @@ from tracking import Failing, Hanging, Refusing, taking_over, tracking_server
 
 from agent_asgi import tracing
 
+pytestmark = pytest.mark.alone
+
 SCRIPT = """
 import asyncio, json, logging, os, sys, time
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
 from agent_asgi import AgentApp, AgentRouter, Timeouts, exports
 from agent_asgi.testing import AgentClient
-
-pytestmark = pytest.mark.alone
 
 router = AgentRouter("fault")
 
