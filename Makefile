@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test check docs bench chaos build clean
+.PHONY: install slim run test check docs bench bench-quick chaos build clean
 
 install: .venv/installed
 
@@ -50,6 +50,10 @@ chaos: install
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py
+
+# Instructions of one request against the committed figure; needs valgrind, or perf where it counts.
+bench-quick: install
+	$(BIN)/python tests/benchmarks/instructions.py
 
 build: install
 	rm -rf dist

@@ -523,6 +523,8 @@ def test_all_that_belongs_to_a_response_goes_with_it(store_url: str) -> None:
         for expires_at in (0.0, 1.0):  # by hand, then by the sweep
             assert await store.lock("c", "ann", "r1", LONG)
             await begin(store, key="k", item_ids=("i1",), expires_at=expires_at)
+            assert await store.sweep() == 0  # it is at work
+            await store.release("p1")
             gone = await store.sweep() if expires_at else await store.delete("r1", "ann")
             assert gone == 1
             assert await store.get("r1", "ann") is None

@@ -5,10 +5,9 @@ import time
 
 from client import Connection, connect, run
 from figures import Figure, Row, Values
-from peer import AGENTCORE, BARE, MLFLOW, OURS, Peer
+from peer import BARE, MLFLOW, OURS, Peer
 from servers import Bench, Server, served
 
-ALL = (OURS, MLFLOW, BARE, AGENTCORE)
 MANY_OPEN = (OURS, MLFLOW, BARE)
 """AgentCore holds a thread of a pool of 40 for each stream that waits: 2,000 are not to be had."""
 WARM_UP = 50
@@ -144,7 +143,7 @@ ROWS = (
             ),
             Figure("peak", "the same with the stream's end, MB", more=False, scale=1e-6),
         ],
-        ALL,
+        (OURS, MLFLOW),
         rounds=3,
     ),
 )
