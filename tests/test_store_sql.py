@@ -19,7 +19,7 @@ from test_store import LONG, accept, add, begin, found, group, run
 
 from agent_asgi.store import Store, open_store
 from agent_asgi.store.base import StoreUnavailable
-from agent_asgi.store.sql import log_query
+from agent_asgi.store.rows import log_query
 from agent_asgi.store.tables import events, metadata, versions
 
 databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)

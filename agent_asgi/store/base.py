@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
 
 from msgspec import Struct
 
@@ -147,13 +146,13 @@ class Store(ABC):
         expires_after: How long a response is kept, in seconds. Default 30 days.
     """
 
-    shared: ClassVar[bool]
+    shared: bool
     """Whether other processes see it too."""
-    durable: ClassVar[bool]
+    durable: bool
     """Whether it outlives the process."""
-    poll_seconds: ClassVar[float]
+    poll_seconds: float
     """How often a reader looks by itself where it is told of no change."""
-    write_seconds: ClassVar[float]
+    write_seconds: float
     """Time between two writes to one log; events in between are written together."""
 
     conninfo: str | None = None

@@ -4,7 +4,6 @@ import bisect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import ClassVar
 
 from msgspec import structs
 
@@ -33,10 +32,10 @@ class MemoryStore(Store):
         expires_after: How long a response is kept, in seconds. Default 30 days.
     """
 
-    shared: ClassVar[bool] = False
-    durable: ClassVar[bool] = False
-    poll_seconds: ClassVar[float] = 60.0
-    write_seconds: ClassVar[float] = 0.0
+    shared = False
+    durable = False
+    poll_seconds = 60.0
+    write_seconds = 0.0
 
     def __init__(
         self, *, max_responses: int = MAX_RESPONSES, expires_after: float = EXPIRES_AFTER

@@ -8,8 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
-    RowMapping,
-    Select,
     delete,
     exists,
     func,
@@ -26,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
 from .engine import Unbroken, make_engine, unbroken, use_wal
+from .rows import RECORD, chain_query, frames_of, log_query, log_row, record_of
 from .signals import Signals
 from .tables import active, ended, events, items, locks, migrate, responses
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 ABANDONED = 100
 """How many abandoned runs are looked up at once."""
-ROWS = 64
-"""How many rows of a log are read at once."""
 
 logger = logging.getLogger("agent_asgi")
 
@@ -53,13 +50,13 @@ class SqlStore(Store):
 
     durable = True
     shared = True
+    write_seconds = 0.1
 
     def __init__(self, url: str, *, expires_after: float = EXPIRES_AFTER) -> None:
         super().__init__(expires_after=expires_after)
         given = make_url(url)
         self.postgres = given.get_backend_name() in ("postgresql", "postgres")
-        self.poll_seconds = 1.0 if self.postgres else 0.1  # type: ignore[misc]  # by database
-        self.write_seconds = 0.1  # type: ignore[misc]  # as declared by Store
+        self.poll_seconds = 1.0 if self.postgres else 0.1
         self.url = given.set(
             drivername="postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
         )
@@ -110,7 +107,7 @@ class SqlStore(Store):
         try:
             async with self._writing() as db:
                 await db.execute(insert(responses).values(row))
-                await db.execute(insert(events), _log_row(record.id, begun))
+                await db.execute(insert(events), log_row(record.id, begun))
                 await self._index(db, record.id, record.owner, record.item_ids)
         except IntegrityError:
             if record.key is None:
@@ -147,18 +144,9 @@ class SqlStore(Store):
     @unbroken
     async def chain(self, id: str, owner: str) -> list[Record]:
         """Give a response and all that it continues, oldest first; empty where one is missing."""
-        columns = (responses.c.id, responses.c.previous_id)
-        first = select(*columns, literal(0).label("age")).where(
-            responses.c.id == id, responses.c.owner == owner
-        )
-        walk = first.cte(recursive=True)
-        older = select(*columns, walk.c.age + 1).where(
-            responses.c.id == walk.c.previous_id, responses.c.owner == owner
-        )
-        walk = walk.union_all(older)
-        query = select(*_RECORD).join(walk, walk.c.id == responses.c.id).order_by(walk.c.age.desc())
+        query = chain_query(id, owner)
         async with self._reading() as db:
-            found = [_record(row) for row in (await db.execute(query)).mappings()]
+            found = [record_of(row) for row in (await db.execute(query)).mappings()]
         return found if found and found[0].previous_id is None else []
 
     @unbroken
@@ -186,11 +174,11 @@ class SqlStore(Store):
                 holder=holder,
                 lease_until=self._now() + lease,
             )
-            .returning(*_RECORD)
+            .returning(*RECORD)
         )
         async with self._writing() as db:
             row = (await db.execute(query)).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     @unbroken
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
@@ -282,22 +270,19 @@ class SqlStore(Store):
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         """Give some of the agents' runs that nobody has, oldest first."""
         query = (
-            select(*_RECORD)
+            select(*RECORD)
             .where(active, responses.c.lease_until <= self._now(), responses.c.agent.in_(agents))
             .order_by(responses.c.created_at)
             .limit(ABANDONED)
         )
         async with self._reading() as db:
-            return [_record(row) for row in (await db.execute(query)).mappings()]
+            return [record_of(row) for row in (await db.execute(query)).mappings()]
 
     @unbroken
     async def frames(self, id: str, after: int) -> list[Frames]:
         """Give a part of a log, from what comes after a sequence number on."""
         async with self._reading() as db:
-            return [
-                Frames(row.last - row.count + 1, row.count, row.frames)
-                for row in await db.execute(log_query(id, after))
-            ]
+            return [frames_of(row) for row in await db.execute(log_query(id, after))]
 
     @unbroken
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
@@ -340,7 +325,7 @@ class SqlStore(Store):
 
     async def _write(self, db: AsyncConnection, groups: Mapping[str, Frames]) -> None:
         """Write events of runs that this process has."""
-        rows = [_log_row(id_, frames) for id_, frames in groups.items() if frames.count]
+        rows = [log_row(id_, frames) for id_, frames in groups.items() if frames.count]
         if rows:  # tried again, they may be there
             await db.execute(self._insert(events).on_conflict_do_nothing(), rows)
         await self._notify(db, groups)
@@ -351,8 +336,8 @@ class SqlStore(Store):
 
     async def _one(self, *where: Any) -> Record | None:
         async with self._reading() as db:
-            row = (await db.execute(select(*_RECORD).where(*where))).mappings().first()
-        return None if row is None else _record(row)
+            row = (await db.execute(select(*RECORD).where(*where))).mappings().first()
+        return None if row is None else record_of(row)
 
     async def _index(
         self,
@@ -376,7 +361,7 @@ class SqlStore(Store):
         return literal(time.time())
 
     def _row(self, record: Record, holder: str, lease_until: float) -> dict[str, Any]:
-        row = {column.name: getattr(record, column.name) for column in _RECORD}
+        row = {column.name: getattr(record, column.name) for column in RECORD}
         row["expires_at"] = record.expires_at or time.time() + self.expires_after
         return row | {"holder": holder, "lease_until": lease_until}
 
@@ -408,28 +393,7 @@ class SqlStore(Store):
         self._away = False
 
 
-_RECORD = [each for each in responses.c if each.name in Record.__struct_fields__]
-
-
-def log_query(id: str, after: int) -> Select[Any]:
-    """Make the query of a log's tail; the primary key leads straight to its first row."""
-    return (
-        select(events.c.last, events.c.count, events.c.frames)
-        .where(events.c.response_id == id, events.c.last > after)
-        .order_by(events.c.last)
-        .limit(ROWS)
-    )
-
-
 def _listener(conninfo: str, signals: Signals) -> "Listener":
     from .listen import Listener  # needs psycopg, which SQLite does not
 
     return Listener(conninfo, signals)
-
-
-def _log_row(id: str, frames: Frames) -> dict[str, Any]:
-    return {"response_id": id, "last": frames.last, "count": frames.count, "frames": frames.data}
-
-
-def _record(row: RowMapping) -> Record:
-    return Record(**row)

@@ -19,7 +19,8 @@ from conftest import postgres_running
 from sqlalchemy import event, func, select, text
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest
-from agent_asgi.store.sql import SqlStore, log_query
+from agent_asgi.store.rows import log_query
+from agent_asgi.store.sql import SqlStore
 from agent_asgi.store.tables import events
 from agent_asgi.testing import AgentClient
 
