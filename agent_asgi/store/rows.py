@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, Select, literal, select
+from sqlalchemy import RowMapping, Select, literal, select
 
 from .base import Frames, Record
 from .tables import events, responses
@@ -23,7 +23,7 @@ def log_row(id: str, frames: Frames) -> dict[str, Any]:
     return {"response_id": id, "last": frames.last, "count": frames.count, "frames": frames.data}
 
 
-def frames_of(row: Row[Any]) -> Frames:
+def frames_of(row: Any) -> Frames:
     """Make a log's frames of a row."""
     last, count, data = row
     return Frames(last - count + 1, count, data)
