@@ -187,15 +187,22 @@ def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None
         asyncio.run(main(database))
 
 
-def test_a_waiting_run_is_cancelled_by_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable", ["sqlite", "postgres"])
+def test_runs_and_waiting_ones_are_cancelled_by_another_process(
+    durable: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/r.db"
+    if durable == "postgres":
+        url = request.getfixturevalue("postgres")
+
     def app() -> AgentApp:
-        url = f"sqlite:///{tmp_path}/r.db"
         return AgentApp(sleeping(), store=url, timeouts=QUICK, limits=ONE)
 
     async def main() -> None:
         async with started(app()) as one, started(app()) as other:
             running = await post(AgentClient(one), input="60")
             waiting = await post(AgentClient(one), input="60")
+            await asyncio.sleep(0.3)
             for id_ in (waiting, running):
                 answer = await AgentClient(other).post(f"/responses/{id_}/cancel", b"")
                 assert answer.json()["status"] == "cancelled"
