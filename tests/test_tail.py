@@ -107,3 +107,25 @@ def test_a_server_that_ends_lets_its_followers_go_at_once(tmp_path: Path) -> Non
             assert process.wait(25) in (0, -signal.SIGTERM)
         except subprocess.TimeoutExpired:
             pytest.fail("the server does not end")
+
+
+def test_a_detached_run_in_mlflows_dialect(store_url: str) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), started(AgentApp(waiting(0), store=store_url)) as app:
+            client = AgentClient(app)
+            asked = {**BODY, "databricks_options": {"return_trace": True}}
+            answer = await client.post("/invocations", {**asked, "stream": True})
+            assert b"event:" not in answer.body
+            *events, traced = answer.events()
+            assert traced == {"trace_id": events[-1]["trace_id"]}
+            assert answer.body.endswith(b"data: [DONE]\n\n")
+            queued = (await client.post("/invocations", BODY)).json()
+            assert queued["status"] == "queued"
+            assert "temperature" not in queued
+            keyed = await client.post(
+                "/invocations", {"input": "x"}, headers={"idempotency-key": "k"}
+            )
+            assert keyed.json()["status"] == "completed"
+            assert "temperature" not in keyed.json()
+
+    asyncio.run(main())
