@@ -1,6 +1,7 @@
 """Detached runs where something goes wrong beside them: ends, outages, releases, cancellations."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -162,6 +163,13 @@ def processes_of(database: Any) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+def tell(pids: list[int], what: signal.Signals) -> None:
+    """Send a signal to processes; some may have ended meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
 def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "ANSWER_SECONDS", 1.0)
 
@@ -171,8 +179,7 @@ def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None
             client = AgentClient(app)
             pids = processes_of(database)
             try:
-                for pid in pids:
-                    os.kill(pid, signal.SIGSTOP)
+                tell(pids, signal.SIGSTOP)
                 began = time.monotonic()
                 assert (await client.post("/responses", BODY)).status == 503
                 assert (
@@ -180,8 +187,7 @@ def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None
                 ).status == 200
                 assert time.monotonic() - began < 20
             finally:
-                for pid in pids:
-                    os.kill(pid, signal.SIGCONT)
+                tell(pids, signal.SIGCONT)
 
     with postgres_running() as database:
         asyncio.run(main(database))
