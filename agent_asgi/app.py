@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,9 +15,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .endpoints.answers import error_response
+from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
@@ -82,12 +83,15 @@ class AgentApp:
             continue_trace=continue_trace,
             debug=debug,
         )
+        routes = _routes(self._service)
         self._inner = Starlette(
-            routes=_routes(self._service),
+            routes=routes,
             middleware=middleware,
             exception_handlers={HTTPException: _http_error, Exception: _server_error},
         )
         self._inner.router.redirect_slashes = False
+        # Starlette's stack and its search for the route take as long as all else of a short run
+        self._endpoints = {} if middleware else _endpoints(routes)
 
     @property
     def store(self) -> Store:
@@ -103,8 +107,29 @@ class AgentApp:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        else:
-            await self._connection(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        begun = False
+
+        def with_id(message: Message) -> Awaitable[None]:
+            nonlocal begun
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                begun = True
+                headers = message.get("headers", ())
+                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+            return send(message)
+
+        endpoint = self._endpoint(scope)
+        if endpoint is None:
+            await self._inner(scope, receive, with_id)
+            return
+        try:
+            await endpoint(scope, receive, with_id)
+        except Exception as error:
+            if not begun:
+                response = await _server_error(Request(scope), error)
+                await response(scope, receive, with_id)
+            raise  # to the server's log
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
@@ -153,16 +178,11 @@ class AgentApp:
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
-    async def _connection(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = _request_id(scope)
-
-        async def with_id(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
-                headers = message.get("headers", ())
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
-            await send(message)
-
-        await self._inner(scope, receive, with_id)
+    def _endpoint(self, scope: Scope) -> ASGIApp | None:
+        """Give the endpoint that Starlette would find, where it reads a body."""
+        if scope.get("method") != "POST":
+            return None
+        return self._endpoints.get(scope["path"].removeprefix(scope.get("root_path", "")))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -202,6 +222,15 @@ def _routes(service: Service) -> list[BaseRoute]:
     for router in service.routers:
         routes += _agent_routes(service, router, f"/{router.name}")
     return [*_responses_routes(service, None, ""), *routes]
+
+
+def _endpoints(routes: Sequence[BaseRoute]) -> dict[str, ASGIApp]:
+    """Give the endpoints that read a body, by their paths."""
+    return {
+        route.path: route.endpoint
+        for route in routes
+        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
+    }
 
 
 def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[BaseRoute]:

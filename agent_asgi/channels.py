@@ -10,12 +10,11 @@ from . import codec
 from .errors import AgentError
 from .lifecycle import Lifecycle
 from .schema.events import Event, ResponseEvent, VendorEvent
-from .schema.responses import Response
 
 logger = logging.getLogger("agent_asgi")
 
 Write = Callable[[Event | VendorEvent, bytearray], None]
-Conclude = Callable[[Response], Awaitable[bool]]
+Conclude = Callable[[bytes], Awaitable[bool]]
 
 
 class Channel(Protocol):
@@ -47,8 +46,8 @@ class ResponsesChannel:
         lifecycle: Orders the events.
         write: Appends an event to the stream. Default None: no stream is wanted.
         trace_id: Gives the trace's id where the client asked for it.
-        conclude: Called with the response before its terminal event goes out; tells whether it is
-            stored. Default None: others see to that.
+        conclude: Called with the response, encoded, before its terminal event goes out; tells
+            whether it is stored. Default None: others see to that.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class ResponsesChannel:
         conclude: Conclude | None = None,
     ) -> None:
         self.lifecycle = lifecycle
+        self._encoded: bytes | None = None
         self._conclude = conclude
         self._write = write
         self._trace_id = trace_id
@@ -93,31 +93,38 @@ class ResponsesChannel:
             response = self.lifecycle.response
             response.metadata = response.metadata | {"trace_id": trace_id}
         events = ending()
-        last = events[-1]
-        if isinstance(last, ResponseEvent):
-            if trace_id is not None:
-                last.trace_id = trace_id
-            await self._stored(last)
-        self._emit(events, buffer)
-        return self.lifecycle.response.status
-
-    async def _stored(self, last: ResponseEvent) -> None:
         response = self.lifecycle.response
-        if self._conclude is None:
-            return
+        if self._conclude is not None:
+            await self._store(self._conclude)
+        last = events[-1] if events else None
+        if isinstance(last, ResponseEvent):
+            last.response = response if self._encoded is None else msgspec.Raw(self._encoded)
+            last.trace_id = msgspec.UNSET if trace_id is None else trace_id
+        self._emit(events, buffer)
+        return response.status
+
+    def body(self) -> bytes:
+        """Give the whole response, once the run has ended."""
+        return codec.encode(self.lifecycle.response) if self._encoded is None else self._encoded
+
+    async def _store(self, conclude: Conclude) -> None:
+        response = self.lifecycle.response
+        encoded = None
         try:
-            stored = await self._conclude(response)
+            encoded = codec.encode(response)
+            stored = await conclude(encoded)
         except Exception:
             logger.exception("%s cannot be stored.", response.id)
             stored = False
-        if not stored:
-            response.store = False
-            last.response = response
+        if stored == response.store:
+            self._encoded = encoded
+        response.store = stored
 
     def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
-        if self._write is not None:
+        write = self._write
+        if write is not None:
             for event in events:
-                self._write(event, buffer)
+                write(event, buffer)
 
 
 class JsonChannel:

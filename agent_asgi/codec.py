@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any, Literal, TypeVar, Union
 
 import msgspec
@@ -62,8 +61,6 @@ class _Head(Struct):
     role: str | None = None
 
 
-_SHARED = tuple(field.name for field in structs.fields(RequestFields))
-_shared = attrgetter(*_SHARED)
 _encoder = msgspec.json.Encoder()
 _heads = msgspec.json.Decoder(_Head)
 _objects = msgspec.json.Decoder(dict[str, Any])
@@ -119,15 +116,13 @@ def decode_request(body: bytes) -> ResponsesRequest:
         InvalidRequest: A field is wrong; `param` names it.
     """
     wire = _strict(_wires, body)
-    given = _input(wire)
-    return ResponsesRequest(
-        input=given,
-        new_input=given,
-        tools=None if wire.tools is None else [_tool(n, raw) for n, raw in enumerate(wire.tools)],
-        tool_choice=_tool_choice(wire.tool_choice),
-        raw=Raw(body),
-        **dict(zip(_SHARED, _shared(wire), strict=True)),
-    )
+    fields = structs.asdict(wire)
+    fields["input"] = fields["new_input"] = _input(wire)
+    if wire.tools is not None:
+        fields["tools"] = [_tool(n, raw) for n, raw in enumerate(wire.tools)]
+    if wire.tool_choice is not None:
+        _check_tool_choice(wire.tool_choice)
+    return ResponsesRequest(raw=Raw(body), **fields)
 
 
 def decode_item(item: dict[str, Any]) -> InputItem:
@@ -318,14 +313,13 @@ def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
     return tool
 
 
-def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+def _check_tool_choice(choice: str | dict[str, Any]) -> None:
     if isinstance(choice, str) and choice not in ("none", "auto", "required"):
         raise InvalidRequest(
             "tool_choice: must be `none`, `auto`, `required` or an object.", "tool_choice"
         )
     if isinstance(choice, dict) and not isinstance(choice.get("type"), str):
         raise InvalidRequest("tool_choice: an object needs a `type`.", "tool_choice.type")
-    return choice
 
 
 def _known(

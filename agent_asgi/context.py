@@ -1,7 +1,8 @@
 """The context of a run: who asks, in which session, and whether it is still wanted."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -15,23 +16,24 @@ class Headers(Mapping[str, str]):
         raw: The headers as ASGI has them, names in lower case.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_values",)
 
-    def __init__(self, raw: list[tuple[bytes, bytes]] | None = None) -> None:
-        self._raw = raw or []
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._values = dict(reversed(list(raw)))
 
     def __getitem__(self, name: str) -> str:
-        wanted = name.lower().encode("latin-1", "replace")
-        for key, value in self._raw:
-            if key == wanted:
-                return value.decode("latin-1")
-        raise KeyError(name)
+        return self._values[_encoded(name)].decode("latin-1")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give a header's value, or the default where there is none."""
+        value = self._values.get(_encoded(name))
+        return default if value is None else value.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key.decode("latin-1") for key, _ in self._raw))
+        return (name.decode("latin-1") for name in reversed(self._values))
 
     def __len__(self) -> int:
-        return len({key for key, _ in self._raw})
+        return len(self._values)
 
     @classmethod
     def kept(cls, headers: Mapping[str, str]) -> "Headers":
@@ -40,6 +42,11 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({list(self)})"  # values may be secrets
+
+
+@functools.lru_cache
+def _encoded(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
 
 
 class Cancelled:

@@ -41,7 +41,9 @@ async def resolve(
     Raises:
         InvalidRequest: There is no such item.
     """
-    wanted = {each.id for each in _items(request.new_input) if isinstance(each, ItemReference)}
+    if isinstance(request.new_input, str):
+        return request
+    wanted = {each.id for each in request.new_input if isinstance(each, ItemReference)}
     if not wanted:
         return request
     found = dict(known or {})
@@ -143,17 +145,20 @@ def input_ids(request: ResponsesRequest, response_id: str) -> list[str]:
     The openai client pages by them, and goes on for ever where one comes twice.
     """
     suffix = response_id.removeprefix("resp_")
+    if isinstance(request.new_input, str):
+        return [f"msg_{suffix}_0"]
     ids: dict[str, None] = {}
-    for number, item in enumerate(_items(request.new_input)):
-        given = real_id(_get(item, "id"))
-        made = f"{prefix_of(_get(item, 'type'))}_{suffix}_{number}"
-        ids[made if given is None or given in ids else given] = None
+    for number, item in enumerate(request.new_input):
+        id_ = real_id(_get(item, "id"))
+        if id_ is None or id_ in ids:
+            id_ = f"{prefix_of(_get(item, 'type'))}_{suffix}_{number}"
+        ids[id_] = None
     return list(ids)
 
 
 def output_ids(output: Collection[Item]) -> tuple[str, ...]:
     """Give the ids of a response's items."""
-    return tuple(each["id"] for each in output if "id" in each)
+    return tuple([each["id"] for each in output if "id" in each])
 
 
 def _items(given: str | list[InputItem]) -> list[InputItem]:

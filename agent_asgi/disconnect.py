@@ -32,6 +32,7 @@ class Watch:
 
     def stop(self) -> None:
         """Listen no more."""
+        self._run.on_wait = None
         if self._task is not None:
             self._task.cancel()
 

@@ -14,7 +14,6 @@ class Drain:
         self.runs = 0
         self.updated = time.time()
         self._idle = asyncio.Event()
-        self._idle.set()
 
     def enter(self, *, accepted: bool = False) -> None:
         """Count a run that begins.
@@ -29,16 +28,17 @@ class Drain:
             raise Unavailable("The server is shutting down.")
         self.runs += 1
         self.updated = time.time()
-        self._idle.clear()
 
     def leave(self) -> None:
         """Count a run that has ended."""
         self.runs -= 1
         self.updated = time.time()
-        if not self.runs:
+        if self.closed and not self.runs:
             self._idle.set()
 
     async def close(self) -> None:
         """Take no more runs, and wait until the last one has ended."""
         self.closed = True
-        await self._idle.wait()
+        while self.runs:  # those that were accepted before may still begin
+            self._idle.clear()
+            await self._idle.wait()

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, get_type_hints
 
 import anyio
@@ -63,9 +63,58 @@ class Handler:
             iterator: AsyncIterator[Any] = self.function(*arguments, **named)
             return iterator
         if self._kind == "coroutine":
-            return _spread(self.function(*arguments, **named), context, limiter)
+            coroutine = self.function(*arguments, **named)
+            return Returned(coroutine, lambda result: _spread(result, context, limiter))
         call = functools.partial(self.function, *arguments, **named)
         return _spread(in_thread(call, context, limiter), context, limiter)
+
+
+class Returned:
+    """What a coroutine returns: one output, or each of an iterator.
+
+    The event loop keeps account of each generator; one output is not worth that.
+
+    Args:
+        coroutine: What the call of an async function gave.
+        spread: Iterates what it returns, where that is not an output.
+
+    Attributes:
+        ended: Whether nothing is left to be closed.
+    """
+
+    def __init__(self, coroutine: Any, spread: Callable[[Any], AsyncGenerator[Any, None]]) -> None:
+        self.ended = False
+        self._coroutine = coroutine
+        self._spread = spread
+        self._outputs: AsyncGenerator[Any, None] | None = None
+
+    def __aiter__(self) -> "Returned":
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._outputs is not None:
+            return await anext(self._outputs)
+        if self.ended:
+            raise StopAsyncIteration
+        self.ended = True
+        result = await self._coroutine
+        if not (hasattr(result, "__aiter__") or is_iterator(result) or inspect.isawaitable(result)):
+            return result
+        self.ended = False
+        self._outputs = self._spread(result)
+        return await anext(self._outputs)
+
+    async def athrow(self, error: BaseException) -> Any:
+        """Raise an error where the iterator stands; give its next output if it goes on."""
+        if self._outputs is None:
+            raise error
+        return await self._outputs.athrow(error)
+
+    async def aclose(self) -> None:
+        """Close what has not ended."""
+        if self._outputs is not None:
+            await self._outputs.aclose()
+        self._coroutine.close()
 
 
 Arguments = Callable[[object, Context], tuple[tuple[object, ...], dict[str, object]]]
@@ -154,7 +203,7 @@ def _is_context(hint: Any) -> bool:
 
 async def _spread(
     result: Any, context: Context, limiter: anyio.CapacityLimiter
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Give what a call returned, one by one where it is an iterator of either kind."""
     if inspect.isawaitable(result):
         result = await result

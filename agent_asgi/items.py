@@ -16,24 +16,31 @@ _TEXTS: dict[str, tuple[type[e.Event], type[e.Event]]] = {
     "summary_text": (e.SummaryTextDelta, e.SummaryTextDone),
 }
 _EMPTY = {"message": ("content",), "reasoning": ("summary",), "function_call": ("arguments",)}
+_IDENTITY = ("id", "type", "status", "call_id")
+_OURS: dict[str, tuple[str, ...]] = {kind: (*_IDENTITY, *names) for kind, names in _EMPTY.items()}
+"""The fields that are as they went out, whatever the finished item says."""
+_OURS["reasoning"] += ("content",)
 
 
 class Slot:
     """An item of this stream and what the handler calls it."""
 
     __slots__ = (
+        "at",
+        "held",
         "id",
         "implicit",
         "incomplete",
         "index",
         "kind",
         "part",
-        "parts",
         "place",
         "source",
+        "within",
     )
 
-    def __init__(self, index: int, kind: str, id: str, source: str | None) -> None:
+    def __init__(self, index: int, kind: str, id: str, source: str | None, held: OpenItem) -> None:
+        self.held = held
         self.index = index
         self.kind = kind
         self.id = id
@@ -41,25 +48,37 @@ class Slot:
         self.implicit = False  # opened by a delta, not by the handler's own `added`
         self.incomplete = False  # given as incomplete: done only when it is known to be the last
         self.part: str | None = None  # type of the open part
+        self.within = "content"  # the list that the open part stands in
         self.place: int | None = None  # the handler's own index of the open part
-        self.parts = {"content": 0, "summary": 0}  # how many were begun
+        self.at: dict[str, Any] = {}  # what the events of the open part have in common
 
-    @property
-    def within(self) -> str:
-        """The list that the open part stands in."""
-        return "summary" if self.part == "summary_text" else "content"
+    def begun(self, within: str) -> int:
+        """Tell how many parts of a list were begun."""
+        there = len(self.held.parts.get(within, ()))
+        return there + (self.part is not None and self.within == within)
+
+    def begin_part(self, kind: str, within: str) -> None:
+        """Open a part."""
+        name = "summary_index" if within == "summary" else "content_index"
+        self.at = {"item_id": self.id, "output_index": self.index, name: self.begun(within)}
+        self.part = kind
+        self.within = within
 
 
 class OpenItems:
     """Makes the events of a stream's items; `taken` hands them over.
 
     Args:
-        reducer: Holds the texts so far; every event goes into it.
+        reducer: Holds the items.
         choice: Which tools may be called. Default None: any.
+        events: Whether the events are wanted, or only what they amount to. Default True.
     """
 
-    def __init__(self, reducer: Reducer, choice: ToolChoice | None = None) -> None:
+    def __init__(
+        self, reducer: Reducer, choice: ToolChoice | None = None, *, events: bool = True
+    ) -> None:
         self._reducer = reducer
+        self._wanted = events
         self._choice = choice
         self._events: list[e.Event | e.VendorEvent] = []
         self._sequence = 0
@@ -83,10 +102,10 @@ class OpenItems:
         return events
 
     def emit(self, event: type[e.Event], **fields: Any) -> None:
-        """Make the next event of the stream."""
-        if event is e.ResponseInProgress:
-            self.in_progress = True
-        self._add(event(sequence_number=self._sequence, **fields))
+        """Make the next event of the stream, where events are wanted."""
+        if self._wanted:
+            self._events.append(event(sequence_number=self._sequence, **fields))
+        self._sequence += 1
 
     def error(self, error: AgentError) -> None:
         """Make the event that tells of an error, flat and nested."""
@@ -112,13 +131,13 @@ class OpenItems:
                 self._choice.count(event.item["name"])
         elif isinstance(event, e.ContentPartAdded | e.SummaryPartAdded):
             slot = self.slots[event.output_index]
-            slot.part = event.part["type"]
-            slot.parts[slot.within] += 1
+            slot.begin_part(event.part["type"], slot.held.within)
         elif isinstance(event, e.ContentPartDone | e.SummaryPartDone):
             self.slots[event.output_index].part = None
 
     def _restore_item(self, item: dict[str, Any]) -> None:
-        slot = Slot(len(self.slots), item["type"], item["id"], None)
+        index = len(self.slots)
+        slot = Slot(index, item["type"], item["id"], None, self._reducer.open_item(index))
         self.slots.append(slot)
         self.open.append(slot)
         self._ids.add(slot.id)
@@ -147,23 +166,26 @@ class OpenItems:
         """
         if not fields["type"].isprintable() or " " in fields["type"]:
             raise TypeError(f"{fields['type']!r} is no type of event")
-        self._add(e.VendorEvent(sequence_number=self._sequence, fields=fields))
+        if self._wanted:
+            self._events.append(e.VendorEvent(sequence_number=self._sequence, fields=fields))
+        self._sequence += 1
 
     def text(self, delta: str) -> None:
         """Add to the open assistant message; open one where none is open."""
         if not delta:
             return
         slot = self._message or self._text_slot()
-        event = e.OutputTextDelta(
-            sequence_number=self._sequence,
-            item_id=slot.id,
-            output_index=slot.index,
-            content_index=slot.parts["content"] - 1,
-            delta=delta,
-        )
+        slot.held.add_text(delta)
+        if self._wanted:
+            event = e.OutputTextDelta(
+                sequence_number=self._sequence,
+                item_id=slot.id,
+                output_index=slot.index,
+                content_index=slot.at["content_index"],
+                delta=delta,
+            )
+            self._events.append(event)
         self._sequence += 1
-        self._events.append(event)
-        self._reducer.add(event)
 
     def whole(self, item: dict[str, Any]) -> Slot:
         """Emit an item that came whole: added, its contents, done."""
@@ -181,13 +203,8 @@ class OpenItems:
             self._close(slot, status="incomplete" if short else "completed")
         return cut
 
-    def _add(self, event: e.Event | e.VendorEvent) -> None:
-        self._sequence += 1
-        self._events.append(event)
-        self._reducer.add(event)
-
     def _text_slot(self) -> Slot:
-        slot = self.last("message")
+        slot = self.last("message") if self.open else None
         if slot is None:
             slot = self.begin({"type": "message", "role": "assistant"})
             slot.implicit = True
@@ -197,17 +214,19 @@ class OpenItems:
 
     def begin(self, item: dict[str, Any]) -> Slot:
         """Emit that an item begins, with what is known of it but its contents."""
-        self._settle()
+        if self.open:
+            self._settle()
         kind = item["type"]
         if kind == "function_call" and self._choice is not None:
             self._choice.check(item["name"])
-        source = real_id(item.get("id"))
+        source = real_id(item["id"]) if "id" in item else None
         id_ = source if source is not None and source not in self._ids else item_id(kind)
         self._ids.add(id_)
-        slot = Slot(len(self.slots), kind, id_, source)
+        first = self._first_form(kind, id_, item)
+        slot = Slot(len(self.slots), kind, id_, source, self._reducer.begin(first))
         self.slots.append(slot)
         self.open.append(slot)
-        self.emit(e.OutputItemAdded, output_index=slot.index, item=self._first_form(slot, item))
+        self.emit(e.OutputItemAdded, output_index=slot.index, item=first)
         return slot
 
     def _settle(self) -> None:
@@ -216,14 +235,14 @@ class OpenItems:
             if slot is self._by_text or slot.incomplete:
                 self._close(slot, status="completed")
 
-    def _first_form(self, slot: Slot, item: dict[str, Any]) -> dict[str, Any]:
-        first = {"type": slot.kind, **item, "id": slot.id, "status": "in_progress"}
-        for name in _EMPTY.get(slot.kind, ()):
+    def _first_form(self, kind: str, id_: str, item: dict[str, Any]) -> dict[str, Any]:
+        first = {"type": kind, **item, "id": id_, "status": "in_progress"}
+        for name in _EMPTY.get(kind, ()):
             first[name] = "" if name == "arguments" else []
-        if slot.kind == "reasoning":
+        if kind == "reasoning":
             first.pop("content", None)
         if "call_id" in first:
-            first["call_id"] = self._call_id(slot.kind, first["call_id"])
+            first["call_id"] = self._call_id(kind, first["call_id"])
         return first
 
     def _call_id(self, kind: str, given: str) -> str:
@@ -251,55 +270,52 @@ class OpenItems:
 
     def _fill(self, slot: Slot, within: str, parts: list[Part]) -> None:
         for at, part in enumerate(parts):
-            begun = slot.parts[within]
-            if at < begun - 1 or (at < begun and self._open_part(slot, within) is None):
+            begun = slot.begun(within)
+            if at < begun - 1 or (at < begun and (slot.part is None or slot.within != within)):
                 continue
             if at >= begun:
                 self.begin_part(slot, part, within, None)
             self.fill_part(slot, part)
             self.close_part(slot)
 
-    def _open_part(self, slot: Slot, within: str) -> Part | None:
-        return self._held(slot).part if slot.part is not None and slot.within == within else None
-
     def fill_part(self, slot: Slot, part: Part) -> None:
         """Emit what a whole part has beyond what the open one was given."""
-        held = self._held(slot)
+        held = slot.held
         if slot.part != part["type"] or slot.part not in STREAMED or held.part is None:
             return
         self.rest(slot, part.get(text_name(slot.part)) or "")
-        there = len(held.part.get("annotations", ()))
-        for annotation in (part.get("annotations") or ())[there:]:
+        for annotation in (part.get("annotations") or ())[len(held.annotations) :]:
             self.annotate(slot, annotation)
         if part.get("logprobs"):
-            held.part["logprobs"] = part["logprobs"]
+            held.part = held.part | {"logprobs": part["logprobs"]}
 
     def rest(self, slot: Slot, whole: str) -> None:
         """Emit what a text has beyond its deltas; where they differ, what was streamed stands."""
-        had = self._held(slot).text
+        had = slot.held.text
         if len(whole) > len(had) and whole.startswith(had):
             self.delta(slot, whole[len(had) :])
 
     def delta(self, slot: Slot, delta: str, **more: Any) -> None:
         """Emit more of the open part's text, or of a call's arguments."""
         if slot.kind == "function_call":
+            slot.held.add_text(delta)
             self.emit(e.ArgumentsDelta, item_id=slot.id, output_index=slot.index, delta=delta)
         elif slot.part is not None:
-            self.emit(_TEXTS[slot.part][0], **self._at(slot), delta=delta, **more)
+            slot.held.add_text(delta)
+            self.emit(_TEXTS[slot.part][0], **slot.at, delta=delta, **more)
 
     def annotate(self, slot: Slot, annotation: dict[str, Any]) -> None:
         """Emit a citation in the open text."""
-        part = self._held(slot).part or {}
-        number = len(part.get("annotations", ()))
-        self.emit(
-            e.AnnotationAdded, **self._at(slot), annotation_index=number, annotation=annotation
-        )
+        there = slot.held.annotations
+        self.emit(e.AnnotationAdded, **slot.at, annotation_index=len(there), annotation=annotation)
+        there.append(annotation)
 
     def _close(
         self, slot: Slot, item: dict[str, Any] | None = None, status: str = "completed"
     ) -> None:
-        self.close_part(slot)
-        held = self._held(slot)
+        if slot.part is not None:
+            self.close_part(slot)
+        held = slot.held
         final = held.so_far()
         if slot.kind == "function_call":
             final["arguments"] = held.text
@@ -309,10 +325,9 @@ class OpenItems:
                 output_index=slot.index,
                 arguments=final["arguments"],
             )
-        kept = ("id", "type", "status", "call_id", *_EMPTY.get(slot.kind, ()))
-        if slot.kind == "reasoning":
-            kept = (*kept, "content")
-        final |= {key: value for key, value in (item or {}).items() if key not in kept}
+        if item is not None:
+            kept = _OURS.get(slot.kind, _IDENTITY)
+            final |= {key: value for key, value in item.items() if key not in kept}
         final["status"] = status
         if slot.kind == "function_call" and self._choice is not None:
             self._choice.check(final["name"])
@@ -320,23 +335,26 @@ class OpenItems:
         self.open.remove(slot)
         if self._by_text is slot:
             self._by_text = None
+        self._reducer.end(slot.index, final)
         self.emit(e.OutputItemDone, output_index=slot.index, item=final)
 
     def begin_part(self, slot: Slot, part: Part, within: str, place: int | None) -> None:
         """Emit that a part begins; `place` is the handler's own index of it."""
-        self.close_part(slot)
-        slot.part = part["type"]
-        slot.place = place
-        slot.parts[within] += 1
+        if slot.part is not None:
+            self.close_part(slot)
+        kind = part["type"]
         empty = part
-        if slot.part in STREAMED:
-            empty = with_text({"type": slot.part}, "")
-            if slot.part == "output_text":
-                empty |= {"annotations": [], "logprobs": []}
+        if kind == "output_text":
+            empty = {"type": kind, "text": "", "annotations": [], "logprobs": []}
+            if slot.kind == "message":
+                self._message = slot
+        elif kind in STREAMED:
+            empty = with_text({"type": kind}, "")
+        slot.begin_part(kind, within)
+        slot.place = place
+        slot.held.begin_part(empty, within)
         added = e.SummaryPartAdded if within == "summary" else e.ContentPartAdded
-        self.emit(added, **self._at(slot), part=empty)
-        if slot.kind == "message" and slot.part == "output_text":
-            self._message = slot
+        self.emit(added, **slot.at, part=empty)
 
     def need_part(self, slot: Slot, kind: str, place: int | None) -> None:
         """Have a part of a type open, the one that the handler means."""
@@ -350,32 +368,21 @@ class OpenItems:
         """Emit that the open part is finished, where there is one."""
         if slot.part is None:
             return
-        held = self._held(slot)
-        part = dict(held.part or {})
+        part = slot.held.part or {}
         if slot.part in STREAMED:
-            part = with_text(part, held.text)
+            part = slot.held.part_so_far()
             name = text_name(slot.part)
-            self.emit(_TEXTS[slot.part][1], **self._at(slot), **{name: held.text})
+            self.emit(_TEXTS[slot.part][1], **slot.at, **{name: part[name]})
+        slot.held.end_part(part)
         done = e.SummaryPartDone if slot.within == "summary" else e.ContentPartDone
-        self.emit(done, **self._at(slot), part=part)
+        self.emit(done, **slot.at, part=part)
         slot.part = slot.place = None
         if self._message is slot:
             self._message = None
 
-    def _at(self, slot: Slot) -> dict[str, Any]:
-        name = "summary_index" if slot.within == "summary" else "content_index"
-        return {
-            "item_id": slot.id,
-            "output_index": slot.index,
-            name: slot.parts[slot.within] - 1,
-        }
-
     def emitted(self, slot: Slot) -> dict[str, Any]:
         """Give an item as it went out so far."""
-        return self._reducer.output()[slot.index]
-
-    def _held(self, slot: Slot) -> OpenItem:
-        return self._reducer.open_item(slot.index)
+        return self._reducer.item(slot.index)
 
     def last(self, kind: str) -> Slot | None:
         """Give the open item of a type that was begun last."""
@@ -386,6 +393,6 @@ class OpenItems:
         slot = self.last("message") if item["type"] == "message" else None
         if slot is None or not slot.implicit or item.get("role") != "assistant":
             return None
-        said = "".join(part.get("text", "") for part in self._held(slot).so_far()["content"])
+        said = "".join(part.get("text", "") for part in slot.held.so_far()["content"])
         told = "".join(part.get("text") or "" for part in item["content"])
         return slot if said and said == told else None

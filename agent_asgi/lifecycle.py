@@ -23,14 +23,18 @@ class Lifecycle:
     Args:
         response: The response to be, as `schema.responses.echo` makes it.
         choice: Which tools may be called. Default None: any.
+        events: Whether the events are wanted, or only the response in the end. Default True.
     """
 
-    def __init__(self, response: Response, choice: ToolChoice | None = None) -> None:
+    def __init__(
+        self, response: Response, choice: ToolChoice | None = None, *, events: bool = True
+    ) -> None:
         self.response = response
         self.reducer = Reducer()
         self._choice = choice
-        self._items = OpenItems(self.reducer, choice)
-        self._upstream = Upstream(self._items)
+        self._wanted = events
+        self._items = OpenItems(self.reducer, choice, events=events)
+        self._upstream: Upstream | None = None  # most handlers say no events of their own
         self.error_events = True
         """Whether an `error` event comes before `response.failed`."""
         self._error: AgentError | None = None
@@ -39,9 +43,8 @@ class Lifecycle:
     def queue(self) -> Events:
         """Give the events of a run that waits for its turn."""
         self.response.status = "queued"
-        first = self._snapshot()
-        self._items.emit(e.ResponseCreated, response=first)
-        self._items.emit(e.ResponseQueued, response=first)
+        self._tell(e.ResponseCreated)
+        self._tell(e.ResponseQueued)
         return self._items.taken()
 
     def resume(self, log: Events) -> None:
@@ -57,12 +60,12 @@ class Lifecycle:
         An item that an attempt before left open is closed with its text so far, as commentary.
         """
         self.response.status = "in_progress"
-        now = self._snapshot()
         if not self._items.count:
-            self._items.emit(e.ResponseCreated, response=now)
+            self._tell(e.ResponseCreated)
         if not self._items.in_progress:
-            self._items.emit(e.ResponseInProgress, response=now)
-        self._items.leave_behind()
+            self._tell(e.ResponseInProgress)
+        if self._items.open:
+            self._items.leave_behind()
         return self._items.taken()
 
     def feed(self, output: Any) -> Events:
@@ -108,11 +111,18 @@ class Lifecycle:
     def _end(self, event: type[e.ResponseEvent], status: Any) -> Events:
         self.response.status = status
         self.response.output = self.reducer.output()
-        self._items.emit(event, response=self._snapshot())
+        self._tell(event)
         return self._items.taken()
 
-    def _snapshot(self) -> Response:
-        return structs.replace(self.response)
+    def _tell(self, event: type[e.ResponseEvent]) -> None:
+        """Make an event with the response as it stands now."""
+        if self._wanted:
+            self._items.emit(event, response=structs.replace(self.response))
+
+    def _own(self) -> Upstream:
+        if self._upstream is None:
+            self._upstream = Upstream(self._items)
+        return self._upstream
 
     def _take(self, output: Any) -> None:
         if isinstance(output, str):
@@ -145,7 +155,7 @@ class Lifecycle:
 
     def _event(self, kind: str, get: Any, output: Any) -> None:
         if kind == "response.created":
-            self._upstream.new_turn()
+            self._own().new_turn()
             self._error = self._incomplete = None
         elif kind in ("response.in_progress", "response.queued"):
             return
@@ -154,11 +164,11 @@ class Lifecycle:
         elif kind in ("error", "response.error"):
             given = get("error") or output
             self._fail_later(as_dict(given))
-        elif not self._upstream.event(kind, get):
+        elif not self._own().event(kind, get):
             self._items.vendor(as_dict(output))
 
     def _merge(self, given: dict[str, Any], status: str | None = None) -> None:
-        self._upstream.end_turn([as_item(each) for each in given.get("output") or ()])
+        self._own().end_turn([as_item(each) for each in given.get("output") or ()])
         if given.get("usage"):
             self._use(as_usage(given["usage"]))
         if given.get("metadata"):

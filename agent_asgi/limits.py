@@ -66,7 +66,7 @@ class ClientGone(Exception):
     """The client left before its request had arrived whole."""
 
 
-async def read_body(receive: Receive, limit: int, declared: bytes | None) -> bytes:
+async def read_body(receive: Receive, limit: int, declared: str | None) -> bytes:
     """Read a request's body.
 
     Args:

@@ -6,43 +6,67 @@ from typing import Any
 from .schema import events as e
 
 Item = dict[str, Any]
+Part = dict[str, Any]
 
 
 class OpenItem:
     """An item between `added` and `done`: its fields, its finished parts, the text so far."""
 
-    __slots__ = ("item", "part", "texts", "within")
+    __slots__ = ("_text", "annotations", "item", "part", "parts", "within")
 
     def __init__(self, item: Item) -> None:
-        self.item = {
-            key: list(value) if isinstance(value, list) else value for key, value in item.items()
-        }
-        self.texts: list[str] = []
-        self.part: dict[str, Any] | None = None
+        self.item = item
+        self.parts: dict[str, list[Part]] = {}
+        self.part: Part | None = None
         self.within = "content"
+        self.annotations: list[dict[str, Any]] = []
+        self._text = bytearray()  # a list of deltas would take ten times their size
 
     @property
     def text(self) -> str:
         """Text of the open part, or of the arguments."""
-        return "".join(self.texts)
+        return self._text.decode("utf-8", "surrogatepass")
+
+    def add_text(self, delta: str) -> None:
+        """Add to the open part's text, or to the arguments."""
+        self._text += delta.encode("utf-8", "surrogatepass")
+
+    def begin_part(self, part: Part, within: str) -> None:
+        """Open a part of `content` or `summary`."""
+        self.within = within
+        self.part = part
+        self.annotations = list(part.get("annotations", ()))
+
+    def end_part(self, part: Part) -> None:
+        """Take the finished part in."""
+        self.parts.setdefault(self.within, []).append(part)
+        self.part = None
+        self._text.clear()
+
+    def part_so_far(self) -> Part:
+        """Give the open part as it stands."""
+        part = with_text(self.part or {}, self.text)
+        if self.annotations:
+            part["annotations"] = self.annotations
+        return part
 
     def so_far(self) -> Item:
         """Give the item as it stands, its open part included."""
-        item = dict(self.item)
+        item = self.item | self.parts
         if self.part is not None:
-            item[self.within] = [*item.get(self.within, ()), with_text(self.part, self.text)]
-        elif "arguments" in item and self.texts:
+            item[self.within] = [*item.get(self.within, ()), self.part_so_far()]
+        elif "arguments" in item and self._text:
             item["arguments"] = self.text
         return item
 
 
-def with_text(part: dict[str, Any], text: str) -> dict[str, Any]:
+def with_text(part: Part, text: str) -> Part:
     """Give a part with its text; a refusal keeps it under a name of its own."""
-    return part | {"refusal" if part["type"] == "refusal" else "text": text}
+    return {**part, "refusal" if part["type"] == "refusal" else "text": text}
 
 
 class Reducer:
-    """Takes in the events of one run in their order and holds what they amount to.
+    """Holds the items of one run; takes in what becomes of them, or the events that say so.
 
     A stream of a million deltas holds its text, not a million events.
     """
@@ -52,8 +76,18 @@ class Reducer:
     def __init__(self) -> None:
         self._items: list[OpenItem | Item] = []
 
+    def begin(self, item: Item) -> OpenItem:
+        """Open the next item."""
+        held = OpenItem(item)
+        self._items.append(held)
+        return held
+
+    def end(self, index: int, item: Item) -> None:
+        """Put a finished item in its place."""
+        self._items[index] = item
+
     def add(self, event: e.Event | e.VendorEvent) -> None:
-        """Take in the next event."""
+        """Take in the next event of a log."""
         rule = _RULES.get(type(event))
         if rule is not None:
             rule(self, event)
@@ -69,38 +103,33 @@ class Reducer:
             raise LookupError(f"Item {index} is done.")
         return item
 
+    def item(self, index: int) -> Item:
+        """Give the item at a place of the output, an open one with its text so far."""
+        item = self._items[index]
+        return item.so_far() if isinstance(item, OpenItem) else item
+
     def output(self) -> list[Item]:
         """Give the items in their order, open ones with their text so far."""
-        return [each.so_far() if isinstance(each, OpenItem) else each for each in self._items]
+        return [self.item(index) for index in range(len(self._items))]
 
     def _added(self, event: e.OutputItemAdded) -> None:
-        self._items.append(OpenItem(event.item))
+        self.begin(event.item)
 
     def _done(self, event: e.OutputItemDone) -> None:
-        self._items[event.output_index] = event.item
+        self.end(event.output_index, event.item)
 
     def _part_added(self, event: e.ContentPartAdded | e.SummaryPartAdded) -> None:
-        item = self.open_item(event.output_index)
-        item.within = "content" if isinstance(event, e.ContentPartAdded) else "summary"
-        item.part = {
-            key: list(value) if isinstance(value, list) else value
-            for key, value in event.part.items()
-        }
-        item.texts = []
+        within = "content" if isinstance(event, e.ContentPartAdded) else "summary"
+        self.open_item(event.output_index).begin_part(event.part, within)
 
     def _part_done(self, event: e.ContentPartDone | e.SummaryPartDone) -> None:
-        item = self.open_item(event.output_index)
-        item.item.setdefault(item.within, []).append(event.part)
-        item.part = None
-        item.texts = []
+        self.open_item(event.output_index).end_part(event.part)
 
     def _delta(self, event: e.OutputTextDelta) -> None:
-        self._items[event.output_index].texts.append(event.delta)  # type: ignore[union-attr]  # open
+        self.open_item(event.output_index).add_text(event.delta)
 
     def _annotation(self, event: e.AnnotationAdded) -> None:
-        part = self.open_item(event.output_index).part
-        if part is not None:
-            part.setdefault("annotations", []).append(event.annotation)
+        self.open_item(event.output_index).annotations.append(event.annotation)
 
 
 _RULES: dict[type[Any], Callable[[Reducer, Any], None]] = {

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from typing import Any
 
@@ -20,6 +21,7 @@ from .tracing import Trace
 logger = logging.getLogger("agent_asgi")
 
 Ending = Callable[[bytearray], Awaitable[str]]
+_NOTHING = nullcontext()
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
 
@@ -67,7 +69,6 @@ class Run:
         self.committed = committed
         self.status = "in_progress"
         self.on_wait: Callable[[], None] | None = None
-        self.scope = anyio.CancelScope()
         self.name = name
         self._call = outputs
         self._channel = channel
@@ -76,6 +77,7 @@ class Run:
         self._timeouts = timeouts
         self._debug = debug
         self._buffer = bytearray()
+        self._scope: anyio.CancelScope | None = None
         self._steps: Steps | None = None
         self._trace: Trace | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -111,6 +113,19 @@ class Run:
         except Exception as error:  # noqa: BLE001  a handler may raise anything
             await self._fail(error)
         return self.take()
+
+    def shield(self, hosted: bool) -> AbstractContextManager[object]:
+        """Give the block in which the run is pulled where a host may have anyio's cancel scopes.
+
+        anyio cancels again and again, until its block is left: a handler could not clean up.
+
+        Args:
+            hosted: Whether there is a host, as Starlette or FastAPI; without one it costs nothing.
+        """
+        if not hosted:
+            return _NOTHING
+        self._scope = anyio.CancelScope()
+        return self._scope
 
     def take(self) -> bytes:
         """Give what has been written and not yet been taken."""
@@ -174,7 +189,8 @@ class Run:
                         self.on_wait()
                         self.on_wait = None
                     output = await steps.wait()
-                self._reset()
+                if self._cleanup is not None:
+                    self._reset()
                 feed(output, buffer)
                 self.committed = True
                 if len(buffer) >= BATCH_BYTES:
@@ -194,7 +210,8 @@ class Run:
         if self._giving_up:
             return False
         if isinstance(error, asyncio.CancelledError):
-            self.scope.shield = True
+            if self._scope is not None:
+                self._scope.shield = True
             if self._cleanup is None:
                 loop = asyncio.get_running_loop()
                 self._cleanup = loop.call_later(self._timeouts.cleanup, self._give_up)
@@ -209,12 +226,12 @@ class Run:
 
     def _reset(self) -> None:
         """Forget a cancellation that was the handler's own, such as a timeout it has caught."""
-        if self.scope.shield:
-            if self.context.cancelled.is_set() or (self._task and self._task.cancelling()):
-                raise asyncio.CancelledError
-            self.scope.shield = False
-            self._stop_timer(self._cleanup)
-            self._cleanup = None
+        if self.context.cancelled.is_set() or (self._task and self._task.cancelling()):
+            raise asyncio.CancelledError
+        if self._scope is not None:
+            self._scope.shield = False
+        self._stop_timer(self._cleanup)
+        self._cleanup = None
 
     @staticmethod
     def _stop_timer(timer: asyncio.TimerHandle | None) -> None:
@@ -250,8 +267,10 @@ class Run:
     async def _finish(self, ending: Ending, error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
         self.ended = True
-        self.scope.shield = True
-        await self._close_handler()
+        if self._scope is not None:
+            self._scope.shield = True
+        if self._steps is not None and not self._steps.ended:
+            await self._close_handler(self._steps)
         self._stop_timer(self._limit)
         self._stop_timer(self._cleanup)
         await self._write_ending(ending)
@@ -262,6 +281,7 @@ class Run:
             self._drain.leave()
             if self._token is not None:
                 current.reset(self._token)
+            self._steps = None  # it knows this run: a circle would wait for the garbage collector
 
     async def _write_ending(self, ending: Ending) -> None:
         try:
@@ -274,11 +294,9 @@ class Run:
             except Exception:
                 logger.exception("The end of %r cannot be written.", self.name)
 
-    async def _close_handler(self) -> None:
-        if self._steps is None or self._steps.ended:
-            return
+    async def _close_handler(self, steps: Steps) -> None:
         try:
             async with asyncio.timeout(self._timeouts.cleanup):
-                await self._steps.close()
+                await steps.close()
         except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)

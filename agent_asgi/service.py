@@ -56,14 +56,15 @@ class Live:
             service.timeouts,
         )
         self.started: asyncio.Future[None] = self.loop.create_future()
+        self.up = False
+        """Whether the start has been done, and well."""
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(service))
 
     @property
     def ready(self) -> bool:
         """Whether runs are taken."""
-        started = self.started.done() and self.started.exception() is None
-        return started and not self.drain.closed
+        return self.up and not self.drain.closed
 
     async def end(self) -> None:
         """Let the runs end, send the traces, leave the lifespan."""
@@ -82,10 +83,12 @@ class Live:
         """
         if record is None and not self.executor.has_locked(response_id):
             return False
-        concluding = self._conclude(response_id, record)
         if not self.store.durable:
-            return await concluding
-        task = asyncio.create_task(concluding)
+            if record is not None:
+                await self.store.save(record)
+            await self.executor.unlock(response_id)
+            return record is not None
+        task = asyncio.create_task(self._conclude(response_id, record))
         while not task.done():
             with contextlib.suppress(asyncio.CancelledError):  # the run ends, and says so itself
                 await asyncio.wait([task])
@@ -114,6 +117,7 @@ class Live:
     async def _live(self, service: "Service") -> None:
         try:
             async with self._running(service):
+                self.up = True
                 self.started.set_result(None)
                 await self._wait_for_end()
                 self.drain.closed = True
@@ -220,6 +224,13 @@ class Service:
         failed = live is not None and live.started.done() and live.started.exception() is not None
         if live is None or failed or live.loop is not asyncio.get_running_loop():
             live = self._live = Live(self)
+        return live
+
+    def started(self) -> Live | None:
+        """Give what has started in this event loop; None where that is still to come."""
+        live = self._live
+        if live is None or not live.up or live.loop is not asyncio.get_running_loop():
+            return None
         return live
 
     async def live(self) -> Live:

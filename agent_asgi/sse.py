@@ -93,7 +93,7 @@ class EventStreamResponse(EventSourceResponse):
         watch = self._watch = Watch(self.run, receive)
         self._schedule_ping(send)
         try:
-            with self.run.scope:
+            with self.run.shield("app" in scope):
                 await self._pull(scope, receive, send)
         finally:
             watch.stop()

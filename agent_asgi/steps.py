@@ -35,7 +35,7 @@ class Steps:
         self._waiting: Any = None
         self._parked = False
         self.ended = False
-        """Whether a generator has come to its end, and so needs no closing."""
+        """Whether the iterator has come to its end and says that it needs no closing."""
 
     def poll(self) -> Any:
         """Give the next output if it is ready, else PENDING.
@@ -47,7 +47,7 @@ class Steps:
             return PENDING
         if self._step is None:
             self._step = _stepper(self._outputs.__anext__())
-        return self._resume(lambda: self._step.send(None))
+        return self._resume(self._step.send, None)
 
     @coroutine
     def wait(self) -> Generator[Any, Any, Any]:
@@ -59,7 +59,7 @@ class Steps:
             except BaseException as error:  # noqa: BLE001  all of it belongs to the handler
                 output = self._throw(error)
             else:
-                output = self._resume(lambda: self._step.send(None))
+                output = self._resume(self._step.send, None)
         return output
 
     async def interrupt(self, error: asyncio.CancelledError) -> Any:
@@ -70,7 +70,7 @@ class Steps:
                 raise error
             self._step = _stepper(thrower(error))
             self._thrown(error)
-            output = self._resume(lambda: self._step.send(None))
+            output = self._resume(self._step.send, None)
         elif self._waiting is not None and self._waiting.cancel():
             return await self.wait()
         else:
@@ -89,17 +89,18 @@ class Steps:
     def _throw(self, error: BaseException) -> Any:
         if not self._thrown(error):
             raise Abandoned from error
-        return self._resume(lambda: self._step.throw(error))
+        return self._resume(self._step.throw, error)
 
-    def _resume(self, step: Callable[[], Any]) -> Any:
+    def _resume(self, step: Callable[[Any], Any], value: Any) -> Any:
         try:
-            self._waiting = step()
+            self._waiting = step(value)
         except StopIteration as ready:
             self._done()
             return ready.value
         except BaseException:
             self._done()
-            self.ended = isinstance(self._outputs, AsyncGeneratorType)
+            ended = isinstance(self._outputs, AsyncGeneratorType)
+            self.ended = ended or getattr(self._outputs, "ended", False)
             raise
         self._parked = True
         return PENDING

@@ -52,7 +52,7 @@ async def answer_json(
     """
     watch = Watch(run, receive)
     try:
-        with run.scope:
+        with run.shield("app" in scope):
             async for _ in run:
                 pass
     finally:

@@ -52,9 +52,9 @@ class Endpoint:
         """Answer a request."""
         headers = Headers(scope["headers"])
         try:
-            live = await self.service.live()
-            declared = headers.get("content-length", "").encode()
-            body = await read_body(receive, self.service.limits.max_body_bytes, declared)
+            live = self.service.started() or await self.service.live()
+            limit = self.service.limits.max_body_bytes
+            body = await read_body(receive, limit, headers.get("content-length"))
             await self.answer(Incoming(scope, receive, send, headers, body, live))
         except ClientGone:
             return

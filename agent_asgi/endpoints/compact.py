@@ -36,7 +36,9 @@ class Compact(Endpoint):
         )
         wants_trace = asks_for_trace(incoming.headers, request.databricks_options)
         channel = ResponsesChannel(
-            Lifecycle(response), None, lambda: context.trace_id if wants_trace else None
+            Lifecycle(response, events=False),
+            None,
+            lambda: context.trace_id if wants_trace else None,
         )
         run = live.runner.run(router, handler, value, request.received, context, channel)
         scope, receive, send = incoming.scope, incoming.receive, incoming.send

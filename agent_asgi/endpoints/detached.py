@@ -179,8 +179,8 @@ def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
     lifecycle = Lifecycle(turn.response())
     events = lifecycle.queue() if request.background else lifecycle.start()
     record = turn.record(
-        lifecycle.response,
-        (),
+        lifecycle.response.status,
+        codec.encode(lifecycle.response),
         caller=turn.caller(),
         key=None if key is None else key.name,
         digest=None if key is None else key.digest,

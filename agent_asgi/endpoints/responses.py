@@ -1,7 +1,7 @@
 """`POST /responses`, `/v1/responses`, and `POST /invocations` of routers that speak Responses."""
 
 from .. import codec
-from ..schema.responses import Response
+from ..channels import ResponsesChannel
 from ..sse import write_data, write_named
 from .answers import answer_json, answer_stream, asks_for_trace
 from .base import Endpoint, Incoming
@@ -21,18 +21,22 @@ class Responses(Endpoint):
         router = self.router or self.service.by_model(request.model)
         wants_trace = asks_for_trace(headers, request.databricks_options)
         key = Key.of(headers, router, incoming.body)
-        detached = Detached(self.service, incoming, named=self.named)
-        if key is not None and await detached.again(key, request):
+        if key is not None and await self._detached(incoming).again(key, request):
             return
         turn = await prepare(
             live, router, request, incoming.scope, headers, wants_trace=wants_trace
         )
         self.log_request(incoming, turn.handler, router.name, bool(request.stream))
         if request.background or key is not None:
-            await detached.begin(turn, key)
-            return
-        async with turn.locked(live):
+            await self._detached(incoming).begin(turn, key)
+        elif request.conversation is None:
             await self._answer(incoming, turn)
+        else:
+            async with turn.locked(live):
+                await self._answer(incoming, turn)
+
+    def _detached(self, incoming: Incoming) -> Detached:
+        return Detached(self.service, incoming, named=self.named)
 
     async def _answer(self, incoming: Incoming, turn: Turn) -> None:
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
@@ -43,18 +47,16 @@ class Responses(Endpoint):
                 run, lambda: self.tail(turn.trace_id()), ping, self.path, scope, receive, send
             )
         else:
-            run, lifecycle = turn.run(incoming.live, None)
-            await answer_json(
-                run, lambda: self.body(lifecycle.response), self.path, scope, receive, send
-            )
+            run, channel = turn.run(incoming.live, None)
+            await answer_json(run, lambda: self.body(channel), self.path, scope, receive, send)
 
     def tail(self, trace_id: str | None) -> bytes:
         """Give the frames between the last event and `[DONE]`."""
         return b""
 
-    def body(self, response: Response) -> bytes:
-        """Encode the whole response."""
-        return codec.encode(response)
+    def body(self, channel: ResponsesChannel) -> bytes:
+        """Give the whole response, encoded."""
+        return channel.body()
 
 
 class Invocations(Responses):
@@ -66,6 +68,6 @@ class Invocations(Responses):
         """Give the trace's id as MLflow's clients read it."""
         return b"" if trace_id is None else b"data: %s\n\n" % codec.encode({"trace_id": trace_id})
 
-    def body(self, response: Response) -> bytes:
-        """Encode the response without what is unset."""
-        return codec.encode(codec.short_form(response))
+    def body(self, channel: ResponsesChannel) -> bytes:
+        """Give the response without what is unset, encoded."""
+        return codec.encode(codec.short_form(channel.lifecycle.response))

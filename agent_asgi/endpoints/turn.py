@@ -17,7 +17,7 @@ from ..lifecycle import Lifecycle
 from ..router import AgentRouter, handler_of
 from ..run import Run
 from ..schema.requests import ConversationRef, ResponsesRequest
-from ..schema.responses import Response, echo
+from ..schema.responses import Response, ResponseStatus, echo
 from ..service import Live
 from ..store.base import Caller, Record
 from ..tools import ToolChoice
@@ -50,7 +50,7 @@ class Turn(NamedTuple):
 
     def run(
         self, live: Live, write: Write | None, *, error_events: bool = True
-    ) -> tuple[Run, Lifecycle]:
+    ) -> tuple[Run, ResponsesChannel]:
         """Make the run, whose response is stored before its end is told.
 
         Args:
@@ -59,45 +59,53 @@ class Turn(NamedTuple):
             error_events: Whether an `error` event comes before `response.failed`. Default True.
         """
         context, request = self.context, self.request
-        lifecycle = Lifecycle(self.response(), ToolChoice(request))
+        choice = ToolChoice(request) if request.tools else None
+        lifecycle = Lifecycle(self.response(), choice, events=write is not None)
         lifecycle.error_events = error_events
         channel = ResponsesChannel(
-            lifecycle,
-            write,
-            self.trace_id,
-            lambda done: live.conclude(context.response_id, self.ended(done)),
+            lifecycle, write, self.trace_id, lambda done: self._conclude(live, lifecycle, done)
         )
         run = live.runner.run(
             self.router, self.handler, self.value, request.received, context, channel
         )
-        return run, lifecycle
+        return run, channel
 
     def trace_id(self) -> str | None:
         """Give the trace's id, where the client asked for it."""
         return self.context.trace_id if self.wants_trace else None
 
-    def ended(self, response: Response) -> Record | None:
-        """Make what is stored of a run that has ended; None where nothing is to be."""
-        if self.request.store is False:
-            return None
-        return self.record(response, output_ids(response.output))
+    async def _conclude(self, live: Live, lifecycle: Lifecycle, encoded: bytes) -> bool:
+        response = lifecycle.response
+        record = None
+        if self.request.store is not False:
+            record = self.record(response.status, encoded, output_ids(response.output))
+        return await live.conclude(response.id, record)
 
-    def record(self, response: Response, more_ids: tuple[str, ...], **more: Any) -> Record:
-        """Make what is stored of a response."""
+    def record(
+        self, status: ResponseStatus, response: bytes, output: tuple[str, ...] = (), **more: Any
+    ) -> Record:
+        """Make what is stored.
+
+        Args:
+            status: How far the run has come.
+            response: The response, encoded.
+            output: Ids of the items of its output.
+            **more: Further fields.
+        """
         request, context = self.request, self.context
         visible = request.store is not False
         return Record(
             id=context.response_id,
             owner=self.owner,
             agent=self.router.name,
-            status=response.status,
+            status=status,
             created_at=self.created_at,
             previous_id=request.previous_response_id,
             background=bool(request.background),
             request=bytes(request.raw or b""),
-            response=codec.encode(response),
+            response=response,
             visible=visible,
-            item_ids=(*input_ids(request, context.response_id), *more_ids) if visible else (),
+            item_ids=(*input_ids(request, context.response_id), *output) if visible else (),
             **more,
         )
 
@@ -172,7 +180,8 @@ async def prepare(
     full = None if recall is None else await recall(request)
     if full is None:
         full = await resolve(live.store, request, owner)
-        full = await continued(live.store, full, owner)
+        if request.previous_response_id is not None:
+            full = await continued(live.store, full, owner)
     return Turn(
         full,
         router,

@@ -166,7 +166,7 @@ class Connection:
             async with turn.locked(self._live):
                 if self._over is not None and self._over.cause is not None:
                     return
-                run, lifecycle = turn.run(self._live, write_line, error_events=False)
+                run, channel = turn.run(self._live, write_line, error_events=False)
                 await self._pull(run)
         except AgentError as error:
             self._evict(previous)
@@ -175,7 +175,7 @@ class Connection:
         if run.status == "failed":
             self._evict(previous)
         elif run.status in ("completed", "incomplete"):
-            self._remember(turn, lifecycle)
+            self._remember(turn, channel.lifecycle)
 
     def _fields(self, body: bytes) -> dict[str, Any]:
         limit = self._service.limits.max_body_bytes
@@ -229,7 +229,7 @@ class Connection:
     async def _pull(self, run: Run) -> None:
         self._run = run
         try:
-            with run.scope:
+            with run.shield("app" in self._scope):
                 async for batch in run:
                     await self._deliver(run, batch)
         finally:

@@ -46,7 +46,6 @@ class MemoryStore(Store):
         self._max = max_responses
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._keys: dict[tuple[str, str], str] = {}
-        self._items: dict[tuple[str, str], list[str]] = {}
         self._locks: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def open(self) -> None:
@@ -103,7 +102,9 @@ class MemoryStore(Store):
 
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
         """Give for each item id the newest response that has such an item."""
-        return {each: self._items[owner, each][-1] for each in ids if (owner, each) in self._items}
+        mine = [each.record for each in self._kept.values() if each.record.owner == owner]
+        mine.sort(key=lambda each: each.created_at)
+        return {id_: each.id for each in mine for id_ in each.item_ids if id_ in ids}
 
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
         """Begin the next attempt of a run that nobody has; None where somebody has it."""
@@ -155,7 +156,6 @@ class MemoryStore(Store):
         record.failure = ending.failure
         record.item_ids = (*record.item_ids, *ending.item_ids)
         kept.holder = ""
-        self._index(record, ending.item_ids)
         self._unlock(id)
         self.signals.notify(id)
 
@@ -237,31 +237,19 @@ class MemoryStore(Store):
         self._kept[record.id] = kept
         if record.key is not None:
             self._keys[record.owner, record.key] = record.id
-        self._index(record, record.item_ids)
         while len(self._kept) > self._max:
             ended = next((each for each in self._kept.values() if not each.record.active), None)
             if ended is None:
                 break
             self._remove(ended)
 
-    def _index(self, record: Record, ids: Sequence[str]) -> None:
-        for each in ids:
-            of = self._items.setdefault((record.owner, each), [])
-            if record.id not in of:
-                of.append(record.id)
-                of.sort(key=lambda one: self._kept[one].record.created_at)
-
     def _remove(self, kept: _Kept) -> None:
         record = kept.record
         if record.key is not None:
             del self._keys[record.owner, record.key]
-        for each in dict.fromkeys(record.item_ids):
-            of = self._items[record.owner, each]
-            of.remove(record.id)
-            if not of:
-                del self._items[record.owner, each]
         del self._kept[record.id]
-        self._unlock(record.id)
+        if self._locks:
+            self._unlock(record.id)
         self.signals.notify(record.id)
 
     def _is_active(self, id: str) -> bool:
