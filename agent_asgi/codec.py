@@ -179,17 +179,31 @@ def encode(value: object) -> bytes:
         return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=plain)))
 
 
-def encode_event(event: Event | VendorEvent, buffer: bytearray) -> None:
-    """Append an event's JSON to a buffer."""
-    if isinstance(event, VendorEvent):
-        buffer += encode(event.fields | {"sequence_number": event.sequence_number})
-        return
+def encode_event(
+    event: Event | VendorEvent, buffer: bytearray, head: bytes = b"", end: bytes = b""
+) -> None:
+    """Append an event's JSON to a buffer, all of it or nothing.
+
+    Args:
+        event: The event.
+        buffer: What it is appended to.
+        head: What comes before it. Default nothing.
+        end: What comes after it. Default nothing.
+    """
     before = len(buffer)
+    buffer += head
     try:
-        _encoder.encode_into(event, buffer, -1)
+        if type(event) is VendorEvent:
+            buffer += encode(event.fields | {"sequence_number": event.sequence_number})
+        else:
+            _encoder.encode_into(event, buffer, -1)
     except UnicodeEncodeError:
         del buffer[before:]
-        buffer += encode(event)
+        buffer += head + encode(event)
+    except BaseException:
+        del buffer[before:]
+        raise
+    buffer += end
 
 
 def decode_events(frames: bytes) -> list[Event | VendorEvent]:

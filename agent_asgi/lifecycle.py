@@ -74,7 +74,10 @@ class Lifecycle:
         Raises:
             TypeError: The output is of no type that a handler may give.
         """
-        self._take(output)
+        if isinstance(output, str):
+            self._items.text(output)
+        else:
+            self._take(output)
         return self._items.taken()
 
     def complete(self) -> Events:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from typing import Any
 
 import anyio
+from anyio._backends import _asyncio as anyio_backend
 from starlette.exceptions import HTTPException
 
 from .channels import Channel
@@ -22,6 +23,9 @@ logger = logging.getLogger("agent_asgi")
 
 Ending = Callable[[bytearray], Awaitable[str]]
 _NOTHING = nullcontext()
+_scoped: Container[object] | None = getattr(anyio_backend, "_task_states", None)
+"""The tasks that have a cancel scope, as anyio knows them: to enter one takes a tenth of a short
+request. Where anyio keeps them elsewhere, each run has a scope."""
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
 
@@ -114,15 +118,13 @@ class Run:
             await self._fail(error)
         return self.take()
 
-    def shield(self, hosted: bool) -> AbstractContextManager[object]:
-        """Give the block in which the run is pulled where a host may have anyio's cancel scopes.
+    def shield(self) -> AbstractContextManager[object]:
+        """Give the block in which a request's own task pulls the run.
 
-        anyio cancels again and again, until its block is left: a handler could not clean up.
-
-        Args:
-            hosted: Whether there is a host, as Starlette or FastAPI; without one it costs nothing.
+        Where a host has a cancel scope of anyio's around the request, it cancels again and again
+        until that is left; a handler could not clean up.
         """
-        if not hosted:
+        if _scoped is not None and asyncio.current_task() not in _scoped:
             return _NOTHING
         self._scope = anyio.CancelScope()
         return self._scope

@@ -16,7 +16,7 @@ DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 """What keeps proxies from holding a stream back."""
-_heads: dict[type[Event], bytes] = {}
+_heads: dict[type[Event | VendorEvent], bytes] = {}
 
 
 def server_ends() -> bool:
@@ -26,28 +26,17 @@ def server_ends() -> bool:
 
 def write_named(event: Event | VendorEvent, buffer: bytearray) -> None:
     """Append a frame as Open Responses has it: the event's type on a line of its own."""
-    head = None if isinstance(event, VendorEvent) else _heads.get(type(event))
+    head = _heads.get(type(event))
     if head is None:
         head = f"event: {event.type}\ndata: ".encode()
         if not isinstance(event, VendorEvent):
             _heads[type(event)] = head
-    _write(head, event, buffer)
+    codec.encode_event(event, buffer, head, b"\n\n")
 
 
 def write_data(event: Event | VendorEvent, buffer: bytearray) -> None:
     """Append a frame as MLflow's clients read it: data alone."""
-    _write(b"data: ", event, buffer)
-
-
-def _write(head: bytes, event: Event | VendorEvent, buffer: bytearray) -> None:
-    before = len(buffer)
-    buffer += head
-    try:
-        codec.encode_event(event, buffer)
-    except BaseException:
-        del buffer[before:]  # no half frame
-        raise
-    buffer += b"\n\n"
+    codec.encode_event(event, buffer, b"data: ", b"\n\n")
 
 
 class EventStreamResponse(EventSourceResponse):
@@ -73,7 +62,9 @@ class EventStreamResponse(EventSourceResponse):
         failed: Callable[[Scope, Receive, Send], Any],
         tail: Callable[[], bytes] = lambda: DONE,
     ) -> None:
-        super().__init__(_nothing(), ping=ping, sep="\n")
+        # Not the base's own start: it makes a lock and the same headers anew for each stream.
+        self.status_code = 200
+        self.raw_headers = _headers
         self.run = run
         self.frames = 0
         self.sent = 0
@@ -82,23 +73,24 @@ class EventStreamResponse(EventSourceResponse):
         self._tail = tail
         self._open = False
         self._gone = False
-        self._lock = asyncio.Lock()
+        self._unsent = b""
+        self._sending = False
         self._watch: Watch
-        self._last = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._pings: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._silence = ping
+        self._pinging: asyncio.Task[None] | None = None
+        self._last = self._loop.time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pull the run and send what it gives, until it has ended or the client is gone."""
         watch = self._watch = Watch(self.run, receive)
-        self._schedule_ping(send)
+        self._timer = self._loop.call_later(self._silence, self._tick, send)
         try:
-            with self.run.shield("app" in scope):
+            with self.run.shield():
                 await self._pull(scope, receive, send)
         finally:
             watch.stop()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._timer.cancel()
         self.run.settle()
 
     async def _pull(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,64 +109,63 @@ class EventStreamResponse(EventSourceResponse):
     async def _deliver(self, batch: bytes, send: Send) -> None:
         if self._gone or self.run.context.cancelled.cause == "client_disconnected":
             return
-        async with self._lock:
-            if self.run.ended:
-                batch += self._tail()
-            else:
-                self._watch.start()  # a client that reads no more holds us up in `send`
+        self._unsent += batch
+        if self._pinging is not None:
+            await asyncio.wait([self._pinging])
+        ended = self.run.ended
+        if ended:
+            self._unsent += self._tail()
+        else:
+            self._watch.start()  # a client that reads no more holds us up in `send`
+        self._sending = True
+        try:
+            await self._body(send, more=not ended)
+        finally:
+            self._sending = False
+
+    async def _body(self, send: Send, *, more: bool) -> None:
+        if not self._open:
+            self._open = True
             await self._begin(send)
-            await self._body(batch, send, more=not self.run.ended)
-
-    async def _begin(self, send: Send) -> None:
-        if self._open:
-            return
-        self._open = True
-        self.headers.update(self._make_headers())
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-
-    async def _body(self, body: bytes, send: Send, *, more: bool) -> None:
+        body, self._unsent = self._unsent, b""
         self.frames += 1
         self.sent += len(body)
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._loop.time()
         await send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _begin(self, send: Send) -> None:
+        more = [(name.encode(), value.encode()) for name, value in self._make_headers().items()]
+        headers = [*self.raw_headers, *more]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _leave(self) -> None:
         self._gone = True
         self.run.context.cancelled.set("client_disconnected")
         self.run.interrupt(asyncio.CancelledError())
 
-    def _schedule_ping(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        self._last = loop.time()
-        self._timer = loop.call_later(self.ping_interval, self._tick, send)
-
     def _tick(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        due = self._last + self.ping_interval
-        if loop.time() >= due - 0.001 and not self._lock.locked():
-            task = asyncio.create_task(self._send_ping(send))
-            self._pings.add(task)
-            task.add_done_callback(self._pings.discard)
-            due = loop.time() + self.ping_interval
-        self._timer = loop.call_at(due, self._tick, send)
+        now = self._loop.time()
+        due = self._last + self._silence
+        if now >= due - 0.001 and not self._sending and self._pinging is None:
+            self._pinging = asyncio.create_task(self._send_ping(send))
+            due = now + self._silence
+        self._timer = self._loop.call_at(max(due, now + 0.001), self._tick, send)
 
     async def _send_ping(self, send: Send) -> None:
         try:
-            async with self._lock:
-                if not self.run.ended:
-                    await self._begin(send)
-                    await self._body(self.run.take() + PING, send, more=True)
+            if not self.run.ended:
+                self._unsent += self.run.take() + PING
+                await self._body(send, more=True)
         except OSError:
             self.run.cancel("client_disconnected")
+        finally:
+            self._pinging = None
 
 
 async def _nothing() -> AsyncIterator[Any]:
     """Stand for the content, which comes from the run."""
     return
     yield
+
+
+_headers = EventSourceResponse(_nothing(), sep="\n").raw_headers

@@ -95,7 +95,8 @@ class Steps:
         try:
             self._waiting = step(value)
         except StopIteration as ready:
-            self._done()
+            self._step = self._waiting = None
+            self._parked = False
             return ready.value
         except BaseException:
             self._done()

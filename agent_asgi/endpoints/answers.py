@@ -52,7 +52,7 @@ async def answer_json(
     """
     watch = Watch(run, receive)
     try:
-        with run.shield("app" in scope):
+        with run.shield():
             async for _ in run:
                 pass
     finally:

@@ -229,7 +229,7 @@ class Connection:
     async def _pull(self, run: Run) -> None:
         self._run = run
         try:
-            with run.shield("app" in self._scope):
+            with run.shield():
                 async for batch in run:
                     await self._deliver(run, batch)
         finally:
@@ -268,10 +268,4 @@ class Connection:
 
 def write_line(event: Event | VendorEvent, buffer: bytearray) -> None:
     """Append an event as a line of its own; each becomes a message."""
-    before = len(buffer)
-    try:
-        codec.encode_event(event, buffer)
-    except BaseException:
-        del buffer[before:]  # no half line
-        raise
-    buffer += b"\n"
+    codec.encode_event(event, buffer, end=b"\n")
