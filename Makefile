@@ -49,7 +49,7 @@ chaos: install
 	$(BIN)/python tests/chaos.py
 
 bench: install
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md
 
 # Instructions of one request against the committed figure; needs valgrind, or perf where it counts.
 bench-quick: install

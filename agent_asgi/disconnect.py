@@ -35,6 +35,7 @@ class Watch:
         self._run.on_wait = None
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # its CancelledError would hold all of the request in a circle
 
     async def _listen(self) -> None:
         try:

@@ -61,7 +61,7 @@ def compare(found: Counts, committed: Mapping[str, int] | None, key: str) -> boo
     """Say how the figures compare with the committed ones; tell whether they are good enough."""
     if committed is None:
         say(f"No figures are committed for {key}; write them with --update.")
-        return True
+        return "CI" not in os.environ
     grown = {work: found[work] / committed[work] - 1 for work in WORK}
     for work, share in grown.items():
         verdict = "too many" if share > TOLERANCE else "good"

@@ -5,6 +5,7 @@ take turns within each round (A B C, A B C, ...), the server has one core and th
 and every answer is checked.
 
     python tests/benchmarks/run.py [--only NAME ...] [--rounds N] [--quick] [--json FILE]
+        [--write docs/benchmarks.md]
 """
 
 import argparse
@@ -21,7 +22,7 @@ from figures import Measured, Row, number
 from peer import BARE, OURS, PEERS
 from rows import ROWS
 from servers import LOAD_CORE, Bench
-from table import machine, table
+from table import filled, machine, table
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
                 measured[row.name] = {peer.name: [] for peer in row.peers}
                 measure(bench, row, rounds, options.quick, measured[row.name], notes)
     finally:
-        report(measured, known, notes, options.json)
+        report(measured, known, notes, options)
     if notes:
         sys.exit(1)
 
@@ -54,7 +55,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each row; its own number by default")
     parser.add_argument("--quick", action="store_true", help="small loads, one round: a try-out")
     parser.add_argument("--json", type=Path, help="write all values to this file")
-    return parser.parse_args()
+    parser.add_argument("--write", type=Path, help="put the table of all rows into this page")
+    options = parser.parse_args()
+    if options.write is not None and (options.only or options.quick):
+        parser.error("--write is for all rows, measured in full")
+    return options
 
 
 def missing() -> dict[str, str]:
@@ -99,14 +104,20 @@ def cause(error: BaseException) -> str:
 
 
 def report(
-    measured: dict[str, Measured], known: dict[str, Row], notes: dict[str, str], path: Path | None
+    measured: dict[str, Measured],
+    known: dict[str, Row],
+    notes: dict[str, str],
+    options: argparse.Namespace,
 ) -> None:
-    """Print the table of what has been measured so far, and write its values."""
+    """Print the table of what has been measured so far, and write it and its values."""
     about = machine()
     failed = [f"Not measured: {name}: {reason}" for name, reason in notes.items()]
-    sys.stdout.write("\n".join([*about.values(), *failed, "", table(measured, known), ""]))
-    if path is not None:
-        path.write_text(json.dumps({**about, "failed": notes, "rows": measured}, indent=1))
+    text = "\n\n".join([*about.values(), *failed, table(measured, known)])
+    sys.stdout.write(f"{text}\n")
+    if options.json is not None:
+        options.json.write_text(json.dumps({**about, "failed": notes, "rows": measured}, indent=1))
+    if options.write is not None and len(measured) == len(known):
+        options.write.write_text(filled(options.write.read_text(), text))
 
 
 def say(text: str) -> None:

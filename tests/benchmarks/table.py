@@ -10,6 +10,7 @@ from environments import CannotInstall, installed
 from figures import Figure, Measured, Row, misses, number, ratio
 from servers import CORES
 
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 COLUMNS = ("", "ours", "against MLflow", "wanted", "against bare", "wanted", "against AgentCore")
 
 
@@ -24,6 +25,15 @@ def table(rows: Mapping[str, Measured], known: Mapping[str, Row]) -> str:
     for name, measured in rows.items():
         lines += [line(known[name], figure, measured) for figure in known[name].figures]
     return "\n".join(lines)
+
+
+def filled(page: str, text: str) -> str:
+    """Put a text between a page's two marks, in the place of what is there."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"The page has no {BEGIN} ... {END}.")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def line(row: Row, figure: Figure, measured: Measured) -> str:

@@ -1,0 +1,69 @@
+"""A request leaves nothing that only the garbage collector could free."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+from agent_asgi.testing import AgentClient
+
+ASKED = 20
+
+
+async def at_once(request: ResponsesRequest) -> str:
+    return "Hello."
+
+
+async def waiting(request: ResponsesRequest) -> AsyncIterator[str]:
+    for word in ("It", " waits", "."):
+        await asyncio.sleep(0.001)
+        yield word
+
+
+def in_thread(request: ResponsesRequest) -> str:
+    return "Hello from a thread."
+
+
+@pytest.fixture
+def garbage() -> Any:
+    """Keep what the collector finds."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    yield gc.garbage
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"background": True}], ids=str)
+@pytest.mark.parametrize("handler", [at_once, waiting, in_thread])
+def test_a_request_leaves_no_circles(
+    handler: Any, more: dict[str, bool], garbage: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    router = AgentRouter()
+    router.invoke(handler)
+    app = AgentApp(router)
+
+    async def main() -> None:
+        async with app.lifespan():
+            client = AgentClient(app)
+            for _ in range(3):  # what is made once
+                await client.post("/responses", {"input": "hi", **more})
+            await asyncio.sleep(0.3)
+            gc.collect()
+            garbage.clear()
+            for _ in range(ASKED):
+                answer = await client.post("/responses", {"input": "hi", **more})
+                assert answer.status == 200
+            await asyncio.sleep(0.3)
+            gc.collect()
+
+    asyncio.run(main())
+    kinds = Counter(type(each).__name__ for each in garbage)
+    assert len(garbage) < ASKED, kinds
