@@ -302,18 +302,18 @@ class Executor:
 async def _pull(run: Run, log: Log) -> bytes:
     """Pull a run into its log; give what comes with its end, for the last write."""
     last = b""
-    async for batch in run:
-        try:
-            if run.ended:
-                last = batch
-            else:
-                log.add(batch)
-                await log.room()
-                if log.lost:
-                    run.cancel("shutdown")
-        except asyncio.CancelledError as error:
-            run.interrupt(error)
-    run.settle()
+
+    async def deliver(batch: bytes) -> None:
+        nonlocal last
+        if run.ended:
+            last = batch
+            return
+        log.add(batch)
+        await log.room()
+        if log.lost:
+            run.cancel("shutdown")
+
+    await run.pull(deliver)
     return last
 
 

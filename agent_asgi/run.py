@@ -1,9 +1,9 @@
-"""One run: a handler's outputs, pulled in batches of what is ready, from span start to span end."""
+"""One run: a handler's outputs, in batches of what is ready, from its span's start to its end."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Token
 from typing import Any
 
@@ -22,6 +22,7 @@ from .tracing import Trace
 logger = logging.getLogger("agent_asgi")
 
 Ending = Callable[[bytearray], Awaitable[str]]
+Deliver = Callable[[bytes], Awaitable[None]]
 _NOTHING = nullcontext()
 _scoped: Container[object] | None = getattr(anyio_backend, "_task_states", None)
 """The tasks that have a cancel scope, as anyio knows them: to enter one takes a tenth of a short
@@ -31,7 +32,7 @@ BATCH_BYTES = 32 * 1024
 
 
 class Run:
-    """One run, pulled by the task that answers: `async for batch in run`.
+    """One run, pulled by the task that answers.
 
     A batch is what the handler gave without waiting. The handler runs in the pulling task, or, a
     sync one, in a thread. Whatever happens, the last batch holds the ending, and the trace closes.
@@ -94,20 +95,29 @@ class Run:
         self._giving_up = False
         self.ended = False
 
-    def __aiter__(self) -> "Run":
-        return self
+    async def pull(self, deliver: Deliver | None = None) -> None:
+        """Run the handler to its end, once.
 
-    async def __anext__(self) -> bytes:
-        if self.ended:
-            raise StopAsyncIteration
-        if self._task is None:
-            self._drain.enter(accepted=self.committed)
-            self._task = asyncio.current_task()
+        Args:
+            deliver: Called with each batch; where it is cancelled, the handler is, and where it is
+                called for the last one, `ended` is set. Default None: no batches are wanted.
+
+        Raises:
+            Unavailable: The app is draining; nothing has begun.
+            asyncio.CancelledError: Somebody else cancelled the task; the run has ended.
+        """
+        self._drain.enter(accepted=self.committed)
+        self._task = asyncio.current_task()
+        with self._shield():
+            await self._run(deliver)
+            if deliver is not None:
+                with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
+                    await deliver(self.take())
+        self._settle()
+
+    async def _run(self, deliver: Deliver | None) -> None:
         try:
-            if self._steps is None:
-                self._begin()
-            if await self._fill():
-                return self.take()
+            await self._step_through(self._begin(), deliver)
             await self._finish(self._channel.complete, None)
         except asyncio.CancelledError as error:
             await self._finish_cancelled(error)
@@ -116,15 +126,14 @@ class Run:
             await self._finish_cancelled(None)
         except Exception as error:  # noqa: BLE001  a handler may raise anything
             await self._fail(error)
-        return self.take()
 
-    def shield(self) -> AbstractContextManager[object]:
+    def _shield(self) -> AbstractContextManager[object]:
         """Give the block in which a request's own task pulls the run.
 
         Where a host has a cancel scope of anyio's around the request, it cancels again and again
         until that is left; a handler could not clean up.
         """
-        if _scoped is not None and asyncio.current_task() not in _scoped:
+        if _scoped is not None and self._task not in _scoped:
             return _NOTHING
         self._scope = anyio.CancelScope()
         return self._scope
@@ -148,10 +157,10 @@ class Run:
         self._task.cancel()
 
     def interrupt(self, error: asyncio.CancelledError) -> None:
-        """Have a cancellation that arrived while its batch was sent thrown into the handler."""
+        """Have a cancellation thrown into the handler once the batch has been delivered."""
         self._interrupted = error
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Take back the run's own cancellation of its task, now that it has ended.
 
         Raises:
@@ -166,7 +175,7 @@ class Run:
         if task.cancelling():
             raise self._cancellation or asyncio.CancelledError
 
-    def _begin(self) -> None:
+    def _begin(self) -> Steps:
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
         self._channel.start(self._buffer)
@@ -174,19 +183,17 @@ class Run:
             loop = asyncio.get_running_loop()
             self._limit = loop.call_later(self._timeouts.run, self.cancel, "timeout")
         self._steps = Steps(self._call(), self._thrown)
+        return self._steps
 
-    async def _fill(self) -> bool:
-        """Write what is ready; tell whether the handler may have more."""
-        steps = self._steps
-        if steps is None:
-            return False
+    async def _step_through(self, steps: Steps, deliver: Deliver | None) -> None:
+        """Take in the outputs to the last, and deliver what there is whenever the handler waits."""
         buffer, feed = self._buffer, self._channel.feed
         try:
-            output = await self._interrupt(steps) if self._interrupted else steps.poll()
             while True:
+                output = steps.poll()
                 if output is PENDING:
-                    if self.committed and buffer:
-                        return True
+                    if buffer and self.committed and deliver is not None:
+                        await self._deliver(steps, deliver)
                     if self.on_wait is not None:
                         self.on_wait()
                         self.on_wait = None
@@ -195,18 +202,20 @@ class Run:
                     self._reset()
                 feed(output, buffer)
                 self.committed = True
-                if len(buffer) >= BATCH_BYTES:
-                    return True
-                output = steps.poll()
+                if len(buffer) >= BATCH_BYTES and deliver is not None:
+                    await self._deliver(steps, deliver)
         except StopAsyncIteration:
-            return False
+            return
 
-    async def _interrupt(self, steps: Steps) -> Any:
-        error, self._interrupted = self._interrupted, None
-        if error is None:
-            return PENDING
-        await steps.interrupt(error)
-        raise error  # the handler went on to an output; nobody wants it
+    async def _deliver(self, steps: Steps, deliver: Deliver) -> None:
+        try:
+            await deliver(self.take())
+        except asyncio.CancelledError as error:
+            self._interrupted = error
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted is not None:
+            await steps.interrupt(interrupted)
+            raise interrupted  # the handler went on to an output; nobody wants it
 
     def _thrown(self, error: BaseException) -> bool:
         if self._giving_up:

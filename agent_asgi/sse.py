@@ -83,81 +83,75 @@ class EventStreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pull the run and send what it gives, until it has ended or the client is gone."""
-        watch = self._watch = Watch(self.run, receive)
-        self._timer = self._loop.call_later(self._silence, self._tick, send)
+        run = self.run
+        self._send = send
+        watch = self._watch = Watch(run, receive)
+        self._timer = self._loop.call_later(self._silence, self._tick)
         try:
-            with self.run.shield():
-                await self._pull(scope, receive, send)
+            await run.pull(self._deliver)
         finally:
             watch.stop()
             self._timer.cancel()
-        self.run.settle()
+        if self._is_refusal():
+            await self._failed(scope, receive, send)
 
-    async def _pull(self, scope: Scope, receive: Receive, send: Send) -> None:
-        run = self.run
-        async for batch in run:
-            try:
-                if run.error is not None and not run.committed and not self._open:
-                    await self._failed(scope, receive, send)
-                else:
-                    await self._deliver(batch, send)
-            except asyncio.CancelledError as error:
-                run.interrupt(error)
-            except OSError:
-                self._leave()
+    def _is_refusal(self) -> bool:
+        """Tell whether the run failed before there was anything to send."""
+        return self.run.error is not None and not self.run.committed and not self._open
 
-    async def _deliver(self, batch: bytes, send: Send) -> None:
+    async def _deliver(self, batch: bytes) -> None:
+        ended = self.run.ended
         if self._gone or self.run.context.cancelled.cause == "client_disconnected":
             return
+        if ended and self._is_refusal():
+            return
         self._unsent += batch
-        if self._pinging is not None:
+        if self._pinging is not None and self._pinging is not asyncio.current_task():
             await asyncio.wait([self._pinging])
-        ended = self.run.ended
         if ended:
             self._unsent += self._tail()
         else:
             self._watch.start()  # a client that reads no more holds us up in `send`
         self._sending = True
         try:
-            await self._body(send, more=not ended)
+            if not self._open:
+                await self._begin()
+            body, self._unsent = self._unsent, b""
+            self.frames += 1
+            self.sent += len(body)
+            self._last = self._loop.time()
+            await self._send({"type": "http.response.body", "body": body, "more_body": not ended})
+        except OSError:
+            self._leave()
         finally:
             self._sending = False
 
-    async def _body(self, send: Send, *, more: bool) -> None:
-        if not self._open:
-            self._open = True
-            await self._begin(send)
-        body, self._unsent = self._unsent, b""
-        self.frames += 1
-        self.sent += len(body)
-        self._last = self._loop.time()
-        await send({"type": "http.response.body", "body": body, "more_body": more})
-
-    async def _begin(self, send: Send) -> None:
+    async def _begin(self) -> None:
+        self._open = True
         more = [(name.encode(), value.encode()) for name, value in self._make_headers().items()]
         headers = [*self.raw_headers, *more]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _leave(self) -> None:
         self._gone = True
-        self.run.context.cancelled.set("client_disconnected")
-        self.run.interrupt(asyncio.CancelledError())
+        if self._pinging is None:
+            self.run.context.cancelled.set("client_disconnected")
+            self.run.interrupt(asyncio.CancelledError())
+        else:  # the handler waits
+            self.run.cancel("client_disconnected")
 
-    def _tick(self, send: Send) -> None:
+    def _tick(self) -> None:
         now = self._loop.time()
         due = self._last + self._silence
         if now >= due - 0.001 and not self._sending and self._pinging is None:
-            self._pinging = asyncio.create_task(self._send_ping(send))
+            self._pinging = asyncio.create_task(self._comment())
             due = now + self._silence
-        self._timer = self._loop.call_at(max(due, now + 0.001), self._tick, send)
+        self._timer = self._loop.call_at(max(due, now + 0.001), self._tick)
 
-    async def _send_ping(self, send: Send) -> None:
+    async def _comment(self) -> None:
         try:
             if not self.run.ended:
-                self._unsent += self.run.take() + PING
-                await self._body(send, more=True)
-        except OSError:
-            self.run.cancel("client_disconnected")
+                await self._deliver(self.run.take() + PING)
         finally:
             self._pinging = None
 

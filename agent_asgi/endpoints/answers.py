@@ -52,12 +52,9 @@ async def answer_json(
     """
     watch = Watch(run, receive)
     try:
-        with run.shield():
-            async for _ in run:
-                pass
+        await run.pull()
     finally:
         watch.stop()
-    run.settle()
     response = _ended(run, body)
     await response(scope, receive, send)
     if logger.isEnabledFor(logging.DEBUG):

@@ -229,12 +229,9 @@ class Connection:
     async def _pull(self, run: Run) -> None:
         self._run = run
         try:
-            with run.shield():
-                async for batch in run:
-                    await self._deliver(run, batch)
+            await run.pull(lambda batch: self._deliver(run, batch))
         finally:
             self._run = None
-        run.settle()
 
     async def _deliver(self, run: Run, batch: bytes) -> None:
         if self._over in (GONE, CUT):
@@ -247,8 +244,6 @@ class Connection:
             while self._unsent:
                 await self._put(self._unsent[0])
                 self._unsent.popleft()
-        except asyncio.CancelledError as error:
-            run.interrupt(error)
         except OSError:
             self._end(GONE)
             run.context.cancelled.set("client_disconnected")
