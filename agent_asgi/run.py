@@ -190,10 +190,15 @@ class Run:
         buffer, feed = self._buffer, self._channel.feed
         try:
             while True:
-                output = steps.poll()
+                output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
                 if output is PENDING:
                     if buffer and self.committed and deliver is not None:
-                        await self._deliver(steps, deliver)
+                        try:
+                            await deliver(self.take())
+                        except asyncio.CancelledError as error:
+                            self._interrupted = error
+                        if self._interrupted is not None:
+                            await self._interrupt(steps, self._interrupted)
                     if self.on_wait is not None:
                         self.on_wait()
                         self.on_wait = None
@@ -202,20 +207,13 @@ class Run:
                     self._reset()
                 feed(output, buffer)
                 self.committed = True
-                if len(buffer) >= BATCH_BYTES and deliver is not None:
-                    await self._deliver(steps, deliver)
         except StopAsyncIteration:
             return
 
-    async def _deliver(self, steps: Steps, deliver: Deliver) -> None:
-        try:
-            await deliver(self.take())
-        except asyncio.CancelledError as error:
-            self._interrupted = error
-        interrupted, self._interrupted = self._interrupted, None
-        if interrupted is not None:
-            await steps.interrupt(interrupted)
-            raise interrupted  # the handler went on to an output; nobody wants it
+    async def _interrupt(self, steps: Steps, error: asyncio.CancelledError) -> None:
+        self._interrupted = None
+        await steps.interrupt(error)
+        raise error  # the handler went on to an output; nobody wants it
 
     def _thrown(self, error: BaseException) -> bool:
         if self._giving_up:

@@ -51,8 +51,8 @@ class Steps:
 
     @coroutine
     def wait(self) -> Generator[Any, Any, Any]:
-        """Wait with the handler until its next output."""
-        output = PENDING
+        """Wait with the handler until its next output, where that is not ready."""
+        output = self.poll()
         while output is PENDING:
             try:
                 yield self._waiting
