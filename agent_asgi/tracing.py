@@ -6,6 +6,8 @@ may reach a database or a server runs on it.
 
 import asyncio
 import contextlib
+import functools
+import gc
 import logging
 import os
 import re
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .batches import keep_many_traces
 from .context import Context
 from .exports import (
     by_otlp,
@@ -24,12 +27,11 @@ from .exports import (
     flush,
     flush_when_process_ends,
     hand_over,
-    hush,
-    move_tags,
+    leave_to_otlp,
     take_over,
-    unreachable,
     wait_for_room,
 )
+from .quiet import hush, unreachable
 
 logger = logging.getLogger("agent_asgi.tracing")
 RETRY_SECONDS = 30.0
@@ -38,6 +40,25 @@ OFF_SECONDS = 1.0
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 )
+
+
+_ATTACHED = ("base64", "b64", "audio", "image", "inline_data", "ttachment")
+"""One of these is in whatever MLflow takes out of a span to keep it as an attachment."""
+
+
+def set_body(span: Any, key: str, body: Any, otherwise: Callable[[Any], None]) -> None:
+    """Set a span's inputs or outputs; what holds no attachments is written to JSON just once.
+
+    Args:
+        span: MLflow's span.
+        key: The attribute.
+        body: The inputs or outputs.
+        otherwise: Sets them where they may hold attachments.
+    """
+    span.set_attribute(key, body)
+    text = span._span.attributes.get(key, "")
+    if any(each in text for each in _ATTACHED):
+        otherwise(body)
 
 
 class Trace:
@@ -95,14 +116,14 @@ class Trace:
 
     def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
         span = self._span
-        span.set_outputs(outputs)
+        set_body(span, "mlflow.spanOutputs", outputs, span.set_outputs)
         if error is not None:
             span.record_exception(error)
         with _manager().get_trace(span.trace_id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = status
                 if by_otlp():
-                    move_tags(trace.info.tags, span)
+                    leave_to_otlp(trace, span)
         span.set_attribute("agent_asgi.status", status)
         span.end(status="ERROR" if status == "failed" else "OK")
 
@@ -128,8 +149,14 @@ class Tracer:
     async def start(self, seconds: float) -> None:
         """Set tracing up in a thread and wait for it, but no longer than `seconds`.
 
-        A server that is down costs a warning; it is tried again until it answers.
+        A server that is down costs a warning; it is tried again until it answers. Where the
+        environment switches tracing off, MLflow is not even imported.
         """
+        with _collecting_later():
+            if not _switched_off():
+                await self._set_up_within(seconds)
+
+    async def _set_up_within(self, seconds: float) -> None:
         self._thread = threading.Thread(
             target=self._set_up_until_done, name="agent-asgi-tracing", daemon=True
         )
@@ -169,25 +196,23 @@ class Tracer:
         Returns:
             The trace, or None where tracing is off or not set up yet.
         """
-        if not self._ready.is_set() or not self._is_enabled():
+        if not self._ready.is_set() or time.monotonic() < self._off_until:
             return None
         try:
-            return self._begin(name, inputs, context, experiment, responses)
+            trace = self._begin(name, inputs, context, experiment, responses)
+            if trace is None:
+                self._look_whether_off()
         except Exception:  # tracing never fails a request
             logger.warning("A trace could not be begun.", exc_info=True)
             return None
+        return trace
 
-    def _is_enabled(self) -> bool:
-        """Tell whether tracing is on; where it is off, MLflow is asked once a second."""
-        now = time.monotonic()
-        if now < self._off_until:
-            return False
+    def _look_whether_off(self) -> None:
+        """Ask MLflow, once a second, where it traces nothing: else it has not sampled a run."""
         from mlflow.tracing.provider import is_tracing_enabled
 
-        enabled: bool = is_tracing_enabled()
-        if not enabled:
-            self._off_until = now + OFF_SECONDS
-        return enabled
+        if not is_tracing_enabled():
+            self._off_until = time.monotonic() + OFF_SECONDS
 
     def _begin(
         self,
@@ -211,7 +236,6 @@ class Tracer:
             span = mlflow.start_span_no_context(
                 name,
                 span_type="AGENT",
-                inputs=inputs(),
                 attributes=_attributes(context, responses),
                 tags=tags,
                 metadata=_metadata(context),
@@ -220,6 +244,8 @@ class Tracer:
             )
             if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
                 return None
+            if (body := inputs()) is not None:
+                set_body(span, "mlflow.spanInputs", body, span.set_inputs)
             context.trace_id = span.trace_id
             return Trace(span, set_span_in_context(span), remote.pop_all(), parent)
 
@@ -249,6 +275,7 @@ class Tracer:
 
     def _set_up(self) -> None:
         hush()
+        keep_many_traces()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
         from mlflow.tracking import set_tracking_uri
@@ -260,9 +287,37 @@ class Tracer:
         provider.get_or_init_tracer(__name__)
         take_over()
         flush_when_process_ends()
+        with contextlib.suppress(ImportError):  # mlflow-tracing lacks it
+            import mlflow.pyfunc.context  # noqa: F401  else the first span does, on the event loop
         if is_tracing_enabled() and not otlp:
             for name in {None, *self._names}:
                 self._ids[name] = _experiment_id(name)
+
+
+def _switched_off() -> bool:
+    """Tell whether OpenTelemetry's own variable says so; MLflow goes by it too."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Rest the garbage collector during the start, then have it pass over all that is there.
+
+    MLflow's import makes 400 000 objects that stay. To look through them as they come is a sixth of
+    the start; to do so later, again and again, holds the event loop for a tenth of a second.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        _freeze()
+        if enabled:
+            gc.enable()
+
+
+_freeze = functools.cache(gc.freeze)
+"""Once in a process, since what is garbage at that moment is kept for ever (2 MB of MLflow's)."""
 
 
 def _experiment_id(name: str | None) -> str | None:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import pytest
@@ -197,6 +199,26 @@ def test_trace_has_no_header_values() -> None:
     assert len(trace.data.spans) == 2
     assert "top-secret" not in trace.to_json()
     assert "top-secret" not in json.dumps([each.to_dict() for each in trace.data.spans])
+
+
+def test_images_become_attachments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACE_EXTRACT_ATTACHMENTS", "true")
+    router = AgentRouter("t-image", protocol="json")
+
+    @router.invoke
+    async def painter(body: Any) -> Any:
+        return {"b64_json": "aGk="}
+
+    image = "data:image/png;base64,aGk="
+    ask(AgentApp(router), "/invocations", {"picture": image, "word": "hi"})
+    (trace,) = traces(agent="t-image")
+    root = trace.data.spans[0]
+    assert root.inputs["word"] == "hi"
+    found = [root.inputs["picture"], root.outputs["b64_json"]]
+    assert all(each.startswith("mlflow-attachment://") for each in found)
+    folder = Path(urlsplit(trace.info.tags["mlflow.artifactLocation"]).path)
+    files = [each for each in folder.rglob("*") if each.is_file()]
+    assert [each.read_bytes() for each in files] == [b"hi", b"hi"]
 
 
 def test_without_tracing_there_is_no_trace_and_no_header() -> None:

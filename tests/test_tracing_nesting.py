@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from conftest import traces
 from test_tracing_callers import ask, echo_router
 
-from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, exports, held
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])
@@ -105,3 +106,33 @@ def autologging() -> Iterator[None]:
         yield
     finally:
         mlflow.openai.autolog(disable=True)
+
+
+def test_spans_of_a_run_that_goes_on_are_written_before_its_end(
+    monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    monkeypatch.setattr(held, "HOLD_SECONDS", 0.1)
+    router = AgentRouter("t-goes-on")
+
+    @router.invoke
+    async def long(context: Context) -> str:
+        with mlflow.start_span("step"):
+            pass
+        exports.hand_over()
+        query = "SELECT name FROM spans WHERE trace_id = ?"
+        path = tracking_uri.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+            async with asyncio.timeout(30):
+                while not (found := connection.execute(query, (context.trace_id,)).fetchall()):
+                    await asyncio.sleep(0.1)
+        return str(found)
+
+    assert (
+        "step"
+        in ask(AgentApp(router), "/responses", {"input": "x"}).json()["output"][0]["content"][0][
+            "text"
+        ]
+    )
+    (trace,) = traces(agent="t-goes-on")
+    assert sorted(each.name for each in trace.data.spans) == ["long", "step"]
+    assert trace.info.state.value == "OK"

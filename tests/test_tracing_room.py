@@ -12,7 +12,7 @@ from conftest import started, traces
 from mlflow.tracking.fluent import _get_active_model_id_global
 
 from agent_asgi import AgentApp, AgentRouter, Timeouts, exports, tracing
-from agent_asgi.exports import ExportQueue
+from agent_asgi.standins import ExportQueue
 from agent_asgi.testing import AgentClient
 
 

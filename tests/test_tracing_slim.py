@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Trace
 from test_tracing_faults import Tracked
-from tracking import Refusing, tracking_server
+from tracking import Collecting, Refusing, tracking_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,6 +101,54 @@ def test_otlp(slim: str, server: str, tmp_path: Path) -> None:
     client = MlflowClient(server)
     good, failed = (client.get_trace(each) for each in ids)
     _assert_complete(good, failed)
+
+
+BURST = """
+import asyncio
+from agent_asgi import AgentApp, AgentRouter, exports
+from agent_asgi.testing import AgentClient
+
+router = AgentRouter("burst")
+
+@router.invoke
+async def burst() -> str:
+    return "x"
+
+async def main():
+    client = AgentClient(app := AgentApp(router))
+    left = iter(range(6000))
+
+    async def ask():
+        for _ in left:
+            assert (await client.post("/responses", {"input": "x"})).status == 200
+
+    async with app.lifespan():
+        await asyncio.gather(*(ask() for _ in range(32)))
+    print(exports.dropped)
+
+asyncio.run(main())
+"""
+
+
+def test_burst_that_a_slow_collector_bears(slim: str, tmp_path: Path) -> None:
+    collector = Collecting(0.1)
+    try:
+        done = subprocess.run(
+            [slim, "-c", BURST],
+            cwd=tmp_path,
+            env={
+                **{key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"},
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/traces",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        collector.stop()
+    assert (done.stdout.split(), done.returncode) == (["0"], 0), done.stderr
+    assert len(collector.spans) == 6000
 
 
 def test_dead_collector(slim: str, tmp_path: Path) -> None:

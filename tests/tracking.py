@@ -60,6 +60,42 @@ class Failing:
         self._server.server_close()
 
 
+class Collecting:
+    """Takes OTLP, slowly, and counts the spans."""
+
+    def __init__(self, seconds: float) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+            ExportTraceServiceRequest,
+        )
+
+        self.spans: set[bytes] = set()
+        spans = self.spans
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request = ExportTraceServiceRequest()
+                request.ParseFromString(self.rfile.read(int(self.headers["content-length"])))
+                time.sleep(seconds)
+                for resource in request.resource_spans:
+                    for scope in resource.scope_spans:
+                        spans.update(each.span_id for each in scope.spans)
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Keep quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
 def taking_over(kind: type[Any], port: int) -> Any:
     """Make a server at a port whose last owner has just been killed."""
     until = time.monotonic() + 20
