@@ -15,7 +15,7 @@ from .schema.items import (
 )
 from .schema.requests import ResponsesRequest
 from .schema.responses import Response, Usage
-from .tracing import track_git_version
+from .tracing.version import track_git_version
 
 __version__ = "0.1.0"
 

@@ -17,7 +17,7 @@ from .drain import Drain
 from .errors import AgentError, AgentFailed, RunTimeout, error_type
 from .limits import Timeouts
 from .steps import PENDING, Abandoned, Steps
-from .tracing import Trace
+from .tracing.trace import Trace
 
 logger = logging.getLogger("agent_asgi")
 

@@ -12,7 +12,7 @@ from .handlers import Handler
 from .limits import Timeouts
 from .router import AgentRouter
 from .run import Run
-from .tracing import Tracer
+from .tracing.tracer import Tracer
 
 
 class Runner:

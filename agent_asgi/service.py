@@ -17,7 +17,7 @@ from .router import AgentRouter
 from .runner import Runner
 from .sse import server_ends
 from .store.base import Record, Store, StoreUnavailable
-from .tracing import Tracer
+from .tracing.tracer import Tracer
 
 logger = logging.getLogger("agent_asgi")
 

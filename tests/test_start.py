@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent_asgi import tracing
-from agent_asgi.tracing import Tracer
+from agent_asgi.tracing.tracer import Tracer
 
 SCRIPT = """
 import asyncio, gc, json, sys
@@ -51,7 +51,7 @@ with mlflow.start_span("own") as span:
 
 def run(script: str, folder: Path, **env: str) -> str:
     """Run a script in a process of its own; give what it prints."""
-    root = Path(tracing.__file__).parents[1]
+    root = Path(tracing.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.alone
 SCRIPT = """
 import asyncio, json, logging, os, sys, time
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-from agent_asgi import AgentApp, AgentRouter, Timeouts, exports
+from agent_asgi import AgentApp, AgentRouter, Timeouts
+from agent_asgi.tracing import exports
 from agent_asgi.testing import AgentClient
 
 router = AgentRouter("fault")
@@ -70,7 +71,7 @@ class Tracked:
     """A process that serves runs and traces to `uri`."""
 
     def __init__(self, folder: Path, uri: str, *, python: str = sys.executable, **env: str) -> None:
-        root = Path(tracing.__file__).parents[1]
+        root = Path(tracing.__file__).parents[2]
         given = {"WAIT": "1", "RUNS": "6", "LATER": "0", "MLFLOW_TRACKING_URI": uri, **env}
         self.process = subprocess.Popen(
             [python, "-c", SCRIPT],

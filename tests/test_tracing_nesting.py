@@ -14,7 +14,8 @@ import pytest
 from conftest import traces
 from test_tracing_callers import ask, echo_router
 
-from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, exports, held
+from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest
+from agent_asgi.tracing import exports, held
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "thread", "async generator", "generator"])

@@ -11,9 +11,10 @@ import pytest
 from conftest import started, traces
 from mlflow.tracking.fluent import _get_active_model_id_global
 
-from agent_asgi import AgentApp, AgentRouter, Timeouts, exports, tracing
-from agent_asgi.standins import ExportQueue
+from agent_asgi import AgentApp, AgentRouter, Timeouts, track_git_version
 from agent_asgi.testing import AgentClient
+from agent_asgi.tracing import exports
+from agent_asgi.tracing.queues import ExportQueue
 
 
 class Held:
@@ -89,7 +90,7 @@ def test_git_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     try:
         commit = git("rev-parse", "--short=8", "HEAD")
-        assert tracing.track_git_version("shop") == f"shop-git-{commit}"
+        assert track_git_version("shop") == f"shop-git-{commit}"
         model = _get_active_model_id_global()
         assert model is not None
         asyncio.run(main())
@@ -103,5 +104,5 @@ def test_no_git_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert tracing.track_git_version() is None
+    assert track_git_version() is None
     assert "The git version is not tracked" in caplog.text

@@ -15,18 +15,19 @@ from typing import TypeVar
 import pytest
 
 from agent_asgi import tracing
-from agent_asgi.backlog import ROOM_BYTES, Backlog
-from agent_asgi.frames import receive, send
-from agent_asgi.room import Room
-from agent_asgi.standins import is_database
-from agent_asgi.writing import MOST, paced
+from agent_asgi.tracing.backlog import ROOM_BYTES, Backlog
+from agent_asgi.tracing.frames import receive, send
+from agent_asgi.tracing.process import MOST, paced
+from agent_asgi.tracing.queues import is_database
+from agent_asgi.tracing.room import Room
 
 T = TypeVar("T")
 
 SCRIPT = """
 import asyncio, os, sys
 import mlflow
-from agent_asgi import AgentApp, AgentRouter, Context, exports, standins
+from agent_asgi import AgentApp, AgentRouter, Context
+from agent_asgi.tracing import exports, queues
 from agent_asgi.testing import AgentClient
 
 router = AgentRouter("written")
@@ -54,7 +55,7 @@ async def main():
         await asyncio.gather(*(ask() for _ in range(32)))
         if kind == "hold":
             exports.hand_over()
-            (writer,) = standins.writers.values()
+            (writer,) = queues.writers.values()
             print("HELD", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             left = iter(range(runs))
@@ -78,7 +79,7 @@ class Serving:
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, kind, str(runs), *words],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(tracing.__file__).parents[1]), **given},
+            env={**os.environ, "PYTHONPATH": str(Path(tracing.__file__).parents[2]), **given},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""One MLflow root span a run; the only importer of mlflow.
+"""One MLflow root span a run.
 
 MLflow is imported in a thread when the app starts, never on the event loop, and no call here that
 may reach a database or a server runs on it.
@@ -11,121 +11,22 @@ import gc
 import logging
 import os
 import re
-import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
+from ..context import Context
 from .batches import keep_many_traces
-from .context import Context
-from .exports import (
-    by_otlp,
-    count_dropped,
-    flush,
-    flush_when_process_ends,
-    hand_over,
-    leave_to_otlp,
-    take_over,
-    wait_for_room,
-)
+from .callers import TRACEPARENT, continued, link_to
+from .exports import flush, flush_when_process_ends, take_over
 from .quiet import hush, unreachable
+from .trace import Trace, set_body
 
 logger = logging.getLogger("agent_asgi.tracing")
 RETRY_SECONDS = 30.0
 OFF_SECONDS = 1.0
 """How long tracing that was found to be off is taken to be off."""
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
-)
-
-
-_ATTACHED = ("base64", "b64", "audio", "image", "inline_data", "ttachment")
-"""One of these is in whatever MLflow takes out of a span to keep it as an attachment."""
-
-
-def set_body(span: Any, key: str, body: Any, otherwise: Callable[[Any], None]) -> None:
-    """Set a span's inputs or outputs; what holds no attachments is written to JSON just once.
-
-    Args:
-        span: MLflow's span.
-        key: The attribute.
-        body: The inputs or outputs.
-        otherwise: Sets them where they may hold attachments.
-    """
-    span.set_attribute(key, body)
-    text = span._span.attributes.get(key, "")
-    if any(each in text for each in _ATTACHED):
-        otherwise(body)
-
-
-class Trace:
-    """The root span of one run, in the context of the task that began it.
-
-    Attributes:
-        id: MLflow's id of the trace.
-    """
-
-    def __init__(
-        self, span: Any, token: Any, remote: contextlib.ExitStack, continued: bool
-    ) -> None:
-        self.id: str = span.trace_id
-        self._span = span
-        self._token = token
-        self._remote = remote
-        self._continued = continued
-
-    async def end(self, outputs: Any, status: str, error: Exception | None = None) -> None:
-        """Close the span with the run's outputs; wait a bounded moment where exports fall behind.
-
-        Args:
-            outputs: The reduced response, or what there is of it.
-            status: completed, failed, incomplete or cancelled.
-            error: What the handler raised. Default None.
-        """
-        try:
-            self._leave_context()
-            room = True
-            try:
-                room = await wait_for_room()
-            finally:  # also where the task is cancelled while it waits
-                if room:
-                    self._finish(outputs, status, error)
-                else:
-                    self._drop()
-            if self._continued:
-                await asyncio.wait_for(asyncio.to_thread(hand_over), 2)
-        except Exception:  # tracing never fails a request
-            logger.warning("A trace could not be ended.", exc_info=True)
-        finally:
-            with contextlib.suppress(ValueError):
-                self._remote.close()
-
-    def _leave_context(self) -> None:
-        from mlflow.tracing.provider import detach_span_from_context
-
-        with contextlib.suppress(ValueError):  # the handler was ended in another task
-            detach_span_from_context(self._token)
-
-    def _drop(self) -> None:
-        if not self._continued:
-            _manager().pop_trace(self._span._span.context.trace_id)
-        count_dropped()
-
-    def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
-        span = self._span
-        set_body(span, "mlflow.spanOutputs", outputs, span.set_outputs)
-        if error is not None:
-            span.record_exception(error)
-        with _manager().get_trace(span.trace_id) as trace:
-            if trace is not None:
-                trace.info.tags["agent_asgi.status"] = status
-                if by_otlp():
-                    leave_to_otlp(trace, span)
-        span.set_attribute("agent_asgi.status", status)
-        span.end(status="ERROR" if status == "failed" else "OK")
 
 
 class Tracer:
@@ -227,7 +128,7 @@ class Tracer:
 
         take_over()
         traceparent = context.headers.get("traceparent", "")
-        caller = _TRACEPARENT.fullmatch(traceparent)
+        caller = TRACEPARENT.fullmatch(traceparent)
         tags = {"agent_asgi.agent": context.agent, "agent_asgi.response_id": context.response_id}
         if caller is not None:
             tags["agent_asgi.traceparent"] = traceparent
@@ -240,7 +141,7 @@ class Tracer:
                 tags=tags,
                 metadata=_metadata(context),
                 experiment_id=None if parent or _nested() else self._ids.get(experiment),
-                links=None if caller is None or parent else [_link(caller)],
+                links=None if caller is None or parent else [link_to(caller)],
             )
             if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
                 return None
@@ -254,7 +155,7 @@ class Tracer:
     ) -> bool:
         if not self._continue or not int(caller.group(3), 16) & 1:
             return False
-        remote.enter_context(_continued(traceparent, int(caller.group(1), 16)))
+        remote.enter_context(continued(traceparent, int(caller.group(1), 16)))
         return True
 
     def _set_up_until_done(self) -> None:
@@ -355,90 +256,3 @@ def _attributes(context: Context, responses: bool) -> dict[str, Any]:
         "user.id": context.user,
     }
     return {key: value for key, value in known.items() if value is not None}
-
-
-def _link(caller: re.Match[str]) -> Any:
-    from mlflow.entities import Link
-
-    kind: Any = Link  # mypy takes it to be abstract
-    return kind(trace_id=f"tr-{caller.group(1)}", span_id=caller.group(2))
-
-
-def _manager() -> Any:
-    from mlflow.tracing.trace_manager import InMemoryTraceManager
-
-    return InMemoryTraceManager.get_instance()  # type: ignore[no-untyped-call]
-
-
-_remotes: Counter[int] = Counter()
-_remotes_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def _continued(traceparent: str, trace: int) -> Iterator[None]:
-    """Make a caller's span the current one, as MLflow's own helper does.
-
-    MLflow's forgets the trace when the first of several runs that continue it at once has ended.
-    """
-    from mlflow.entities import TraceInfo, TraceState
-    from mlflow.tracing.provider import get_context_api
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    manager = _manager()
-    with _remotes_lock:
-        known = manager.get_mlflow_trace_id_from_otel_id(trace) is not None
-        remote = not known or trace in _remotes  # else the caller is in this process
-        _remotes.update([trace] * remote)
-        if not known:
-            info = TraceInfo(
-                trace_id=f"tr-{trace:032x}",
-                trace_location=None,  # type: ignore[arg-type]
-                request_time=None,  # type: ignore[arg-type]
-                state=TraceState.IN_PROGRESS,
-            )
-            manager.register_trace(trace, info, is_remote_trace=True)
-    context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
-    runtime = get_context_api()  # type: ignore[no-untyped-call]
-    token = runtime.attach(context)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # the handler was ended in another task
-            runtime.detach(token)
-        with _remotes_lock:
-            _remotes.subtract([trace] * remote)
-            if remote and not _remotes[trace]:
-                del _remotes[trace]
-                manager.pop_trace(trace)
-
-
-def track_git_version(app: str | None = None) -> str | None:
-    """Tie the traces of this process to the commit it runs.
-
-    Sets MLflow's active model to `APP-git-HASH`. Best effort: without git, a commit, a server or
-    the full `mlflow` distribution it is a warning. Call it before the app starts; it may reach a
-    server.
-
-    Args:
-        app: The app's name. Default: `DATABRICKS_APP_NAME`, else "local".
-
-    Returns:
-        The name set, or None.
-    """
-    try:
-        import mlflow
-
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=8", "HEAD"],  # noqa: S607  the user's own git
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-            cwd=Path.cwd(),
-        ).stdout.strip()
-        name = f"{app or os.environ.get('DATABRICKS_APP_NAME') or 'local'}-git-{commit}"
-        mlflow.set_active_model(name=name)
-    except Exception as error:  # noqa: BLE001  whatever fails, the agent is served
-        logger.warning("The git version is not tracked: %s", error)
-        return None
-    return name

@@ -10,8 +10,8 @@ from typing import Any
 
 from . import batches
 from .batches import processors
+from .queues import STALL_SECONDS, THREAD, ExportQueue, WriterQueue, stand_in, writers
 from .room import room
-from .standins import STALL_SECONDS, THREAD, ExportQueue, WriterQueue, stand_in, writers
 
 logger = logging.getLogger("agent_asgi.tracing")
 ROOM_SECONDS = 0.25

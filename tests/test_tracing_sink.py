@@ -10,14 +10,14 @@ import pytest
 from conftest import traces
 from mlflow.entities import Span, Trace
 
-from agent_asgi.scribe import Scribe, SpansFrame, Target, TraceFrame
+from agent_asgi.tracing.sink import DatabaseSink, SpansFrame, Target, TraceFrame
 
 
 @pytest.fixture
 def trace(tracking_uri: str) -> Trace:
     """Give a trace that is in the database."""
     mlflow.tracing.enable()
-    name = f"t-scribe-{uuid.uuid4().hex}"
+    name = f"t-sink-{uuid.uuid4().hex}"
     span = mlflow.start_span_no_context(name, inputs="?", tags={"agent_asgi.agent": name})
     mlflow.start_span_no_context("inner", parent_span=span).end()
     span.end(outputs="!")
@@ -52,13 +52,13 @@ def packed(trace: Trace) -> bytes:
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_what_is_written_again_is_there_once(trace: Trace, tracking_uri: str, alone: bool) -> None:
-    scribe = Scribe(Target(tracking_uri, tracking_uri), alone=alone)
+    sink = DatabaseSink(Target(tracking_uri, tracking_uri), alone=alone)
     new = another(trace)
     experiment = str(trace.info.experiment_id)
     spans = pickle.dumps(SpansFrame(experiment, new.data.spans[1:], None))
-    assert scribe.write([spans]) == []
-    assert scribe.write([packed(trace), spans, packed(new)]) == []
-    assert scribe.write([packed(new)]) == []
+    assert sink.write([spans]) == []
+    assert sink.write([packed(trace), spans, packed(new)]) == []
+    assert sink.write([packed(new)]) == []
     for each in (trace, new):
         found = mlflow.get_trace(each.info.trace_id)
         assert found is not None
@@ -71,10 +71,10 @@ def test_what_is_written_again_is_there_once(trace: Trace, tracking_uri: str, al
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_traces_that_cannot_be_written(trace: Trace, tracking_uri: str, alone: bool) -> None:
-    scribe = Scribe(Target(tracking_uri, tracking_uri), alone=alone)
+    sink = DatabaseSink(Target(tracking_uri, tracking_uri), alone=alone)
     good, lost = another(trace), another(trace)
     lost.info.experiment_id = "987654321"
-    failed = scribe.write([b"no pickle", packed(lost), packed(good)])
+    failed = sink.write([b"no pickle", packed(lost), packed(good)])
     assert "UnpicklingError" in failed[0]
     assert all("987654321" in each for each in failed[1:])
     assert len(failed) == 3

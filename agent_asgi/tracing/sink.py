@@ -99,7 +99,7 @@ class Batch:
         return batch
 
 
-class Scribe:
+class DatabaseSink:
     """Writes traces by MLflow's own client.
 
     Args:

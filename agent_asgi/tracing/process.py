@@ -17,7 +17,7 @@ from io import FileIO
 from typing import BinaryIO
 
 from .frames import receive, send
-from .scribe import Scribe, Target
+from .sink import DatabaseSink, Target
 
 NICE = 5
 """How far those who serve go before this."""
@@ -81,7 +81,7 @@ def main() -> None:
         target: Target = pickle.loads(first)  # noqa: S301  from the process that serves
         inbox = Inbox(source)
         _point_mlflow(target)
-        _serve(Scribe(target, alone=True), inbox, told)
+        _serve(DatabaseSink(target, alone=True), inbox, told)
 
 
 def _pipes() -> tuple[BinaryIO, FileIO]:
@@ -100,12 +100,12 @@ def _point_mlflow(target: Target) -> None:
     set_registry_uri(target.registry)
 
 
-def _serve(scribe: Scribe, inbox: Inbox, told: FileIO) -> None:
+def _serve(sink: DatabaseSink, inbox: Inbox, told: FileIO) -> None:
     size = 1
     _tell(told, 0, [])
     while batch := inbox.take(size):
         begun = time.monotonic()
-        failed = scribe.write(batch)
+        failed = sink.write(batch)
         size = paced(len(batch), time.monotonic() - begun)
         _tell(told, len(batch), failed)
 

@@ -6,21 +6,21 @@ from typing import Protocol
 _LENGTH = struct.Struct(">I")
 
 
-class Sink(Protocol):
+class Writable(Protocol):
     """An unbuffered stream; it may take a part of what it is given."""
 
     def write(self, data: memoryview, /) -> int | None:
         """Take bytes; tell how many."""
 
 
-class Source(Protocol):
+class Readable(Protocol):
     """A stream; it may give less than is asked for."""
 
     def read(self, count: int, /) -> bytes | None:
         """Give bytes; none where it has ended."""
 
 
-def send(stream: Sink, payload: bytes) -> None:
+def send(stream: Writable, payload: bytes) -> None:
     """Write a frame whole.
 
     Args:
@@ -35,13 +35,13 @@ def send(stream: Sink, payload: bytes) -> None:
         rest = rest[stream.write(rest) or 0 :]
 
 
-def receive(stream: Source) -> bytes | None:
+def receive(stream: Readable) -> bytes | None:
     """Read a frame; None where the pipe has ended, also amid a frame."""
     head = _exactly(stream, _LENGTH.size)
     return None if head is None else _exactly(stream, *_LENGTH.unpack(head))
 
 
-def _exactly(stream: Source, count: int) -> bytes | None:
+def _exactly(stream: Readable, count: int) -> bytes | None:
     read = bytearray()
     while len(read) < count:
         data = stream.read(count - len(read))

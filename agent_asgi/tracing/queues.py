@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .held import Held
 from .room import room
-from .scribe import Target, TraceFrame
+from .sink import Target, TraceFrame
 from .writer import Writer
 
 STALL_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""Hands traces to a process that writes them into a database (`writing`), and loses none.
+"""Hands traces to a process that writes them into a database (`process`), and loses none.
 
 What that process has not acknowledged is kept here. Where it ends, it is started again and is sent
 that again; MLflow writes a trace that it has already over itself. Where it does not start, this
@@ -19,13 +19,14 @@ from typing import IO, Any
 from . import frames
 from .backlog import Backlog
 from .quiet import unreachable
-from .scribe import Scribe, SpansFrame, Target, TraceFrame
+from .sink import DatabaseSink, SpansFrame, Target, TraceFrame
 
 logger = logging.getLogger("agent_asgi.tracing")
 STARTS = 3
 """How often in a row the process may end without having written anything."""
 END_SECONDS = 2.0
-_START = "import sys; sys.path[:] = sys.argv[1:]; from agent_asgi.writing import main; main()"
+_IMPORT = "from agent_asgi.tracing.process import main"
+_START = f"import sys; sys.path[:] = sys.argv[1:]; {_IMPORT}; main()"
 _THREAD = "agent-asgi-traces"
 Process = subprocess.Popen[bytes]
 
@@ -110,8 +111,8 @@ class Writer:
         if source is None or told is None:
             return
         sender = _thread("sender", self._send, process, source)
-        while (tidings := frames.receive(told)) is not None:
-            self._take(**json.loads(tidings))
+        while (message := frames.receive(told)) is not None:
+            self._take(**json.loads(message))
         self._process = None
         self.backlog.changed()
         sender.join()
@@ -132,9 +133,9 @@ class Writer:
         self.backlog.done(written)
 
     def _write_here(self) -> None:
-        scribe = Scribe(self._target)
+        sink = DatabaseSink(self._target)
         while (frame := self.backlog.take()) is not None:
-            self._take(1, scribe.write([frame]))
+            self._take(1, sink.write([frame]))
 
 
 def _start() -> Process:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .scribe import SpansFrame
+from .sink import SpansFrame
 
 HOLD_SECONDS = 5.0
 """MLflow, too, sends few spans only after so long."""
