@@ -105,7 +105,8 @@ def test_otlp(slim: str, server: str, tmp_path: Path) -> None:
 
 BURST = """
 import asyncio
-from agent_asgi import AgentApp, AgentRouter, exports
+from agent_asgi import AgentApp, AgentRouter
+from agent_asgi.tracing import exports
 from agent_asgi.testing import AgentClient
 
 router = AgentRouter("burst")
