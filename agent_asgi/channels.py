@@ -69,7 +69,9 @@ class ResponsesChannel:
 
     def feed(self, output: Any, buffer: bytearray) -> None:
         """Take in an output."""
-        self._emit(self.lifecycle.feed(output), buffer)
+        events = self.lifecycle.feed(output)
+        if events:
+            self._emit(events, buffer)
 
     async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""

@@ -4,11 +4,10 @@ from typing import Any
 
 from .errors import AgentError
 from .outputs import STREAMED, item_id, new_id, real_id, text_name
-from .reducer import OpenItem, Reducer, with_text
+from .reducer import OpenItem, Part, Reducer, with_text
 from .schema import events as e
 from .tools import ToolChoice
 
-Part = dict[str, Any]
 _TEXTS: dict[str, tuple[type[e.Event], type[e.Event]]] = {
     "output_text": (e.OutputTextDelta, e.OutputTextDone),
     "refusal": (e.RefusalDelta, e.RefusalDone),
@@ -22,47 +21,55 @@ _OURS: dict[str, tuple[str, ...]] = {kind: (*_IDENTITY, *names) for kind, names 
 _OURS["reasoning"] += ("content",)
 
 
-class Slot:
-    """An item of this stream and what the handler calls it."""
+class Slot(OpenItem):
+    """An item of this stream and what the handler calls it.
+
+    Args:
+        index: Its place in the output.
+        item: What is known of it when it begins.
+        source: The handler's own id of it. Default None.
+    """
 
     __slots__ = (
         "at",
-        "held",
         "id",
         "implicit",
         "incomplete",
         "index",
         "kind",
-        "part",
+        "part_type",
         "place",
         "source",
-        "within",
     )
 
-    def __init__(self, index: int, kind: str, id: str, source: str | None, held: OpenItem) -> None:
-        self.held = held
+    def __init__(self, index: int, item: dict[str, Any], source: str | None = None) -> None:
+        super().__init__(item)
         self.index = index
-        self.kind = kind
-        self.id = id
+        self.kind: str = item["type"]
+        self.id: str = item["id"]
         self.source = source
         self.implicit = False  # opened by a delta, not by the handler's own `added`
         self.incomplete = False  # given as incomplete: done only when it is known to be the last
-        self.part: str | None = None  # type of the open part
-        self.within = "content"  # the list that the open part stands in
+        self.part_type: str | None = None
         self.place: int | None = None  # the handler's own index of the open part
         self.at: dict[str, Any] = {}  # what the events of the open part have in common
 
     def begun(self, within: str) -> int:
         """Tell how many parts of a list were begun."""
-        there = len(self.held.parts.get(within, ()))
+        there = len(self.parts.get(within, ()))
         return there + (self.part is not None and self.within == within)
 
-    def begin_part(self, kind: str, within: str) -> None:
-        """Open a part."""
+    def begin_part(self, part: Part, within: str) -> None:
+        """Open a part of `content` or `summary`."""
         name = "summary_index" if within == "summary" else "content_index"
         self.at = {"item_id": self.id, "output_index": self.index, name: self.begun(within)}
-        self.part = kind
-        self.within = within
+        self.part_type = part["type"]
+        super().begin_part(part, within)
+
+    def end_part(self, part: Part) -> None:
+        """Take the finished part in."""
+        super().end_part(part)
+        self.part_type = self.place = None
 
 
 class OpenItems:
@@ -120,29 +127,28 @@ class OpenItems:
     def restore(self, event: e.Event | e.VendorEvent) -> None:
         """Take in an event that was made before, in another process perhaps."""
         self._sequence = event.sequence_number + 1
-        self._reducer.add(event)
         if event.type == "response.in_progress":
             self.in_progress = True
         elif isinstance(event, e.OutputItemAdded):
             self._restore_item(event.item)
-        elif isinstance(event, e.OutputItemDone):
+            return
+        self._reducer.add(event)
+        if isinstance(event, e.OutputItemDone):
             self.open.remove(self.slots[event.output_index])
             if self._choice is not None and event.item["type"] == "function_call":
                 self._choice.count(event.item["name"])
-        elif isinstance(event, e.ContentPartAdded | e.SummaryPartAdded):
-            slot = self.slots[event.output_index]
-            slot.begin_part(event.part["type"], slot.held.within)
-        elif isinstance(event, e.ContentPartDone | e.SummaryPartDone):
-            self.slots[event.output_index].part = None
 
     def _restore_item(self, item: dict[str, Any]) -> None:
-        index = len(self.slots)
-        slot = Slot(index, item["type"], item["id"], None, self._reducer.open_item(index))
+        slot = self._open(Slot(len(self.slots), item))
+        if slot.kind == "function_call":
+            self._calls[item["call_id"]] = item["call_id"]
+
+    def _open(self, slot: Slot) -> Slot:
+        self._reducer.begin(slot)
         self.slots.append(slot)
         self.open.append(slot)
         self._ids.add(slot.id)
-        if slot.kind == "function_call":
-            self._calls[item["call_id"]] = item["call_id"]
+        return slot
 
     def leave_behind(self) -> None:
         """Close what an attempt that died left open: what was said so far was commentary."""
@@ -175,7 +181,7 @@ class OpenItems:
         if not delta:
             return
         slot = self._message or self._text_slot()
-        slot.held.add_text(delta)
+        slot.add_text(delta)
         if self._wanted:
             event = e.OutputTextDelta(
                 sequence_number=self._sequence,
@@ -221,11 +227,8 @@ class OpenItems:
             self._choice.check(item["name"])
         source = real_id(item["id"]) if "id" in item else None
         id_ = source if source is not None and source not in self._ids else item_id(kind)
-        self._ids.add(id_)
         first = self._first_form(kind, id_, item)
-        slot = Slot(len(self.slots), kind, id_, source, self._reducer.begin(first))
-        self.slots.append(slot)
-        self.open.append(slot)
+        slot = self._open(Slot(len(self.slots), first, source))
         self.emit(e.OutputItemAdded, output_index=slot.index, item=first)
         return slot
 
@@ -271,7 +274,7 @@ class OpenItems:
     def _fill(self, slot: Slot, within: str, parts: list[Part]) -> None:
         for at, part in enumerate(parts):
             begun = slot.begun(within)
-            if at < begun - 1 or (at < begun and (slot.part is None or slot.within != within)):
+            if at < begun - 1 or (at < begun and (slot.part_type is None or slot.within != within)):
                 continue
             if at >= begun:
                 self.begin_part(slot, part, within, None)
@@ -280,45 +283,43 @@ class OpenItems:
 
     def fill_part(self, slot: Slot, part: Part) -> None:
         """Emit what a whole part has beyond what the open one was given."""
-        held = slot.held
-        if slot.part != part["type"] or slot.part not in STREAMED or held.part is None:
+        if slot.part_type != part["type"] or slot.part_type not in STREAMED or slot.part is None:
             return
-        self.rest(slot, part.get(text_name(slot.part)) or "")
-        for annotation in (part.get("annotations") or ())[len(held.annotations) :]:
+        self.rest(slot, part.get(text_name(slot.part_type)) or "")
+        for annotation in (part.get("annotations") or ())[len(slot.annotations) :]:
             self.annotate(slot, annotation)
         if part.get("logprobs"):
-            held.part = held.part | {"logprobs": part["logprobs"]}
+            slot.part = slot.part | {"logprobs": part["logprobs"]}
 
     def rest(self, slot: Slot, whole: str) -> None:
         """Emit what a text has beyond its deltas; where they differ, what was streamed stands."""
-        had = slot.held.text
+        had = slot.text
         if len(whole) > len(had) and whole.startswith(had):
             self.delta(slot, whole[len(had) :])
 
     def delta(self, slot: Slot, delta: str, **more: Any) -> None:
         """Emit more of the open part's text, or of a call's arguments."""
         if slot.kind == "function_call":
-            slot.held.add_text(delta)
+            slot.add_text(delta)
             self.emit(e.ArgumentsDelta, item_id=slot.id, output_index=slot.index, delta=delta)
-        elif slot.part is not None:
-            slot.held.add_text(delta)
-            self.emit(_TEXTS[slot.part][0], **slot.at, delta=delta, **more)
+        elif slot.part_type is not None:
+            slot.add_text(delta)
+            self.emit(_TEXTS[slot.part_type][0], **slot.at, delta=delta, **more)
 
     def annotate(self, slot: Slot, annotation: dict[str, Any]) -> None:
         """Emit a citation in the open text."""
-        there = slot.held.annotations
+        there = slot.annotations
         self.emit(e.AnnotationAdded, **slot.at, annotation_index=len(there), annotation=annotation)
         there.append(annotation)
 
     def _close(
         self, slot: Slot, item: dict[str, Any] | None = None, status: str = "completed"
     ) -> None:
-        if slot.part is not None:
+        if slot.part_type is not None:
             self.close_part(slot)
-        held = slot.held
-        final = held.so_far()
+        final = slot.so_far()
         if slot.kind == "function_call":
-            final["arguments"] = held.text
+            final["arguments"] = slot.text
             self.emit(
                 e.ArgumentsDone,
                 item_id=slot.id,
@@ -340,7 +341,7 @@ class OpenItems:
 
     def begin_part(self, slot: Slot, part: Part, within: str, place: int | None) -> None:
         """Emit that a part begins; `place` is the handler's own index of it."""
-        if slot.part is not None:
+        if slot.part_type is not None:
             self.close_part(slot)
         kind = part["type"]
         empty = part
@@ -350,15 +351,14 @@ class OpenItems:
                 self._message = slot
         elif kind in STREAMED:
             empty = with_text({"type": kind}, "")
-        slot.begin_part(kind, within)
+        slot.begin_part(empty, within)
         slot.place = place
-        slot.held.begin_part(empty, within)
         added = e.SummaryPartAdded if within == "summary" else e.ContentPartAdded
         self.emit(added, **slot.at, part=empty)
 
     def need_part(self, slot: Slot, kind: str, place: int | None) -> None:
         """Have a part of a type open, the one that the handler means."""
-        if slot.part == kind and (place is None or slot.place is None or slot.place == place):
+        if slot.part_type == kind and (place is None or slot.place is None or slot.place == place):
             slot.place = place if slot.place is None else slot.place
             return
         within = "summary" if kind == "summary_text" else "content"
@@ -366,17 +366,16 @@ class OpenItems:
 
     def close_part(self, slot: Slot) -> None:
         """Emit that the open part is finished, where there is one."""
-        if slot.part is None:
+        if slot.part_type is None:
             return
-        part = slot.held.part or {}
-        if slot.part in STREAMED:
-            part = slot.held.part_so_far()
-            name = text_name(slot.part)
-            self.emit(_TEXTS[slot.part][1], **slot.at, **{name: part[name]})
-        slot.held.end_part(part)
+        part = slot.part or {}
+        if slot.part_type in STREAMED:
+            part = slot.part_so_far()
+            name = text_name(slot.part_type)
+            self.emit(_TEXTS[slot.part_type][1], **slot.at, **{name: part[name]})
+        slot.end_part(part)
         done = e.SummaryPartDone if slot.within == "summary" else e.ContentPartDone
         self.emit(done, **slot.at, part=part)
-        slot.part = slot.place = None
         if self._message is slot:
             self._message = None
 
@@ -393,6 +392,6 @@ class OpenItems:
         slot = self.last("message") if item["type"] == "message" else None
         if slot is None or not slot.implicit or item.get("role") != "assistant":
             return None
-        said = "".join(part.get("text", "") for part in slot.held.so_far()["content"])
+        said = "".join(part.get("text", "") for part in slot.so_far()["content"])
         told = "".join(part.get("text") or "" for part in item["content"])
         return slot if said and said == told else None

@@ -60,10 +60,11 @@ class Lifecycle:
         An item that an attempt before left open is closed with its text so far, as commentary.
         """
         self.response.status = "in_progress"
-        if not self._items.count:
-            self._tell(e.ResponseCreated)
-        if not self._items.in_progress:
-            self._tell(e.ResponseInProgress)
+        if self._wanted:
+            if not self._items.count:
+                self._tell(e.ResponseCreated)
+            if not self._items.in_progress:
+                self._tell(e.ResponseInProgress)
         if self._items.open:
             self._items.leave_behind()
         return self._items.taken()

@@ -76,11 +76,9 @@ class Reducer:
     def __init__(self) -> None:
         self._items: list[OpenItem | Item] = []
 
-    def begin(self, item: Item) -> OpenItem:
-        """Open the next item."""
-        held = OpenItem(item)
-        self._items.append(held)
-        return held
+    def begin(self, item: OpenItem) -> None:
+        """Take in the next item."""
+        self._items.append(item)
 
     def end(self, index: int, item: Item) -> None:
         """Put a finished item in its place."""
@@ -113,7 +111,7 @@ class Reducer:
         return [self.item(index) for index in range(len(self._items))]
 
     def _added(self, event: e.OutputItemAdded) -> None:
-        self.begin(event.item)
+        self.begin(OpenItem(event.item))
 
     def _done(self, event: e.OutputItemDone) -> None:
         self.end(event.output_index, event.item)

@@ -239,13 +239,9 @@ class Run:
             raise asyncio.CancelledError
         if self._scope is not None:
             self._scope.shield = False
-        self._stop_timer(self._cleanup)
-        self._cleanup = None
-
-    @staticmethod
-    def _stop_timer(timer: asyncio.TimerHandle | None) -> None:
-        if timer is not None:
-            timer.cancel()
+        if self._cleanup is not None:
+            self._cleanup.cancel()
+            self._cleanup = None
 
     async def _finish_cancelled(self, error: asyncio.CancelledError | None) -> None:
         self._cancellation = error
@@ -280,8 +276,9 @@ class Run:
             self._scope.shield = True
         if self._steps is not None and not self._steps.ended:
             await self._close_handler(self._steps)
-        self._stop_timer(self._limit)
-        self._stop_timer(self._cleanup)
+        for timer in (self._limit, self._cleanup):
+            if timer is not None:
+                timer.cancel()
         await self._write_ending(ending)
         try:
             if self._trace is not None:

@@ -112,7 +112,7 @@ class Upstream:
     def _on_part_done(self, get: Get) -> None:
         part = as_dict(get("part"))
         slot = self._find(get)
-        if slot is not None and slot.part is not None:
+        if slot is not None and slot.part_type is not None:
             self._items.fill_part(slot, part)
             self._items.close_part(slot)
 
@@ -145,7 +145,7 @@ def _on_text_done(part: str, kind: str, place: str) -> Callable[[Upstream, Get],
     def done(upstream: Upstream, get: Get) -> None:
         slot = upstream._find(get, kind)
         text = get(text_name(part)) or ""
-        if slot is None or slot.part != part:
+        if slot is None or slot.part_type != part:
             return
         if get(place) is None or slot.place is None or get(place) == slot.place:
             upstream._items.rest(slot, text)

@@ -13,7 +13,7 @@ from typing import Any
 from .room import room
 
 MOST_TRACES = 100_000
-QUEUE_SPANS = 8192
+QUEUE_SPANS = 32_768
 BATCH_SPANS = 128
 """Spans in an OTLP request: so many are answered by MLflow's server well within a run's wait."""
 
