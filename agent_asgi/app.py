@@ -113,7 +113,7 @@ class AgentApp:
 
         def with_id(message: Message) -> Awaitable[None]:
             nonlocal begun
-            if message["type"] in ("http.response.start", "websocket.accept"):
+            if not begun and message["type"] in ("http.response.start", "websocket.accept"):
                 begun = True
                 headers = message.get("headers", ())
                 message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}

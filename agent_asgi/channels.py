@@ -70,8 +70,10 @@ class ResponsesChannel:
     def feed(self, output: Any, buffer: bytearray) -> None:
         """Take in an output."""
         events = self.lifecycle.feed(output)
-        if events:
-            self._emit(events, buffer)
+        write = self._write
+        if write is not None:
+            for event in events:
+                write(event, buffer)
 
     async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""
@@ -123,10 +125,9 @@ class ResponsesChannel:
         response.store = stored
 
     def _emit(self, events: list[Event | VendorEvent], buffer: bytearray) -> None:
-        write = self._write
-        if write is not None:
+        if self._write is not None:
             for event in events:
-                write(event, buffer)
+                self._write(event, buffer)
 
 
 class JsonChannel:

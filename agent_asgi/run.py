@@ -109,23 +109,20 @@ class Run:
         self._drain.enter(accepted=self.committed)
         self._task = asyncio.current_task()
         with self._shield():
-            await self._run(deliver)
+            try:
+                await self._step_through(self._begin(), deliver)
+                await self._finish(self._channel.complete, None)
+            except asyncio.CancelledError as error:
+                await self._finish_cancelled(error)
+            except Abandoned:
+                logger.error("Handler %r ignored its cancellation; it is abandoned.", self.name)
+                await self._finish_cancelled(None)
+            except Exception as error:  # noqa: BLE001  a handler may raise anything
+                await self._fail(error)
             if deliver is not None:
                 with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
                     await deliver(self.take())
         self._settle()
-
-    async def _run(self, deliver: Deliver | None) -> None:
-        try:
-            await self._step_through(self._begin(), deliver)
-            await self._finish(self._channel.complete, None)
-        except asyncio.CancelledError as error:
-            await self._finish_cancelled(error)
-        except Abandoned:
-            logger.error("Handler %r ignored its cancellation; it is abandoned.", self.name)
-            await self._finish_cancelled(None)
-        except Exception as error:  # noqa: BLE001  a handler may raise anything
-            await self._fail(error)
 
     def _shield(self) -> AbstractContextManager[object]:
         """Give the block in which a request's own task pulls the run.
