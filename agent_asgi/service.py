@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +23,10 @@ from .tracing.tracer import Tracer
 logger = logging.getLogger("agent_asgi")
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the event loop from going on. Python's own 5 ms are too long: a thread
+that sends traces gets its turn with each of the loop's system calls, and runs became four times as
+slow as their work."""
 SAVE_SECONDS = 2.0
 """How long a store that does not answer is asked to keep a response."""
 SAVE_PAUSE = 0.1
@@ -146,6 +151,7 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def _running(self, service: "Service") -> AsyncIterator[None]:
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         async with contextlib.AsyncExitStack() as stack:
             if service.lifespan is not None:
                 given = await stack.enter_async_context(service.lifespan(service.app))

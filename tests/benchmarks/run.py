@@ -5,7 +5,7 @@ take turns within each round (A B C, A B C, ...), the server has one core and th
 and every answer is checked.
 
     python tests/benchmarks/run.py [--only NAME ...] [--rounds N] [--quick] [--json FILE]
-        [--write docs/benchmarks.md]
+        [--write docs/benchmarks.md] [--keep FILE]
 """
 
 import argparse
@@ -56,9 +56,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small loads, one round: a try-out")
     parser.add_argument("--json", type=Path, help="write all values to this file")
     parser.add_argument("--write", type=Path, help="put the table of all rows into this page")
+    parser.add_argument("--keep", type=Path, help="--json's file of before, for the other rows")
     options = parser.parse_args()
-    if options.write is not None and (options.only or options.quick):
-        parser.error("--write is for all rows, measured in full")
+    if options.write is not None and options.quick:
+        parser.error("--write is for rows measured in full")
     return options
 
 
@@ -111,6 +112,9 @@ def report(
 ) -> None:
     """Print the table of what has been measured so far, and write it and its values."""
     about = machine()
+    if options.keep is not None:
+        kept = json.loads(options.keep.read_text())["rows"]
+        measured = {name: measured.get(name) or kept[name] for name in known}
     failed = [f"Not measured: {name}: {reason}" for name, reason in notes.items()]
     text = "\n\n".join([*about.values(), *failed, table(measured, known)])
     sys.stdout.write(f"{text}\n")
