@@ -38,6 +38,7 @@ async def main():
         "heavy": sorted(sys.modules.keys() & {"mlflow", "opentelemetry", "sqlalchemy"}),
         "frozen": gc.get_freeze_count(),
         "enabled": gc.isenabled(),
+        "switch": sys.getswitchinterval(),
     }))
 
 asyncio.run(main())
@@ -71,6 +72,7 @@ def test_switched_off_serves_without_mlflow(tmp_path: Path) -> None:
     assert told["heavy"] == []
     assert told["frozen"] > 1000
     assert told["enabled"]
+    assert told["switch"] <= 0.0005
     assert list(tmp_path.iterdir()) == []
 
 

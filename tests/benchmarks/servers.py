@@ -73,7 +73,11 @@ class Server:
             before, now = now, self._workers_cpu()
 
     def _workers_cpu(self) -> float:
-        return sum(cpu(worker) for worker in children(self._process.pid))
+        used = 0.0
+        for below in descendants(self._process.pid):
+            with suppress(OSError):  # it has ended meanwhile
+                used += cpu(below)
+        return used
 
     def log(self) -> str:
         """Give the end of what it wrote."""
@@ -236,9 +240,17 @@ def cpu(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     """Give the ids of a process's children."""
+    found: list[int] = []
     with suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Give the ids of a process's children, of their children and so on."""
+    below = children(pid)
+    return below + [each for child in below for each in descendants(child)]
 
 
 def free_port() -> int:

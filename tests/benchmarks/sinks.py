@@ -68,6 +68,7 @@ def collector(database: Path) -> Iterator[Server]:
     command += ["--workers", "1"]
     with started(COLLECTOR, command, {}, port, pinned=False) as server:
         server.wait_until_up("/health")
+        server.wait_until_idle()  # its processes for jobs start only now
         yield server
 
 
