@@ -35,12 +35,20 @@ COUNTED = "0 1 2 3 4 5 6 7 8 9 "
 
 
 def test_polled_until_it_is_completed(serve: Serve, store_url: str) -> None:
-    router, _ = counter()
+    router = AgentRouter("counter")
+    seen = list[str]()
+
+    @router.stream
+    async def count(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield COUNTED
+        async with asyncio.timeout(20):
+            while "in_progress" not in seen:
+                await asyncio.sleep(0.01)
+
     with client_of(serve, store_url, router) as client:
         queued = client.responses.create(input="x", model="m", background=True)
         assert (queued.status, queued.background, queued.output) == ("queued", True, [])
         validate_response(plain(queued))
-        seen = list[str]()
 
         def look() -> openai.types.responses.Response:
             found = client.responses.retrieve(queued.id)
