@@ -69,11 +69,7 @@ class ResponsesChannel:
 
     def feed(self, output: Any, buffer: bytearray) -> None:
         """Take in an output."""
-        events = self.lifecycle.feed(output)
-        write = self._write
-        if write is not None:
-            for event in events:
-                write(event, buffer)
+        self._emit(self.lifecycle.feed(output), buffer)
 
     async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""

@@ -85,7 +85,7 @@ class OpenItems:
         self, reducer: Reducer, choice: ToolChoice | None = None, *, events: bool = True
     ) -> None:
         self._reducer = reducer
-        self._wanted = events
+        self.wanted = events
         self._choice = choice
         self._events: list[e.Event | e.VendorEvent] = []
         self._sequence = 0
@@ -110,7 +110,7 @@ class OpenItems:
 
     def emit(self, event: type[e.Event], **fields: Any) -> None:
         """Make the next event of the stream, where events are wanted."""
-        if self._wanted:
+        if self.wanted:
             self._events.append(event(sequence_number=self._sequence, **fields))
         self._sequence += 1
 
@@ -172,7 +172,7 @@ class OpenItems:
         """
         if not fields["type"].isprintable() or " " in fields["type"]:
             raise TypeError(f"{fields['type']!r} is no type of event")
-        if self._wanted:
+        if self.wanted:
             self._events.append(e.VendorEvent(sequence_number=self._sequence, fields=fields))
         self._sequence += 1
 
@@ -182,7 +182,7 @@ class OpenItems:
             return
         slot = self._message or self._text_slot()
         slot.add_text(delta)
-        if self._wanted:
+        if self.wanted:
             event = e.OutputTextDelta(
                 sequence_number=self._sequence,
                 item_id=slot.id,

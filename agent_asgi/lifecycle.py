@@ -32,7 +32,6 @@ class Lifecycle:
         self.response = response
         self.reducer = Reducer()
         self._choice = choice
-        self._wanted = events
         self._items = OpenItems(self.reducer, choice, events=events)
         self._upstream: Upstream | None = None  # most handlers say no events of their own
         self.error_events = True
@@ -60,7 +59,7 @@ class Lifecycle:
         An item that an attempt before left open is closed with its text so far, as commentary.
         """
         self.response.status = "in_progress"
-        if self._wanted:
+        if self._items.wanted:
             if not self._items.count:
                 self._tell(e.ResponseCreated)
             if not self._items.in_progress:
@@ -120,7 +119,7 @@ class Lifecycle:
 
     def _tell(self, event: type[e.ResponseEvent]) -> None:
         """Make an event with the response as it stands now."""
-        if self._wanted:
+        if self._items.wanted:
             self._items.emit(event, response=structs.replace(self.response))
 
     def _own(self) -> Upstream:

@@ -88,12 +88,10 @@ class Live:
         """
         if record is None and not self.executor.has_locked(response_id):
             return False
+        concluding = self._conclude(response_id, record)
         if not self.store.durable:
-            if record is not None:
-                await self.store.save(record)
-            await self.executor.unlock(response_id)
-            return record is not None
-        task = asyncio.create_task(self._conclude(response_id, record))
+            return await concluding
+        task = asyncio.create_task(concluding)
         while not task.done():
             with contextlib.suppress(asyncio.CancelledError):  # the run ends, and says so itself
                 await asyncio.wait([task])
@@ -106,6 +104,9 @@ class Live:
 
     async def _save(self, record: Record) -> bool:
         """Keep a response; where the store does not answer, try for a moment."""
+        if not self.store.durable:  # it always answers
+            await self.store.save(record)
+            return True
         until = time.monotonic() + SAVE_SECONDS
         while True:
             try:

@@ -180,8 +180,7 @@ async def prepare(
     full = None if recall is None else await recall(request)
     if full is None:
         full = await resolve(live.store, request, owner)
-        if request.previous_response_id is not None:
-            full = await continued(live.store, full, owner)
+        full = await continued(live.store, full, owner)
     return Turn(
         full,
         router,
