@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .disconnect import ClientStalled, cut
 from .endpoints.answers import error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
@@ -120,13 +121,12 @@ class AgentApp:
             return send(message)
 
         endpoint = self._endpoint(scope)
-        if endpoint is None:
-            await self._inner(scope, receive, with_id)
-            return
         try:
-            await endpoint(scope, receive, with_id)
+            await (endpoint or self._inner)(scope, receive, with_id)
+        except ClientStalled:
+            await cut(send)
         except Exception as error:
-            if not begun:
+            if endpoint is not None and not begun:
                 response = await _server_error(Request(scope), error)
                 await response(scope, receive, with_id)
             raise  # to the server's log

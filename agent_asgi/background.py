@@ -147,12 +147,26 @@ class Executor:
         with contextlib.suppress(StoreUnavailable):  # the leases then end by themselves
             await self._store.release(self.holder)
 
-    def submit(self, id: str) -> None:
-        """Execute a run in this process, now, unless another one has it."""
+    @property
+    def queued(self) -> int:
+        """How many runs wait in this process for their turn."""
+        return len(set(self._queue.waiting()).difference(self._tasks))
+
+    def submit(self, id: str, done: Callable[[], None] | None = None) -> None:
+        """Execute a run in this process, now, unless another one has it.
+
+        Args:
+            id: The run.
+            done: Called once nothing more is to come of it. Default None.
+        """
         if id not in self._tasks and not self._stopping:
             task = asyncio.create_task(self._execute(id))
             self._tasks[id] = task
             task.add_done_callback(lambda _: self._done(id))
+            if done is not None:
+                task.add_done_callback(lambda _: done())
+        elif done is not None:
+            done()
 
     def _done(self, id: str) -> None:
         del self._tasks[id]

@@ -20,6 +20,9 @@ Conclude = Callable[[bytes], Awaitable[bool]]
 class Channel(Protocol):
     """What a protocol makes of a run's outputs."""
 
+    size: int
+    """How many bytes of outputs are kept for an answer that is not streamed."""
+
     def start(self, buffer: bytearray) -> None:
         """Begin."""
 
@@ -57,6 +60,7 @@ class ResponsesChannel:
         trace_id: Callable[[], str | None] = lambda: None,
         conclude: Conclude | None = None,
     ) -> None:
+        self.size = 0
         self.lifecycle = lifecycle
         self._encoded: bytes | None = None
         self._conclude = conclude
@@ -69,7 +73,11 @@ class ResponsesChannel:
 
     def feed(self, output: Any, buffer: bytearray) -> None:
         """Take in an output."""
-        self._emit(self.lifecycle.feed(output), buffer)
+        events = self.lifecycle.feed(output)
+        if self._write is None:
+            self.size += len(codec.encode(output))
+        else:
+            self._emit(events, buffer)
 
     async def complete(self, buffer: bytearray) -> str:
         """End well; give the status."""
@@ -137,6 +145,7 @@ class JsonChannel:
     def __init__(self, stream: bool, reducer: Callable[[Sequence[Any]], Any] | None = None) -> None:
         self._stream = stream
         self._reducer = reducer
+        self.size = 0
         self.chunks: list[Any] = []
 
     def start(self, buffer: bytearray) -> None:
@@ -146,6 +155,7 @@ class JsonChannel:
         """Take in an output."""
         encoded = codec.encode(output)
         self.chunks.append(msgspec.Raw(encoded))
+        self.size += len(encoded)
         if self._stream:
             buffer += b"data: " + encoded + b"\n\n"
 

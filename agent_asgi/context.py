@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal
 
-Cause = Literal["client_disconnected", "client_cancelled", "timeout", "shutdown"]
+Cause = Literal[
+    "client_disconnected", "client_stalled", "client_cancelled", "timeout", "silence", "shutdown"
+]
 
 
 class Headers(Mapping[str, str]):

@@ -1,12 +1,33 @@
-"""The client's leaving, which cancels its run."""
+"""The client's leaving, or its reading no more, which cancel its run."""
 
 import asyncio
 import logging
 
-from .limits import Receive
+from starlette.types import Send
+
+from .body import Receive
 from .run import Run
 
 logger = logging.getLogger("agent_asgi")
+
+
+class ClientStalled(Exception):
+    """The client has read nothing of its stream for longer than `Timeouts.write`."""
+
+
+async def cut(send: Send) -> None:
+    """Cut the connection of a client that reads nothing, where the server lets us.
+
+    uvicorn closes a connection only once all that was written has been taken, which such a client
+    never does.
+
+    Args:
+        send: The ASGI callable as the server gave it.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+        await asyncio.sleep(0.01)  # until the server has noticed
 
 
 class Watch:

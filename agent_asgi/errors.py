@@ -7,9 +7,10 @@
     ├── NotFound                   404
     ├── Conflict                   409
     ├── TooLarge                   413 request_too_large
+    ├── TooMany                    429, with `retry-after`
     ├── Unavailable                503 unavailable, with `retry-after`
     ├── AgentFailed                500 agent_error, type `model_error`
-    └── RunTimeout                 504 timeout
+    └── RunTimeout                 504 timeout, silence_timeout, background_timeout
 
 Whatever else a handler raises becomes `AgentFailed`, whose message tells nothing of the exception.
 """
@@ -128,6 +129,13 @@ class TooLarge(AgentError):
         super().__init__(f"The body is larger than {limit} bytes.", 413, "request_too_large")
 
 
+class TooMany(AgentError):
+    """As many are at work as may be; the client comes back in a moment."""
+
+    def __init__(self, message: str, code: str, retry_after: int = 1) -> None:
+        super().__init__(message, 429, code, headers={"retry-after": str(retry_after)})
+
+
 class Unavailable(AgentError):
     """The server takes no runs just now."""
 
@@ -147,7 +155,8 @@ class AgentFailed(AgentError):
 
 
 class RunTimeout(AgentError):
-    """The run took longer than `Timeouts.run`."""
+    """The run took longer than `Timeouts.run`, `.background` or `.silence` allow."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"The agent did not answer within {seconds:g} s.", 504, "timeout")
+    def __init__(self, seconds: float, code: str = "timeout") -> None:
+        said = "was silent for" if code == "silence_timeout" else "did not answer within"
+        super().__init__(f"The agent {said} {seconds:g} s.", 504, code)

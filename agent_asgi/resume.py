@@ -108,6 +108,7 @@ class Resumption:
             context,
             channel,
             outputs=None if failure is None else lambda: _raising(failure),
+            background=record.background,
             committed=True,
         )
         return Attempt(run, channel, router.recover, groups[-1].last + 1)

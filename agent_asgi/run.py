@@ -15,7 +15,7 @@ from .channels import Channel
 from .context import Cause, Context, current
 from .drain import Drain
 from .errors import AgentError, AgentFailed, RunTimeout, error_type
-from .limits import Timeouts
+from .limits import Limits, Timeouts
 from .steps import PENDING, Abandoned, Steps
 from .tracing.trace import Trace
 
@@ -29,6 +29,8 @@ _scoped: Container[object] | None = getattr(anyio_backend, "_task_states", None)
 request. Where anyio keeps them elsewhere, each run has a scope."""
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
+BREATH = 1024
+"""After how many outputs the event loop gets a turn, should the handler never wait."""
 
 
 class Run:
@@ -44,7 +46,10 @@ class Run:
         context: The handler's context.
         begin_trace: Opens the root span.
         drain: Counts the run.
+        limits: Bounds on what the handler may give.
         timeouts: Bounds on time.
+        background: Whether the run is a background run, which has a bound of its own.
+            Default False.
         debug: Whether an error tells the client of the exception. Default False.
         committed: Whether the answer has begun, so that an error cannot change its status.
             Default False.
@@ -64,8 +69,10 @@ class Run:
         context: Context,
         begin_trace: Callable[[], Trace | None],
         drain: Drain,
+        limits: Limits,
         timeouts: Timeouts,
         *,
+        background: bool = False,
         debug: bool = False,
         committed: bool = False,
     ) -> None:
@@ -79,15 +86,20 @@ class Run:
         self._channel = channel
         self._begin_trace = begin_trace
         self._drain = drain
+        self._limits = limits
         self._timeouts = timeouts
+        self._background = background
         self._debug = debug
         self._buffer = bytearray()
+        self._emitted = 0
         self._scope: anyio.CancelScope | None = None
         self._steps: Steps | None = None
         self._trace: Trace | None = None
         self._task: asyncio.Task[Any] | None = None
         self._token: Token[Context] | None = None
         self._limit: asyncio.TimerHandle | None = None  # of the whole run
+        self._silence: asyncio.TimerHandle | None = None
+        self._waits_since: float | None = None  # for the handler
         self._cleanup: asyncio.TimerHandle | None = None  # of a cancelled handler
         self._interrupted: asyncio.CancelledError | None = None
         self._cancellation: asyncio.CancelledError | None = None  # the one that ended the run
@@ -139,6 +151,7 @@ class Run:
         """Give what has been written and not yet been taken."""
         batch = bytes(self._buffer)
         self._buffer.clear()
+        self._emitted += len(batch)
         return batch
 
     def cancel(self, cause: Cause) -> None:
@@ -153,9 +166,19 @@ class Run:
         self._cancels += 1
         self._task.cancel()
 
+    def drop(self) -> None:
+        """Give up the delivery of the last batch, which does not come to an end."""
+        if self.ended and self._task is not None:
+            self._cancels += 1
+            self._task.cancel()
+
     def interrupt(self, error: asyncio.CancelledError) -> None:
         """Have a cancellation thrown into the handler once the batch has been delivered."""
         self._interrupted = error
+
+    @property
+    def _seconds(self) -> float | None:
+        return self._timeouts.background if self._background else self._timeouts.run
 
     def _settle(self) -> None:
         """Take back the run's own cancellation of its task, now that it has ended.
@@ -176,36 +199,77 @@ class Run:
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
         self._channel.start(self._buffer)
-        if self._timeouts.run is not None:
-            loop = asyncio.get_running_loop()
-            self._limit = loop.call_later(self._timeouts.run, self.cancel, "timeout")
+        loop = asyncio.get_running_loop()
+        if (limit := self._seconds) is not None:
+            self._limit = loop.call_later(limit, self.cancel, "timeout")
+        if self._timeouts.silence is not None:
+            self._silence = loop.call_later(self._timeouts.silence, self._look_for_silence)
         self._steps = Steps(self._call(), self._thrown)
         return self._steps
 
     async def _step_through(self, steps: Steps, deliver: Deliver | None) -> None:
         """Take in the outputs to the last, and deliver what there is whenever the handler waits."""
-        buffer, feed = self._buffer, self._channel.feed
+        buffer, feed, most = self._buffer, self._channel.feed, self._limits.max_outputs
         try:
-            while True:
+            for count in range(1, most + 2):  # one too many fails
                 output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
                 if output is PENDING:
                     if buffer and self.committed and deliver is not None:
-                        try:
-                            await deliver(self.take())
-                        except asyncio.CancelledError as error:
-                            self._interrupted = error
-                        if self._interrupted is not None:
-                            await self._interrupt(steps, self._interrupted)
+                        await self._hand_over(steps, deliver)
                     if self.on_wait is not None:
                         self.on_wait()
                         self.on_wait = None
-                    output = await steps.wait()
+                    output = await self._wait(steps)
                 if self._cleanup is not None:
                     self._reset()
                 feed(output, buffer)
                 self.committed = True
+                if deliver is None:
+                    self._check_size(self._channel.size)
+                if not count % BREATH:
+                    await self._breathe(steps)
+            raise _too_much(f"{most} outputs")
         except StopAsyncIteration:
             return
+
+    async def _hand_over(self, steps: Steps, deliver: Deliver) -> None:
+        try:
+            await deliver(self.take())
+        except asyncio.CancelledError as error:
+            self._interrupted = error
+        if self._interrupted is not None:
+            await self._interrupt(steps, self._interrupted)
+        self._check_size(self._emitted)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_output_bytes:
+            raise _too_much(f"{self._limits.max_output_bytes} bytes")
+
+    async def _wait(self, steps: Steps) -> Any:
+        if self._silence is None:
+            return await steps.wait()
+        self._waits_since = asyncio.get_running_loop().time()
+        output = await steps.wait()
+        self._waits_since = None
+        return output
+
+    def _look_for_silence(self) -> None:
+        """Cancel a handler that has been silent for too long; else look again when it may be."""
+        silence = self._timeouts.silence or 0.0
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = (now if self._waits_since is None else self._waits_since) + silence
+        if due - now < 0.001:
+            self.cancel("silence")
+        else:
+            self._silence = loop.call_at(due, self._look_for_silence)
+
+    async def _breathe(self, steps: Steps) -> None:
+        """Give the event loop a turn; a handler that never waits would keep it."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            await self._interrupt(steps, error)
 
     async def _interrupt(self, steps: Steps, error: asyncio.CancelledError) -> None:
         self._interrupted = None
@@ -245,7 +309,10 @@ class Run:
         cancelled = self.context.cancelled
         cancelled.set("shutdown")
         if cancelled.cause == "timeout":
-            await self._fail(RunTimeout(self._timeouts.run or 0))
+            code = "background_timeout" if self._background else "timeout"
+            await self._fail(RunTimeout(self._seconds or 0, code))
+        elif cancelled.cause == "silence":
+            await self._fail(RunTimeout(self._timeouts.silence or 0, "silence_timeout"))
         else:
             cause = cancelled.cause or "shutdown"
             await self._finish(lambda buffer: self._channel.cancel(cause, buffer), None)
@@ -273,13 +340,14 @@ class Run:
             self._scope.shield = True
         if self._steps is not None and not self._steps.ended:
             await self._close_handler(self._steps)
-        for timer in (self._limit, self._cleanup):
+        for timer in (self._limit, self._cleanup, self._silence):
             if timer is not None:
                 timer.cancel()
         await self._write_ending(ending)
         try:
             if self._trace is not None:
-                await self._trace.end(self._channel.result(), self.status, error)
+                cause = self.context.cancelled.cause if self.error is None else self.error.code
+                await self._trace.end(self._channel.result(), self.status, error, cause)
         finally:
             self._drain.leave()
             if self._token is not None:
@@ -303,3 +371,7 @@ class Run:
                 await steps.close()
         except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)
+
+
+def _too_much(bound: str) -> AgentFailed:
+    return AgentFailed(f"The agent gave more than {bound}.", "output_too_large")

@@ -9,7 +9,7 @@ from .channels import Channel
 from .context import Context
 from .drain import Drain
 from .handlers import Handler
-from .limits import Timeouts
+from .limits import Limits, Timeouts
 from .router import AgentRouter
 from .run import Run
 from .tracing.tracer import Tracer
@@ -22,6 +22,7 @@ class Runner:
         routers: The agents; each has threads of its own.
         tracer: Begins their traces.
         drain: Counts the runs.
+        limits: Bounds on what a handler may give.
         timeouts: Bounds on time.
         debug: Whether an error tells the client of the handler's exception.
     """
@@ -31,6 +32,7 @@ class Runner:
         routers: Sequence[AgentRouter],
         tracer: Tracer,
         drain: Drain,
+        limits: Limits,
         timeouts: Timeouts,
         *,
         debug: bool,
@@ -38,6 +40,7 @@ class Runner:
         self._limiters = {each.name: anyio.CapacityLimiter(each.max_threads) for each in routers}
         self._tracer = tracer
         self._drain = drain
+        self._limits = limits
         self._timeouts = timeouts
         self._debug = debug
 
@@ -51,6 +54,7 @@ class Runner:
         channel: Channel,
         *,
         outputs: Callable[[], AsyncIterator[Any]] | None = None,
+        background: bool = False,
         committed: bool = False,
     ) -> Run:
         """Bind a handler to its request.
@@ -63,6 +67,7 @@ class Runner:
             context: What its second parameter gets.
             channel: What becomes of its outputs.
             outputs: Gives the outputs in the handler's place. Default None: it is called.
+            background: Whether it is a background run. Default False.
             committed: Whether the answer has begun. Default False.
         """
         limiter = self._limiters[router.name]
@@ -79,7 +84,9 @@ class Runner:
                 responses=router.protocol == "responses",
             ),
             self._drain,
+            self._limits,
             self._timeouts,
+            background=background,
             debug=self._debug,
             committed=committed,
         )

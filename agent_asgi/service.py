@@ -12,6 +12,7 @@ from typing import Any
 from .background import Executor, LocalQueue, Queue
 from .drain import Drain
 from .errors import InvalidRequest, NotFound, Unavailable
+from .gate import Gate
 from .limits import Limits, Timeouts
 from .resume import Resumption
 from .router import AgentRouter
@@ -46,8 +47,16 @@ class Live:
             continue_trace=service.continue_trace,
         )
         self.runner = Runner(
-            service.routers, self.tracer, self.drain, service.timeouts, debug=service.debug
+            service.routers,
+            self.tracer,
+            self.drain,
+            service.limits,
+            service.timeouts,
+            debug=service.debug,
         )
+        room = service.limits.max_runs, "runs", service.timeouts.room
+        self.gates = {each.name: Gate(*room) for each in service.routers}
+        self.streams = Gate(service.limits.max_streams, "streams")
         self.state: dict[str, Any] = {}
         self.store = service.store
         self.resumption = Resumption(

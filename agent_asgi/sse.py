@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from sse_starlette.sse import AppStatus, EventSourceResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from . import codec
-from .disconnect import Watch
+from .disconnect import ClientStalled, Watch
+from .gate import Gate
+from .limits import Timeouts
 from .run import Run
 from .schema.events import Event, VendorEvent
 
@@ -43,12 +46,12 @@ class EventStreamResponse(EventSourceResponse):
     """Streams a run's batches; all of it but the pings happens in the request's own task.
 
     The headers wait for the handler's first output, so that an error before it keeps its status;
-    after `ping` seconds of silence they go out with a comment.
+    after `Timeouts.ping` seconds of silence they go out with a comment.
 
     Args:
         run: The run; its batches are frames.
         headers: Makes the headers of the answer when they go out.
-        ping: Silence in seconds before a comment is sent.
+        times: When a comment is sent, and when a client is given up that does not read.
         failed: Answers in place of the stream where the run fails before its first output.
         tail: Makes the frames that follow the run's last. Default: `data: [DONE]`.
     """
@@ -58,7 +61,7 @@ class EventStreamResponse(EventSourceResponse):
         run: Run,
         *,
         headers: Callable[[], Mapping[str, str]],
-        ping: float,
+        times: Timeouts,
         failed: Callable[[Scope, Receive, Send], Any],
         tail: Callable[[], bytes] = lambda: DONE,
     ) -> None:
@@ -77,21 +80,29 @@ class EventStreamResponse(EventSourceResponse):
         self._sending = False
         self._watch: Watch
         self._loop = asyncio.get_running_loop()
-        self._silence = ping
+        self._silence = times.ping
+        self._patience = times.write
+        self._stalled = False
         self._pinging: asyncio.Task[None] | None = None
         self._last = self._loop.time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pull the run and send what it gives, until it has ended or the client is gone."""
+        """Pull the run and send what it gives, until it has ended or the client is gone.
+
+        Raises:
+            ClientStalled: The client does not read; its connection is to be cut.
+        """
         run = self.run
         self._send = send
         watch = self._watch = Watch(run, receive)
-        self._timer = self._loop.call_later(self._silence, self._tick)
+        self._timer = self._loop.call_later(min(self._silence, self._patience), self._tick)
         try:
             await run.pull(self._deliver)
         finally:
             watch.stop()
             self._timer.cancel()
+        if self._stalled:
+            raise ClientStalled
         if self._is_refusal():
             await self._failed(scope, receive, send)
 
@@ -141,12 +152,26 @@ class EventStreamResponse(EventSourceResponse):
             self.run.cancel("client_disconnected")
 
     def _tick(self) -> None:
+        """Look whether a comment is due, or the client has read nothing for too long."""
         now = self._loop.time()
-        due = self._last + self._silence
-        if now >= due - 0.001 and not self._sending and self._pinging is None:
+        silent = now - self._last
+        if self._sending and silent >= self._patience - 0.001:
+            self._stall()
+        elif not self._sending and silent >= self._silence - 0.001 and self._pinging is None:
             self._pinging = asyncio.create_task(self._comment())
-            due = now + self._silence
-        self._timer = self._loop.call_at(max(due, now + 0.001), self._tick)
+            silent = 0.0
+        wait = min(max(self._silence - silent, 0.0) or self._silence, self._patience)
+        self._timer = self._loop.call_later(max(wait, 0.001), self._tick)
+
+    def _stall(self) -> None:
+        run = self.run
+        self._gone = self._stalled = True
+        if self._pinging is not None:
+            self._pinging.cancel()
+        if run.ended or run.context.cancelled.is_set():
+            run.drop()
+        else:
+            run.cancel("client_stalled")
 
     async def _comment(self) -> None:
         try:
@@ -154,6 +179,38 @@ class EventStreamResponse(EventSourceResponse):
                 await self._deliver(self.run.take() + PING)
         finally:
             self._pinging = None
+
+
+class FollowedLog(StreamingResponse):
+    """Streams the log of a run that goes on elsewhere.
+
+    Args:
+        frames: The frames.
+        streams: Counts the streams.
+        seconds: How long the client may read nothing.
+
+    Raises:
+        TooMany: There are too many streams; nothing has been sent.
+        ClientStalled: The client does not read; its connection is to be cut.
+    """
+
+    def __init__(self, frames: AsyncIterator[bytes], streams: Gate, seconds: float) -> None:
+        super().__init__(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
+        self._streams = streams
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the frames, until there are no more or the client is gone."""
+
+        async def bounded(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await send(message)
+            except TimeoutError:
+                raise ClientStalled from None
+
+        with self._streams:
+            await super().__call__(scope, receive, bounded)
 
 
 async def _nothing() -> AsyncIterator[Any]:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from .. import codec
 from ..disconnect import Watch
 from ..errors import AgentError, AgentFailed
+from ..limits import Timeouts
 from ..run import Run
 from ..sse import DONE, EventStreamResponse
 
@@ -66,7 +67,7 @@ async def answer_json(
 async def answer_stream(
     run: Run,
     tail: Callable[[], bytes],
-    ping: float,
+    times: Timeouts,
     endpoint: str,
     scope: Scope,
     receive: Receive,
@@ -77,7 +78,7 @@ async def answer_stream(
     Args:
         run: The run.
         tail: Makes the frames after the last, before `[DONE]`.
-        ping: Silence in seconds before a comment.
+        times: When a comment is sent, and when a client is given up that does not read.
         endpoint: The endpoint's path, for the log.
     """
 
@@ -87,7 +88,7 @@ async def answer_stream(
     stream = EventStreamResponse(
         run,
         headers=lambda: trace_headers(run),
-        ping=ping,
+        times=times,
         failed=failed,
         tail=lambda: tail() + DONE,
     )

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
+from ..body import BodyTimeout, ClientGone, check_shape, discard, read_body
 from ..context import Context, Headers
-from ..errors import AgentError
+from ..errors import AgentError, TooLarge
 from ..handlers import Handler
-from ..limits import ClientGone, read_body
 from ..outputs import new_id
 from ..router import AgentRouter
 from ..schema.requests import ResponsesRequest
@@ -53,11 +53,15 @@ class Endpoint:
         headers = Headers(scope["headers"])
         try:
             live = self.service.started() or await self.service.live()
-            limit = self.service.limits.max_body_bytes
-            body = await read_body(receive, limit, headers.get("content-length"))
+            limits, seconds = self.service.limits, self.service.timeouts.body
+            declared = headers.get("content-length")
+            body = await read_body(receive, limits.max_body_bytes, declared, seconds)
+            check_shape(body, limits)
             await self.answer(Incoming(scope, receive, send, headers, body, live))
         except ClientGone:
             return
+        except (TooLarge, BodyTimeout) as error:
+            await _cut_off(error, receive, send)
         except AgentError as error:
             await error_response(error)(scope, receive, send)
 
@@ -81,6 +85,17 @@ class Endpoint:
             "function_name": handler.name,
         }
         logger.debug("Request received", extra=told)
+
+
+async def _cut_off(error: AgentError, receive: Receive, send: Send) -> None:
+    """Answer a request whose body has not come whole, and have its connection closed."""
+    response = error_response(error)
+    response.headers["connection"] = "close"
+    start = {"status": response.status_code, "headers": response.raw_headers}
+    await send({"type": "http.response.start", **start})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    await discard(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def owner_of(scope: Scope) -> str:

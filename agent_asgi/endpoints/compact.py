@@ -42,7 +42,8 @@ class Compact(Endpoint):
         )
         run = live.runner.run(router, handler, value, request.received, context, channel)
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
-        await answer_json(run, lambda: _compaction(response), self.path, scope, receive, send)
+        async with live.gates[router.name]:
+            await answer_json(run, lambda: _compaction(response), self.path, scope, receive, send)
 
 
 def _compaction(response: Response) -> bytes:

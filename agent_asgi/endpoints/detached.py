@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from .. import codec
 from ..context import Headers
-from ..errors import AgentError, Conflict, InvalidRequest, NotFound, Unavailable
+from ..errors import AgentError, Conflict, InvalidRequest, NotFound, TooMany, Unavailable
 from ..lifecycle import Lifecycle
 from ..resume import Fresh, frames_of
 from ..router import AgentRouter
 from ..schema.requests import ResponsesRequest
 from ..service import Service
-from ..sse import DONE, STREAM_HEADERS
+from ..sse import DONE, FollowedLog
 from ..store.base import DAY, Failure, Frames, Record
 from ..tail import ended, is_terminal, tail, trace_id_of, unnamed
 from .answers import error_response, json_response
@@ -71,14 +71,47 @@ class Detached:
             InvalidRequest: A background run that is not to be stored.
             Conflict: Another run has the conversation, or the key belongs to another body.
             Unavailable: The server is shutting down, or the store does not answer.
+            TooMany: As many runs are at work, or wait, as may.
         """
         live, request = self._live, turn.request
         if request.background and request.store is False:
             raise InvalidRequest("background: a background run needs `store`.", "background")
         if live.drain.closed:
             raise Unavailable("The server is shutting down.")
+        gate = live.gates[turn.router.name]
+        if request.background:
+            self._check_queue()
+        else:
+            await gate.enter()
+        leave = _nothing if request.background else gate.leave
+        try:
+            record, there = await self._accept(turn, key)
+        except BaseException:
+            leave()
+            raise
+        if there is not None:
+            leave()
+            await self._join(there, record.digest, request)
+            return
+        if request.background:
+            await live.executor.enqueue(record)
+        else:
+            live.executor.submit(record.id, leave)
+        await self._answer(record, bool(request.stream))
+
+    def _check_queue(self) -> None:
+        queued, most = self._live.executor.queued, self._service.limits.max_queued
+        if queued >= most:
+            raise TooMany(
+                f"{queued} background runs wait, as many as may; come back in a moment.",
+                "too_many_queued",
+            )
+
+    async def _accept(self, turn: Turn, key: Key | None) -> tuple[Record, Record | None]:
+        """Store a run; give its record, and the one that the key stands for where there is one."""
+        live, background = self._live, turn.request.background
         record, begun = _accepted(turn, key)
-        here = not request.background or live.store.conninfo is None
+        here = not background or live.store.conninfo is None
         holder, lease = (live.executor.holder, self._service.timeouts.stalled) if here else ("", 0)
         await turn.lock(live)
         try:
@@ -91,16 +124,11 @@ class Detached:
             raise
         if there is not None:
             await live.executor.unlock(record.id)
-            await self._join(there, record.digest, request)
-            return
+            return record, there
         live.executor.hand_lock_over(record.id)
         if here:
             live.resumption.fresh[record.id] = Fresh(turn.context.headers, turn.context.state)
-        if request.background:
-            await live.executor.enqueue(record)
-        else:
-            live.executor.submit(record.id)
-        await self._answer(record, bool(request.stream))
+        return record, None
 
     async def _join(self, found: Record, digest: str | None, request: ResponsesRequest) -> None:
         if found.digest != digest:
@@ -123,9 +151,8 @@ class Detached:
 
     def stream(self, record: Record, after: int) -> Response:
         """Make the answer that gives a log from an event on, and on as it grows."""
-        return StreamingResponse(
-            self._frames(record, after), media_type="text/event-stream", headers=STREAM_HEADERS
-        )
+        frames, times = self._frames(record, after), self._service.timeouts
+        return FollowedLog(frames, self._live.streams, times.write)
 
     async def _frames(self, record: Record, after: int) -> AsyncIterator[bytes]:
         last = b""
@@ -187,3 +214,7 @@ def _accepted(turn: Turn, key: Key | None) -> tuple[Record, Frames]:
         expires_at=turn.created_at + DAY if request.store is False else 0.0,
     )
     return record, frames_of(events)
+
+
+def _nothing() -> None:
+    """Stand for what a background run, which waits for its turn, needs not give back."""

@@ -28,13 +28,15 @@ class JsonInvocations(Endpoint):
         channel = JsonChannel(stream, self.router.reducer)
         run = incoming.live.runner.run(self.router, handler, value, lambda: given, context, channel)
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
-        if stream:
-            wanted = asks_for_trace(incoming.headers, None)
-            tail = functools.partial(_tail, lambda: context.trace_id if wanted else None)
-            ping = self.service.timeouts.ping
-            await answer_stream(run, tail, ping, self.path, scope, receive, send)
-        else:
-            await answer_json(run, channel.body, self.path, scope, receive, send)
+        async with incoming.live.gates[self.router.name]:
+            if stream:
+                wanted = asks_for_trace(incoming.headers, None)
+                tail = functools.partial(_tail, lambda: context.trace_id if wanted else None)
+                times = self.service.timeouts
+                with incoming.live.streams:
+                    await answer_stream(run, tail, times, self.path, scope, receive, send)
+            else:
+                await answer_json(run, channel.body, self.path, scope, receive, send)
 
 
 def _stream(body: dict[str, Any]) -> bool:

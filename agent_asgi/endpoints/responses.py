@@ -29,11 +29,13 @@ class Responses(Endpoint):
         self.log_request(incoming, turn.handler, router.name, bool(request.stream))
         if request.background or key is not None:
             await self._detached(incoming).begin(turn, key)
-        elif request.conversation is None:
-            await self._answer(incoming, turn)
-        else:
-            async with turn.locked(live):
+            return
+        async with live.gates[router.name]:
+            if request.conversation is None:
                 await self._answer(incoming, turn)
+            else:
+                async with turn.locked(live):
+                    await self._answer(incoming, turn)
 
     def _detached(self, incoming: Incoming) -> Detached:
         return Detached(self.service, incoming, named=self.named)
@@ -42,10 +44,11 @@ class Responses(Endpoint):
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         if turn.request.stream:
             run, _ = turn.run(incoming.live, write_named if self.named else write_data)
-            ping = self.service.timeouts.ping
-            await answer_stream(
-                run, lambda: self.tail(turn.trace_id()), ping, self.path, scope, receive, send
-            )
+            with incoming.live.streams:
+                times = self.service.timeouts
+                await answer_stream(
+                    run, lambda: self.tail(turn.trace_id()), times, self.path, scope, receive, send
+                )
         else:
             run, channel = turn.run(incoming.live, None)
             await answer_json(run, lambda: self.body(channel), self.path, scope, receive, send)

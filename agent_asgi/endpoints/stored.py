@@ -52,9 +52,9 @@ class StoredEndpoint:
                 raise NotFound(f"There is no response {id_!r}.", "response_not_found")
             incoming = Incoming(scope, receive, send, Headers(scope["headers"]), b"", live)
             response = await self.answer(incoming, record)
+            await response(scope, receive, send)
         except AgentError as error:
-            response = error_response(error)
-        await response(scope, receive, send)
+            await error_response(error)(scope, receive, send)
 
     async def answer(self, incoming: Incoming, record: Record) -> Response:
         """Make the answer.

@@ -10,9 +10,10 @@ from msgspec import structs
 from starlette.types import Message, Receive, Scope, Send
 
 from .. import codec
+from ..body import check_shape
 from ..context import Cause, Headers
 from ..conversation import NoSuchResponse, after, listed, resolve
-from ..errors import AgentError, InvalidRequest, TooLarge
+from ..errors import AgentError, InvalidRequest, TooLarge, TooMany
 from ..lifecycle import Lifecycle
 from ..router import AgentRouter
 from ..run import Run
@@ -53,9 +54,13 @@ class WebSocket:
         except AgentError as error:
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": error.message})
             return
-        await send({"type": "websocket.accept"})
-        connection = Connection(self._service, self._router, live, scope, send)
-        await connection.serve(receive)
+        try:
+            with live.streams:
+                await send({"type": "websocket.accept"})
+                connection = Connection(self._service, self._router, live, scope, send)
+                await connection.serve(receive)
+        except TooMany as error:
+            await send({"type": "websocket.close", "code": TRY_LATER, "reason": error.message})
 
 
 class Over(NamedTuple):
@@ -163,7 +168,7 @@ class Connection:
                 wants_trace=asks_for_trace(self._headers, request.databricks_options),
                 recall=self._recall,
             )
-            async with turn.locked(self._live):
+            async with self._live.gates[router.name], turn.locked(self._live):
                 if self._over is not None and self._over.cause is not None:
                     return
                 run, channel = turn.run(self._live, write_line, error_events=False)
@@ -181,6 +186,7 @@ class Connection:
         limit = self._service.limits.max_body_bytes
         if len(body) > limit:
             raise TooLarge(limit)
+        check_shape(body, self._service.limits)
         return codec.decode_object(body)
 
     @staticmethod
@@ -256,7 +262,8 @@ class Connection:
 
     async def _put(self, text: bytes) -> None:
         """Send a message; once the connection is over, the client has a moment to take it."""
-        bound = None if self._over is None else self._service.timeouts.cleanup
+        times = self._service.timeouts
+        bound = times.write if self._over is None else times.cleanup
         async with asyncio.timeout(bound):  # a TimeoutError is an OSError
             await self._send({"type": "websocket.send", "text": text.decode()})
 

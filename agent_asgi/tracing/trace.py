@@ -45,13 +45,20 @@ class Trace:
         self._remote = remote
         self._continued = continued
 
-    async def end(self, outputs: Any, status: str, error: Exception | None = None) -> None:
+    async def end(
+        self,
+        outputs: Any,
+        status: str,
+        error: Exception | None = None,
+        cause: str | None = None,
+    ) -> None:
         """Close the span with the run's outputs; wait a bounded moment where exports fall behind.
 
         Args:
             outputs: The reduced response, or what there is of it.
             status: completed, failed, incomplete or cancelled.
             error: What the handler raised. Default None.
+            cause: Why the run was cancelled, or the code of its error. Default None.
         """
         try:
             self._leave_context()
@@ -60,7 +67,7 @@ class Trace:
                 room = await wait_for_room()
             finally:  # also where the task is cancelled while it waits
                 if room:
-                    self._finish(outputs, status, error)
+                    self._finish(outputs, status, error, cause)
                 else:
                     self._drop()
             if self._continued:
@@ -82,7 +89,9 @@ class Trace:
             manager().pop_trace(self._span._span.context.trace_id)
         count_dropped()
 
-    def _finish(self, outputs: Any, status: str, error: Exception | None) -> None:
+    def _finish(
+        self, outputs: Any, status: str, error: Exception | None, cause: str | None
+    ) -> None:
         span = self._span
         set_body(span, "mlflow.spanOutputs", outputs, span.set_outputs)
         if error is not None:
@@ -90,6 +99,8 @@ class Trace:
         with manager().get_trace(span.trace_id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = status
+                if cause is not None:
+                    trace.info.tags["agent_asgi.cause"] = cause
                 if by_otlp():
                     leave_to_otlp(trace, span)
         span.set_attribute("agent_asgi.status", status)

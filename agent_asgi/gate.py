@@ -1,0 +1,88 @@
+"""How many of a kind are at work at once, and who waits for room."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from .errors import TooMany
+
+
+class Gate:
+    """Lets in as many as may be at work: `async with gate` waits for room, `with gate` does not.
+
+    Args:
+        most: The bound, of those at work and again of those who wait.
+        what: What is counted, for the error: "runs" or "streams".
+        seconds: How long one may wait. Default 0: not at all.
+
+    Raises:
+        TooMany: There is no room, in time; from either block.
+    """
+
+    def __init__(self, most: int, what: str, seconds: float = 0.0) -> None:
+        self.count = 0
+        """How many are at work."""
+        self._most = most
+        self._what = what
+        self._seconds = seconds
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether who comes now has to wait."""
+        return self.count >= self._most or bool(self._waiting)
+
+    def __enter__(self) -> None:
+        if self.full:
+            raise self._refusal()
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    async def __aenter__(self) -> None:
+        await self.enter()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    async def enter(self) -> None:
+        """Enter as soon as there is room, in the order of coming; `leave` belongs to it.
+
+        Raises:
+            TooMany: There is none in time, or too many wait.
+        """
+        if not self.full:
+            self.count += 1
+            return
+        if not self._seconds or len(self._waiting) >= self._most:
+            raise self._refusal()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await waiter
+        except BaseException as error:
+            if waiter.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(waiter)
+            else:  # room was made just as the wait was given up
+                self.leave()
+            if isinstance(error, TimeoutError):
+                raise self._refusal() from None
+            raise
+
+    def leave(self) -> None:
+        """Count one that has ended; its room goes to who waits first."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self.count -= 1
+
+    def _refusal(self) -> TooMany:
+        return TooMany(
+            f"{self.count} {self._what} are at work, as many as may be; come back in a moment.",
+            f"too_many_{self._what}",
+        )
