@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 
 from starlette.types import Send
 
@@ -26,7 +28,9 @@ async def cut(send: Send) -> None:
     """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is not None:
-        transport.abort()
+        opened = transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()  # with a reset: nor does the kernel keep what nobody takes
         await asyncio.sleep(0.01)  # until the server has noticed
 
 

@@ -14,8 +14,9 @@ class Limits:
         max_depth: How deep a body's arrays and objects may be nested. Default 100.
         max_nodes: How many arrays and objects a body may hold: each message is one, its list of
             parts another, each part another. Default 10,000.
-        max_runs: How many runs of one agent go on at once, background runs included. Default
-            5,000. As many more wait, for `Timeouts.room`; then they are a 429.
+        max_runs: How many runs of one agent go on at once in one process, but for background runs,
+            which `worker_concurrency` bounds. Default 5,000. As many more wait, for
+            `Timeouts.room`; then they are a 429.
         max_queued: How many background runs one process keeps for later. Default 1,000; one more
             is a 429. What waits in PostgreSQL is not counted.
         max_streams: How many streams and WebSocket connections one app has open. Default 10,000;

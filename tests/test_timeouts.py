@@ -1,0 +1,241 @@
+"""Each bound on time ends what it bounds, and says which one it was."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from calling import Serve, connect, ended, until
+from conftest import traces
+
+from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
+from agent_asgi.testing import AgentClient, Answer
+
+
+def ask(app: AgentApp, **body: Any) -> Answer:
+    """Send one request in a loop of its own."""
+    return asyncio.run(AgentClient(app).post("/responses", {"input": "x", **body}))
+
+
+@contextmanager
+def connected(url: str, receive_buffer: int | None = None) -> Iterator[socket.socket]:
+    """Open a connection for bytes as they are."""
+    with socket.socket() as opened:
+        if receive_buffer is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        opened.settimeout(20)
+        parts = urlsplit(url)
+        opened.connect((parts.hostname, parts.port))
+        yield opened
+
+
+def head(path: str, length: int | None) -> bytes:
+    """Give the head of a POST, with a length or for a body in chunks."""
+    size = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
+    return b"POST %s HTTP/1.1\r\nhost: x\r\n%s\r\n\r\n" % (path.encode(), size)
+
+
+def rest_of(opened: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    got = b""
+    while part := opened.recv(65536):
+        got += part
+    return got
+
+
+def waiting(seen: list[str], **options: Any) -> AgentApp:
+    """Make an app whose agent says a word and waits for ever; note why it was cancelled."""
+    router = AgentRouter(name=options.pop("name", "agent"))
+
+    @router.stream
+    async def wait(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        try:
+            yield "word"
+            await asyncio.sleep(3600)
+        finally:
+            seen.append(str(context.cancelled.cause))
+
+    return AgentApp(router, **options)
+
+
+@pytest.mark.parametrize("length", [20, None], ids=["declared", "chunked"])
+@pytest.mark.parametrize("sent", [b"", b'{"in'], ids=["none", "some"])
+def test_a_body_that_does_not_arrive(serve: Serve, length: int | None, sent: bytes) -> None:
+    url = serve(waiting([], timeouts=Timeouts(body=0.2)))
+    with connected(url) as opened:
+        chunk = sent if length or not sent else b"%x\r\n%s\r\n" % (len(sent), sent)
+        opened.sendall(head("/responses", length) + chunk)
+        answer = rest_of(opened)  # the server closes the connection
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"body_timeout"' in answer
+    assert b"connection: close" in answer.lower()
+    assert b"x-request-id: " in answer
+
+
+def test_a_slow_body_that_arrives_in_time(serve: Serve) -> None:
+    body = b'{"input": "x", "background": true}'
+    with connected(serve(waiting([], timeouts=Timeouts(body=10)))) as opened:
+        opened.sendall(head("/responses", len(body)))
+        for at in range(0, len(body), 8):
+            opened.sendall(body[at : at + 8])
+            time.sleep(0.01)
+        assert opened.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("length", [5 << 20, 1 << 30, None], ids=["5 MiB", "1 GiB", "chunked"])
+def test_a_body_that_is_too_large_is_refused_while_it_comes(
+    serve: Serve, length: int | None
+) -> None:
+    """A sender that goes on for a while still reads the answer; one that never ends is cut."""
+    url = serve(waiting([]))
+    part = b"x" * (1 << 16)
+    with connected(url) as opened:
+        opened.sendall(head("/responses", length))
+        total = 0
+        try:
+            while total < (length or 64 << 20):
+                opened.sendall(part if length else b"10000\r\n" + part + b"\r\n")
+                total += len(part)
+            answer = rest_of(opened)
+        except (BrokenPipeError, ConnectionResetError):
+            assert length != 5 << 20
+            assert total < 60 << 20
+            return
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_silence_between_two_outputs(stream: bool) -> None:
+    seen: list[str] = []
+    app = waiting(seen, name="mute", timeouts=Timeouts(silence=0.2, run=60))
+    answer = ask(app, stream=stream)
+    error = answer.events()[-2]["error"] if stream else answer.json()["error"]
+    assert (answer.status, error["code"]) == (200 if stream else 504, "silence_timeout")
+    assert error["message"] == "The agent was silent for 0.2 s."
+    assert seen == ["silence"]
+    assert traces(agent="mute", cause="silence_timeout")
+
+
+def test_a_handler_that_speaks_now_and_then_is_not_silent() -> None:
+    router = AgentRouter()
+
+    @router.stream
+    async def slow(request: ResponsesRequest) -> AsyncIterator[str]:
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            yield "word "
+
+    answer = ask(AgentApp(router, timeouts=Timeouts(silence=0.5)))
+    assert answer.json()["output"][0]["content"][0]["text"] == "word " * 8
+
+
+def test_a_run_in_all_and_a_background_run(serve: Serve) -> None:
+    seen: list[str] = []
+    app = waiting(seen, name="slow", timeouts=Timeouts(run=0.2, background=0.3))
+    client = connect(serve(app))
+    begun = client.responses.create(model="slow", input="x", background=True)
+    response = ended(client, begun.id)
+    assert response.error is not None
+    assert (response.status, response.error.code) == ("failed", "background_timeout")
+    assert ask(waiting(seen, timeouts=Timeouts(run=0.2))).json()["error"]["code"] == "timeout"
+    assert seen == ["timeout", "timeout"]
+    assert until(lambda: traces(agent="slow", cause="background_timeout"))
+
+
+@pytest.mark.parametrize("path", ["/responses", "/invocations"])
+def test_a_client_that_reads_no_more(serve: Serve, path: str) -> None:
+    """Its handler is cancelled, its connection cut; the trace says why."""
+    seen: list[str] = []
+    name = f"stalled{len(path)}"
+    router = AgentRouter(name)
+
+    @router.stream
+    async def flood(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "x" * 10_000
+                await asyncio.sleep(0)
+        finally:
+            seen.append(str(context.cancelled.cause))
+
+    url = serve(AgentApp(router, timeouts=Timeouts(write=0.5)))
+    body = b'{"input": "x", "stream": true}'
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head(path, len(body)) + body)
+        until(lambda: seen)
+        assert seen == ["client_stalled"]
+        with pytest.raises(ConnectionResetError):
+            rest_of(opened)
+    assert until(lambda: traces(agent=name, cause="client_stalled", status="cancelled"))
+
+
+def test_a_client_that_does_not_read_the_end(serve: Serve) -> None:
+    """What is left to send is the ending itself, with all of the text."""
+    router = AgentRouter("last")
+
+    @router.stream
+    async def large(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "x" * 8_000_000
+
+    url = serve(AgentApp(router, timeouts=Timeouts(write=0.5)))
+    body = b'{"input": "x", "stream": true}'
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head("/responses", len(body)) + body)
+        until(lambda: traces(agent="last", status="completed"))
+        time.sleep(1.5)
+        with pytest.raises(ConnectionResetError):
+            rest_of(opened)
+
+
+def test_a_follower_that_reads_no_more(serve: Serve) -> None:
+    """The run goes on; only its follower is cut."""
+    router = AgentRouter("followed")
+
+    @router.stream
+    async def large(request: ResponsesRequest) -> AsyncIterator[str]:
+        for _ in range(60):
+            yield "x" * 100_000
+            await asyncio.sleep(0.01)
+
+    url = serve(AgentApp(router, timeouts=Timeouts(write=0.5)))
+    body = b'{"input": "x", "stream": true, "background": true}'
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head("/responses", len(body)) + body)
+        until(lambda: traces(agent="followed", status="completed"), seconds=20)
+        time.sleep(1)
+        with pytest.raises(ConnectionResetError):
+            rest_of(opened)
+
+
+def test_a_slow_client_is_no_stalled_one(serve: Serve) -> None:
+    router = AgentRouter()
+
+    @router.stream
+    async def much(request: ResponsesRequest) -> AsyncIterator[str]:
+        for _ in range(20):
+            yield "x" * 5_000
+
+    url = serve(AgentApp(router, timeouts=Timeouts(write=1)))
+    body = b'{"input": "x", "stream": true}'
+    got = b""
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head("/responses", len(body)) + body)
+        while b"[DONE]" not in got:
+            got += opened.recv(1 << 17)
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["body", "run", "silence", "write", "room"])
+def test_a_time_is_not_negative(name: str) -> None:
+    with pytest.raises(ValueError, match=f"Timeouts: {name} must not be negative"):
+        Timeouts(**{name: -1})
+
+
+def test_limits_and_timeouts_are_there_for_each_app() -> None:
+    assert Limits().max_runs == 5000
+    assert Timeouts().write == 60
