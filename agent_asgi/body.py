@@ -48,7 +48,13 @@ async def read_body(
     """
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise TooLarge(limit)
-    message = await _at_once(receive(), seconds)
+    steps = receive().__await__()
+    try:  # mostly it is there, and needs no timer
+        waiting = next(steps)
+    except StopIteration as ready:
+        message = ready.value
+    else:
+        message = await _within(_rest(steps, waiting), seconds)
     if message["type"] == "http.request" and not message.get("more_body", False):
         whole: bytes = message.get("body", b"")
         if len(whole) > limit:
@@ -71,21 +77,6 @@ async def _read_on(receive: Receive, limit: int, message: MutableMapping[str, An
             return bytes(body)
         message = await receive()
     raise ClientGone
-
-
-@coroutine
-def _at_once(
-    receiving: Awaitable[MutableMapping[str, Any]], seconds: float
-) -> Generator[Any, Any, MutableMapping[str, Any]]:
-    """Receive a message, under a timer only where it is not there yet: mostly it is."""
-    steps = receiving.__await__()
-    try:
-        waiting = next(steps)
-    except StopIteration as ready:
-        message: MutableMapping[str, Any] = ready.value
-        return message
-    message = yield from _within(_rest(steps, waiting), seconds).__await__()
-    return message
 
 
 @coroutine

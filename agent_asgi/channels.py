@@ -21,7 +21,7 @@ class Channel(Protocol):
     """What a protocol makes of a run's outputs."""
 
     size: int
-    """How many bytes of outputs are kept for an answer that is not streamed."""
+    """How much is kept for an answer that is not streamed: characters of texts, bytes of JSON."""
 
     def start(self, buffer: bytearray) -> None:
         """Begin."""
@@ -75,7 +75,7 @@ class ResponsesChannel:
         """Take in an output."""
         events = self.lifecycle.feed(output)
         if self._write is None:
-            self.size += len(codec.encode(output))
+            self.size += len(output if isinstance(output, str) else codec.encode(output))
         else:
             self._emit(events, buffer)
 

@@ -20,41 +20,36 @@ class Gate:
     """
 
     def __init__(self, most: int, what: str, seconds: float = 0.0) -> None:
-        self.count = 0
-        """How many are at work."""
+        self.free = most
+        """How many more may enter; none while somebody waits."""
         self._most = most
         self._what = what
         self._seconds = seconds
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def full(self) -> bool:
-        """Whether who comes now has to wait."""
-        return self.count >= self._most or bool(self._waiting)
-
     def __enter__(self) -> None:
-        if self.full:
+        if not self.free:
             raise self._refusal()
-        self.count += 1
+        self.free -= 1
 
     def __exit__(self, *_: object) -> None:
         self.leave()
 
     async def __aenter__(self) -> None:
-        await self.enter()
+        if self.free:
+            self.free -= 1
+        else:
+            await self.wait()
 
     async def __aexit__(self, *_: object) -> None:
         self.leave()
 
-    async def enter(self) -> None:
-        """Enter as soon as there is room, in the order of coming; `leave` belongs to it.
+    async def wait(self) -> None:
+        """Enter as soon as there is room, in the order of coming.
 
         Raises:
             TooMany: There is none in time, or too many wait.
         """
-        if not self.full:
-            self.count += 1
-            return
         if not self._seconds or len(self._waiting) >= self._most:
             raise self._refusal()
         waiter = asyncio.get_running_loop().create_future()
@@ -73,16 +68,16 @@ class Gate:
             raise
 
     def leave(self) -> None:
-        """Count one that has ended; its room goes to who waits first."""
+        """Go; the room is for who waits first."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        self.count -= 1
+        self.free += 1
 
     def _refusal(self) -> TooMany:
         return TooMany(
-            f"{self.count} {self._what} are at work, as many as may be; come back in a moment.",
+            f"{self._most} {self._what} are at work, as many as may be; come back in a moment.",
             f"too_many_{self._what}",
         )

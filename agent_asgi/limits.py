@@ -23,7 +23,8 @@ class Limits:
             one more is a 429.
         max_outputs: How many outputs a handler may give in one run. Default 1,000,000.
         max_output_bytes: How much one run may emit: the bytes of its events, or, where no stream is
-            asked for, of its outputs. Default 64 MiB.
+            asked for, the characters of its texts and the bytes of its other outputs.
+            Default 64 MiB.
         worker_concurrency: How many background runs one process executes at once. Default 20. 0
             leaves them to other processes, such as `agent-asgi worker`; with PostgreSQL only.
         max_attempts: How often a run is begun whose process died. Default 20; then it has failed.

@@ -92,6 +92,7 @@ class Run:
         self._debug = debug
         self._buffer = bytearray()
         self._emitted = 0
+        self._seconds: float | None = None
         self._scope: anyio.CancelScope | None = None
         self._steps: Steps | None = None
         self._trace: Trace | None = None
@@ -176,10 +177,6 @@ class Run:
         """Have a cancellation thrown into the handler once the batch has been delivered."""
         self._interrupted = error
 
-    @property
-    def _seconds(self) -> float | None:
-        return self._timeouts.background if self._background else self._timeouts.run
-
     def _settle(self) -> None:
         """Take back the run's own cancellation of its task, now that it has ended.
 
@@ -199,55 +196,59 @@ class Run:
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
         self._channel.start(self._buffer)
-        loop = asyncio.get_running_loop()
-        if (limit := self._seconds) is not None:
-            self._limit = loop.call_later(limit, self.cancel, "timeout")
-        if self._timeouts.silence is not None:
-            self._silence = loop.call_later(self._timeouts.silence, self._look_for_silence)
+        times = self._timeouts
+        self._seconds = times.background if self._background else times.run
+        if self._seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._limit = loop.call_later(self._seconds, self.cancel, "timeout")
+        if times.silence is not None:
+            loop = asyncio.get_running_loop()
+            self._silence = loop.call_later(times.silence, self._look_for_silence)
         self._steps = Steps(self._call(), self._thrown)
         return self._steps
 
     async def _step_through(self, steps: Steps, deliver: Deliver | None) -> None:
-        """Take in the outputs to the last, and deliver what there is whenever the handler waits."""
-        buffer, feed, most = self._buffer, self._channel.feed, self._limits.max_outputs
+        """Take in the outputs to the last, as many as there may be."""
+        most = self._limits.max_outputs
         try:
-            for count in range(1, most + 2):  # one too many fails
-                output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
-                if output is PENDING:
-                    if buffer and self.committed and deliver is not None:
-                        await self._hand_over(steps, deliver)
-                    if self.on_wait is not None:
-                        self.on_wait()
-                        self.on_wait = None
-                    output = await self._wait(steps)
-                if self._cleanup is not None:
-                    self._reset()
-                feed(output, buffer)
-                self.committed = True
-                if deliver is None:
-                    self._check_size(self._channel.size)
-                if not count % BREATH:
-                    await self._breathe(steps)
-            raise _too_much(f"{most} outputs")
+            for done in range(0, most + 1, BREATH):  # one too many fails
+                await self._take_in(min(BREATH, most + 1 - done), steps, deliver)
+                await self._breathe(steps)
         except StopAsyncIteration:
             return
+        raise _too_much(f"{most} outputs")
 
-    async def _hand_over(self, steps: Steps, deliver: Deliver) -> None:
-        try:
-            await deliver(self.take())
-        except asyncio.CancelledError as error:
-            self._interrupted = error
-        if self._interrupted is not None:
-            await self._interrupt(steps, self._interrupted)
-        self._check_size(self._emitted)
+    async def _take_in(self, count: int, steps: Steps, deliver: Deliver | None) -> None:
+        """Take in some outputs, and deliver what there is whenever the handler waits."""
+        buffer, feed = self._buffer, self._channel.feed
+        for _ in range(count):
+            output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
+            if output is PENDING:
+                if buffer and self.committed and deliver is not None:
+                    try:
+                        await deliver(self.take())
+                    except asyncio.CancelledError as error:
+                        self._interrupted = error
+                    if self._interrupted is not None:
+                        await self._interrupt(steps, self._interrupted)
+                    self._check_size(self._emitted)
+                if self.on_wait is not None:
+                    self.on_wait()
+                    self.on_wait = None
+                output = await (steps.wait() if self._silence is None else self._wait(steps))
+            if self._cleanup is not None:
+                self._reset()
+            feed(output, buffer)
+            self.committed = True
+            if deliver is None:
+                self._check_size(self._channel.size)
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_output_bytes:
             raise _too_much(f"{self._limits.max_output_bytes} bytes")
 
     async def _wait(self, steps: Steps) -> Any:
-        if self._silence is None:
-            return await steps.wait()
+        """Wait for the next output, and know since when."""
         self._waits_since = asyncio.get_running_loop().time()
         output = await steps.wait()
         self._waits_since = None

@@ -311,18 +311,18 @@ def test_a_bound_is_at_least_one(name: str) -> None:
 def test_room_made_just_as_a_wait_is_given_up_is_not_lost() -> None:
     async def main() -> None:
         gate = Gate(1, "runs", 10)
-        await gate.enter()
-        waits = asyncio.create_task(gate.enter())
-        leaves = asyncio.create_task(gate.enter())
+        await gate.__aenter__()
+        waits = asyncio.create_task(gate.wait())
+        leaves = asyncio.create_task(gate.wait())
         await asyncio.sleep(0)
         leaves.cancel()
         await asyncio.wait([leaves])
         gate.leave()
         waits.cancel()  # it has its room, and does not know it yet
         await asyncio.wait([waits])
-        assert (gate.count, gate.full) == (0, False)
+        assert gate.free == 1
         async with gate:
-            assert gate.full
+            assert not gate.free
 
     asyncio.run(main())
 

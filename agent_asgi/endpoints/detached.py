@@ -82,7 +82,7 @@ class Detached:
         if request.background:
             self._check_queue()
         else:
-            await gate.enter()
+            await gate.__aenter__()
         leave = _nothing if request.background else gate.leave
         try:
             record, there = await self._accept(turn, key)

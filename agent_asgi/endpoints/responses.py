@@ -30,12 +30,19 @@ class Responses(Endpoint):
         if request.background or key is not None:
             await self._detached(incoming).begin(turn, key)
             return
-        async with live.gates[router.name]:
+        gate = live.gates[router.name]
+        if gate.free:  # as `async with gate` does, in fewer steps
+            gate.free -= 1
+        else:
+            await gate.wait()
+        try:
             if request.conversation is None:
                 await self._answer(incoming, turn)
             else:
                 async with turn.locked(live):
                     await self._answer(incoming, turn)
+        finally:
+            gate.leave()
 
     def _detached(self, incoming: Incoming) -> Detached:
         return Detached(self.service, incoming, named=self.named)

@@ -139,7 +139,8 @@ def differences(totals: Mapping[str, int]) -> Counts:
 def counted(tool: list[str], wanted: list[str]) -> "subprocess.CompletedProcess[str]":
     """Run this file's app under a tool."""
     command = [*tool, sys.executable, __file__, "--counted", *wanted]
-    kept = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "DO_NOT_TRACK": "true"}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    kept |= {"PYTHONHASHSEED": "0", "DO_NOT_TRACK": "true"}
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=300, env=kept
     )
