@@ -44,7 +44,6 @@ class Access:
     def __init__(self, app: ASGIApp, authenticate: Authenticate) -> None:
         self._app = app
         self._authenticate = awaited(authenticate)
-        logging.getLogger("uvicorn.error").addFilter(_without_headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection, or refuse it before its body is read."""
@@ -158,6 +157,6 @@ def _is_probe(scope: Scope) -> bool:
     return path.removeprefix(scope.get("root_path", "")) in PROBES and scope["type"] == "http"
 
 
-def _without_headers(record: logging.LogRecord) -> bool:
-    """Drop what websockets logs of a handshake at DEBUG, by uvicorn's logger: tokens are in it."""
+def without_headers(record: logging.LogRecord) -> bool:
+    """Drop what websockets logs of a handshake at DEBUG: the headers, with all that is secret."""
     return record.msg != "< %s: %s"

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .access import Access, Origins, foreign_origin, refuse
+from .access import Access, Origins, foreign_origin, refuse, without_headers
 from .auth import Authenticate
 from .endpoints.answers import error_response
 from .endpoints.base import Endpoint
@@ -108,6 +108,7 @@ class AgentApp:
         self._endpoints = {} if middleware else _endpoints(routes, access)
         self._origins = Origins(allowed_origins)
         self._serve = self._origins.cors(self._dispatch)
+        logging.getLogger("uvicorn.error").addFilter(without_headers)
 
     @property
     def store(self) -> Store:
