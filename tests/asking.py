@@ -57,15 +57,18 @@ def ask(
 
 
 def knock(
-    url: str, path: str, token: str | None = None, headers: Mapping[str, str] | None = None
+    url: str,
+    path: str,
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    turn: Mapping[str, Any] | None = None,
 ) -> Reply:
     """Open a WebSocket; where it opens, have one turn, whose last event is the body."""
     given = {**bearer(token), **(headers or {})}
     try:
         with connect(url.replace("http", "ws", 1) + path, additional_headers=given) as ws:
             assert ws.response is not None
-            model = path.split("/")[1]
-            ws.send(json.dumps({"type": "response.create", "input": "x", "model": model}))
+            ws.send(json.dumps({"type": "response.create", "input": "x", **(turn or {})}))
             while (event := json.loads(ws.recv(WAIT)))["type"] not in (
                 "response.completed",
                 "error",

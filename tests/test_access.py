@@ -232,6 +232,19 @@ def test_what_is_anothers_is_as_what_is_not(serve: Serve, store_url: str) -> Non
     assert ask(url, "GET", f"/responses/{theirs}", ANN).status == 200
 
 
+def test_a_connection_goes_on_from_its_own_users_responses(serve: Serve, store_url: str) -> None:
+    url = serve(AgentApp(one(), authenticate=TOKENS, store=store_url))
+    told = list[bytes]()
+    for id_ in (made(url), "resp_nope"):
+        fields = {"previous_response_id": id_}
+        reply = knock(url, "/responses", BOB, turn=fields)
+        assert reply.error["code"] == "previous_response_not_found"
+        told.append(reply.body.replace(id_.encode(), b"ID"))
+    assert told[0] == told[1]
+    mine = knock(url, "/responses", ANN, turn={"previous_response_id": made(url)})
+    assert b"response.completed" in mine.body
+
+
 @pytest.fixture
 def all_logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], None]]:
     """Give a function that has every logger there is tell all it knows."""
