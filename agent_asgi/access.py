@@ -32,9 +32,9 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
 
 
 class Access:
-    """ASGI middleware that lets only authenticated principals through; probes excepted.
+    """ASGI middleware that lets only authenticated principals through, but for the probes.
 
-    Where `scope["user"]` is authenticated already, nobody is asked.
+    Where `scope["user"]` is authenticated already, `authenticate` is not asked.
 
     Args:
         app: What is behind it.
@@ -60,7 +60,8 @@ class Access:
         try:
             given = await self._authenticate(request)
             principal = None if given is None else principal_of(given)
-            known = identity_of(principal) is not None
+            if principal is not None and identity_of(principal) is not None:
+                return principal
         except AgentError:
             raise
         except HTTPException as error:
@@ -68,9 +69,7 @@ class Access:
         except Exception as error:
             logger.exception("Authentication failed.")
             raise AgentError("The server failed. Its log has the reason.") from error
-        if principal is None or not known:
-            raise _unauthenticated(request)
-        return principal
+        raise _unauthenticated(request)
 
 
 class Origins:

@@ -98,10 +98,10 @@ def principal_of(given: Any) -> BaseUser:
 
 
 def identity_of(principal: Any) -> str | None:
-    """Give what a principal is known by; None where it is not authenticated.
+    """Give a principal's identity, else its name; None where it is not authenticated.
 
     Raises:
-        ValueError: It is authenticated, and nothing tells it from others.
+        ValueError: It is authenticated, and its identity is empty.
     """
     if not getattr(principal, "is_authenticated", False):
         return None
@@ -110,7 +110,7 @@ def identity_of(principal: Any) -> str | None:
     except (AttributeError, NotImplementedError):  # a name is enough for Starlette
         identity = principal.display_name
     if identity is None or identity == "":
-        raise ValueError("An authenticated principal has neither identity nor display_name.")
+        raise ValueError("An authenticated principal must have an identity.")
     return str(identity)
 
 
