@@ -1,6 +1,7 @@
 """Serve agents over HTTP: routers, the OpenAI Responses wire, streaming, MLflow traces."""
 
 from .app import AgentApp
+from .auth import BearerTokens
 from .context import Context, get_context, get_request_headers
 from .errors import AgentError
 from .limits import Limits, Timeouts
@@ -23,6 +24,7 @@ __all__ = [
     "AgentApp",
     "AgentError",
     "AgentRouter",
+    "BearerTokens",
     "Context",
     "FunctionCall",
     "FunctionCallOutput",

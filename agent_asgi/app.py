@@ -17,6 +17,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .access import Access, Origins, foreign_origin, refuse, without_headers
+from .auth import Authenticate
 from .disconnect import ClientStalled, cut
 from .endpoints.answers import error_response
 from .endpoints.base import Endpoint
@@ -26,7 +28,7 @@ from .endpoints.invocations import JsonInvocations
 from .endpoints.responses import Invocations, Responses
 from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
-from .errors import AgentError, NotFound, error_type
+from .errors import AgentError, NotFound, from_http
 from .limits import Limits, Timeouts
 from .outputs import random_text
 from .router import AgentRouter
@@ -35,6 +37,9 @@ from .store.base import Store
 from .store.open import open_store
 
 logger = logging.getLogger("agent_asgi")
+
+STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+"""Messages that an answer begins with."""
 
 
 class AgentApp:
@@ -48,6 +53,12 @@ class AgentApp:
             `AGENT_ASGI_STORE`, else `memory://`.
         limits: Bounds on what comes in. Default: `Limits()`.
         timeouts: Bounds on time. Default: `Timeouts()`.
+        authenticate: Gives who asks: called with Starlette's `HTTPConnection`, sync or async, it
+            gives a principal (an id, or an object of Starlette's `BaseUser` shape) or None, which
+            is a 401. Not asked for `/health`, `/ready` and `/ping`, nor where middleware has
+            authenticated the request. Default None: anybody may ask.
+        allowed_origins: Origins of web pages that may use the app, such as
+            `https://app.example.com`, beside its own; "*" for all. Default none, and no CORS.
         middleware: Starlette middleware around all endpoints. Default none.
         lifespan: An async context manager of the app, entered at start. What it yields, a
             mapping, is in `Context.state`. Default None.
@@ -56,8 +67,8 @@ class AgentApp:
         debug: Whether an error tells the client of the handler's exception. Default False.
 
     Raises:
-        ValueError: No router, two of one name, one that is named like an endpoint, or a store's
-            URL that names none.
+        ValueError: No router, two of one name, one that is named like an endpoint, a store's
+            URL that names none, or an origin that is none.
         ImportError: The store needs a package that is not installed.
     """
 
@@ -67,6 +78,8 @@ class AgentApp:
         store: Store | str | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        authenticate: Authenticate | None = None,
+        allowed_origins: Sequence[str] = (),
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
         continue_trace: bool = False,
@@ -85,14 +98,18 @@ class AgentApp:
             debug=debug,
         )
         routes = _routes(self._service)
+        access = [] if authenticate is None else [Middleware(Access, authenticate=authenticate)]
         self._inner = Starlette(
             routes=routes,
-            middleware=middleware,
+            middleware=[*middleware, *access],
             exception_handlers={HTTPException: _http_error, Exception: _server_error},
         )
         self._inner.router.redirect_slashes = False
         # Starlette's stack and its search for the route take as long as all else of a short run
-        self._endpoints = {} if middleware else _endpoints(routes)
+        self._endpoints = {} if middleware else _endpoints(routes, access)
+        self._origins = Origins(allowed_origins)
+        self._serve = self._origins.cors(self._dispatch)
+        logging.getLogger("uvicorn.error").addFilter(without_headers)
 
     @property
     def store(self) -> Store:
@@ -109,24 +126,26 @@ class AgentApp:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        request_id = _request_id(scope)
+        request_id, origin = _named(scope)
         begun = False
 
         def with_id(message: Message) -> Awaitable[None]:
             nonlocal begun
-            if not begun and message["type"] in ("http.response.start", "websocket.accept"):
+            if not begun and message["type"] in STARTS:
                 begun = True
                 headers = message.get("headers", ())
                 message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
             return send(message)
 
-        endpoint = self._endpoint(scope)
+        if origin is not None and self._origins.refuses(scope, origin):
+            await refuse(foreign_origin(), scope, receive, with_id)
+            return
         try:
-            await (endpoint or self._inner)(scope, receive, with_id)
+            await self._serve(scope, receive, with_id)
         except ClientStalled:
             await cut(send)
         except Exception as error:
-            if endpoint is not None and not begun:
+            if not begun and scope["type"] == "http":
                 response = await _server_error(Request(scope), error)
                 await response(scope, receive, with_id)
             raise  # to the server's log
@@ -178,11 +197,13 @@ class AgentApp:
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
-    def _endpoint(self, scope: Scope) -> ASGIApp | None:
-        """Give the endpoint that Starlette would find, where it reads a body."""
-        if scope.get("method") != "POST":
-            return None
-        return self._endpoints.get(scope["path"].removeprefix(scope.get("root_path", "")))
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Call the endpoint that Starlette would find, where it reads a body; else Starlette."""
+        app: ASGIApp = self._inner
+        if scope.get("method") == "POST":
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            app = self._endpoints.get(path, app)
+        return app(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -197,12 +218,15 @@ class AgentApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _request_id(scope: Scope) -> bytes:
+def _named(scope: Scope) -> tuple[bytes, str | None]:
+    """Give the request's id and the origin of the web page that sends it, where one does."""
+    request_id, origin = b"", None
     for name, value in scope["headers"]:
         if name == b"x-request-id" and 0 < len(value) <= 200:
-            given: bytes = value
-            return given
-    return b"req_" + random_text().encode()
+            request_id = request_id or value
+        elif name == b"origin":
+            origin = value.decode("latin-1")
+    return request_id or b"req_" + random_text().encode(), origin
 
 
 def _routes(service: Service) -> list[BaseRoute]:
@@ -224,13 +248,15 @@ def _routes(service: Service) -> list[BaseRoute]:
     return [*_responses_routes(service, None, ""), *routes]
 
 
-def _endpoints(routes: Sequence[BaseRoute]) -> dict[str, ASGIApp]:
-    """Give the endpoints that read a body, by their paths."""
-    return {
-        route.path: route.endpoint
-        for route in routes
-        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
-    }
+def _endpoints(routes: Sequence[BaseRoute], access: Sequence[Middleware]) -> dict[str, ASGIApp]:
+    """Give the endpoints that read a body, by their paths, behind the middleware."""
+    found: dict[str, ASGIApp] = {}
+    for route in routes:
+        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint):
+            found[route.path] = route.endpoint
+            for each in access:
+                found[route.path] = each.cls(route.endpoint, *each.args, **each.kwargs)
+    return found
 
 
 def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[BaseRoute]:
@@ -268,9 +294,7 @@ async def _not_offered(_: Request) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    status = error.status_code
-    visible = AgentError(str(error.detail), status, error_type(status), headers=error.headers)
-    return error_response(visible)
+    return error_response(from_http(error))
 
 
 async def _server_error(_: Request, __: Exception) -> Response:

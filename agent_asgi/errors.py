@@ -18,6 +18,8 @@ Whatever else a handler raises becomes `AgentFailed`, whose message tells nothin
 from collections.abc import Mapping
 from typing import TypedDict
 
+from starlette.exceptions import HTTPException
+
 _TYPES = {
     400: "invalid_request",
     401: "authentication_error",
@@ -84,6 +86,12 @@ class AgentError(Exception):
             "param": self.param,
             "code": self.code,
         }
+
+
+def from_http(error: HTTPException) -> AgentError:
+    """Give Starlette's error as one of ours; a status that is no error's becomes a 500."""
+    status = error.status_code if 400 <= error.status_code <= 599 else 500
+    return AgentError(str(error.detail), status, error_type(status), headers=error.headers)
 
 
 class InvalidRequest(AgentError):

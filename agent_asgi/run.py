@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from .channels import Channel
 from .context import Cause, Context, current
 from .drain import Drain
-from .errors import AgentError, AgentFailed, RunTimeout, error_type
+from .errors import AgentError, AgentFailed, RunTimeout, from_http
 from .limits import Limits, Timeouts
 from .steps import PENDING, Abandoned, Steps
 from .tracing.trace import Trace
@@ -327,8 +327,7 @@ class Run:
         if isinstance(error, AgentError):
             return error
         if isinstance(error, HTTPException):
-            status = error.status_code if 400 <= error.status_code <= 599 else 500
-            return AgentError(str(error.detail), status, error_type(status), headers=error.headers)
+            return from_http(error)
         logger.error(
             "Handler %r of agent %r failed.", self.name, self.context.agent, exc_info=error
         )

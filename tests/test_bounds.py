@@ -215,7 +215,7 @@ def test_open_streams_are_bounded(serve: Serve) -> None:
             with pytest.raises(openai.RateLimitError) as raised:
                 call()
             assert error_of(raised)[:2] == (429, "too_many_streams")
-        with pytest.raises(Exception, match="HTTP 403"), client.responses.connect():
+        with pytest.raises(Exception, match="HTTP 429"), client.responses.connect():
             pass
         assert client.responses.retrieve(run.id).id == run.id
         held.open = True

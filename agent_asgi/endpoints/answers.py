@@ -41,6 +41,19 @@ def error_response(error: AgentError, *, started: bool = False) -> Response:
     return json_response(codec.encode({"error": error.payload()}), error.status, headers)
 
 
+async def deny(error: AgentError, code: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a WebSocket's handshake with an error, or, where the server cannot, close it.
+
+    Args:
+        error: The error.
+        code: What it is closed with.
+    """
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await error_response(error)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": code, "reason": error.message})
+
+
 async def answer_json(
     run: Run, body: Callable[[], bytes], endpoint: str, scope: Scope, receive: Receive, send: Send
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
+from ..auth import identity_of
 from ..body import BodyTimeout, ClientGone, check_shape, discard, read_body
 from ..context import Context, Headers
 from ..errors import AgentError, TooLarge
@@ -100,13 +101,7 @@ async def _cut_off(error: AgentError, receive: Receive, send: Send) -> None:
 
 def owner_of(scope: Scope) -> str:
     """Give the identity of the authenticated principal; empty where there is none."""
-    principal: Any = scope.get("user")
-    if not getattr(principal, "is_authenticated", False):
-        return ""
-    try:
-        return str(principal.identity)
-    except (AttributeError, NotImplementedError):  # a name is enough for Starlette
-        return str(principal.display_name)
+    return identity_of(scope.get("user")) or ""
 
 
 def context_of(
@@ -118,15 +113,14 @@ def context_of(
 ) -> Context:
     """Make a run's context; who asks is looked up as DESIGN.md says under "Context"."""
     named = request or ResponsesRequest()
-    principal: Any = scope.get("user")
-    known = getattr(principal, "is_authenticated", False)
+    principal = owner_of(scope)
     state: dict[str, Any] = {**live.state, **scope.get("state", {})}
     return Context(
         new_id("resp"),
         router.name,
         headers=headers,
         session_id=named.session_id or headers.get("x-session-id"),
-        user=str(principal.display_name) if known else named.user_id,
+        user=principal or named.user_id,
         model=named.model,
         state=state,
     )

@@ -20,7 +20,7 @@ from ..run import Run
 from ..schema.events import Event, VendorEvent
 from ..schema.requests import ResponsesRequest
 from ..service import Live, Service
-from .answers import asks_for_trace
+from .answers import asks_for_trace, deny
 from .base import owner_of
 from .turn import Turn, prepare
 
@@ -52,7 +52,7 @@ class WebSocket:
         try:
             live = await self._service.live()
         except AgentError as error:
-            await send({"type": "websocket.close", "code": TRY_LATER, "reason": error.message})
+            await deny(error, TRY_LATER, scope, receive, send)
             return
         try:
             with live.streams:
@@ -60,7 +60,7 @@ class WebSocket:
                 connection = Connection(self._service, self._router, live, scope, send)
                 await connection.serve(receive)
         except TooMany as error:
-            await send({"type": "websocket.close", "code": TRY_LATER, "reason": error.message})
+            await deny(error, TRY_LATER, scope, receive, send)
 
 
 class Over(NamedTuple):
