@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Token
@@ -131,7 +132,7 @@ class Run:
                 logger.error("Handler %r ignored its cancellation; it is abandoned.", self.name)
                 await self._finish_cancelled(None)
             except Exception as error:  # noqa: BLE001  a handler may raise anything
-                await self._fail(error)
+                await self._finish_failed(error)
             if deliver is not None:
                 with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
                     await deliver(self.take())
@@ -318,6 +319,13 @@ class Run:
             cause = cancelled.cause or "shutdown"
             await self._finish(lambda buffer: self._channel.cancel(cause, buffer), None)
 
+    async def _finish_failed(self, error: Exception) -> None:
+        if self.context.cancelled.is_set():
+            logger.error("Handler %r failed after its cancellation.", self.name, exc_info=error)
+            await self._finish_cancelled(None)
+        else:
+            await self._fail(error)
+
     async def _fail(self, error: Exception) -> None:
         self.error = self._visible(error)
         visible = self.error
@@ -331,7 +339,9 @@ class Run:
         logger.error(
             "Handler %r of agent %r failed.", self.name, self.context.agent, exc_info=error
         )
-        return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
+        if not self._debug:
+            return AgentFailed()
+        return AgentFailed(traceback.format_exception_only(error)[-1].strip())
 
     async def _finish(self, ending: Ending, error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
