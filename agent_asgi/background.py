@@ -127,20 +127,29 @@ class Executor:
             raise
         self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
 
-    async def stop(self) -> None:
-        """Let runs end within `Timeouts.drain`, then give the others back for a take-over."""
-        self._stopping = True
-        sweep = self._chores.pop()
-        sweep.cancel()
-        await asyncio.wait([sweep])
-        await self._queue.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.drain)
-        self._give_up.set()
-        for run, _ in self._runs.values():
-            run.cancel("shutdown")
-        if self._tasks:
+    async def close(self) -> None:
+        """Begin no more runs, and wait until the last one has ended."""
+        if not self._stopping:
+            self._stopping = True
+            sweep = self._chores.pop()
+            sweep.cancel()
+            await asyncio.wait([sweep])
+            await self._queue.stop()
+        while self._tasks:
             await asyncio.wait(self._tasks.values())
+
+    def give_up(self) -> None:
+        """Begin not even those runs that have been claimed."""
+        self._give_up.set()
+
+    async def stop(self) -> None:
+        """Give runs that have not ended back for a take-over."""
+        self.give_up()
+        for task in self._tasks.values():
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeouts.cleanup):
+                await self.close()
         for chore in self._chores:
             chore.cancel()
         await self._writer.stop()
@@ -234,7 +243,7 @@ class Executor:
 
     async def _attempt(self, record: Record, error: AgentError | None) -> None:
         attempt = await self._insist(lambda: self._attempts.begin(record, error))
-        if attempt is None:
+        if attempt is None or self._give_up.is_set():
             return
         run, channel = attempt.run, attempt.channel
         log = Log(self._writer, record.id, record.attempt, attempt.next_number)

@@ -10,7 +10,12 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.exceptions import (
+    AlreadyEnqueued,
+    AppNotOpen,
+    ConnectorException,
+    UniqueViolation,
+)
 from procrastinate.jobs import Status
 from psycopg_pool import PoolTimeout
 
@@ -137,5 +142,5 @@ def _answering() -> Iterator[None]:
         yield
     except AlreadyEnqueued:
         raise
-    except (ConnectorException, PoolTimeout, OSError) as error:
+    except (AppNotOpen, ConnectorException, PoolTimeout, OSError) as error:  # closed: the app ends
         raise StoreUnavailable from error

@@ -43,7 +43,7 @@ class Run:
         channel: What the protocol makes of the outputs.
         context: The handler's context.
         begin_trace: Opens the root span.
-        drain: Counts the run.
+        drain: Has the run while it is in flight.
         timeouts: Bounds on time.
         debug: Whether an error tells the client of the exception. Default False.
         committed: Whether the answer has begun, so that an error cannot change its status.
@@ -106,7 +106,7 @@ class Run:
             Unavailable: The app is draining; nothing has begun.
             asyncio.CancelledError: Somebody else cancelled the task; the run has ended.
         """
-        self._drain.enter(accepted=self.committed)
+        self._drain.enter(self, accepted=self.committed)
         self._task = asyncio.current_task()
         with self._shield():
             try:
@@ -281,7 +281,7 @@ class Run:
             if self._trace is not None:
                 await self._trace.end(self._channel.result(), self.status, error)
         finally:
-            self._drain.leave()
+            self._drain.leave(self)
             if self._token is not None:
                 current.reset(self._token)
             self._steps = None  # it knows this run: a circle would wait for the garbage collector
