@@ -78,7 +78,7 @@ class Live:
         """Let the runs end in their time, send the traces, leave the lifespan."""
         self._hear(Stage.ENDING)
         self._stop.set()
-        await self._task
+        await asyncio.shield(self._task)  # it goes on where who waits gives up
 
     async def conclude(self, response_id: str, record: Record | None) -> bool:
         """Keep a response that has ended, and free its conversation, before the client hears of it.

@@ -15,7 +15,7 @@ from typing import Any
 
 from .limits import Timeouts
 
-logger = logging.getLogger("agent_asgi")
+logger = logging.getLogger("uvicorn.error")  # whose lines are seen where uvicorn serves
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CUT_SHORT = signal.SIGUSR1
@@ -85,6 +85,7 @@ class Shutdown:
         self._close = close
         self._end = end
         self._until = 0.0
+        self._ended = False
         self._loop = asyncio.get_running_loop()
         self._orders = Orders()
         self._told = 0
@@ -142,7 +143,9 @@ class Shutdown:
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self.stage >= Stage.ENDING and not self._listeners:
+        again = self._ended and self.stage is not Stage.CUT
+        if self.stage >= Stage.ENDING and not self._listeners and not again:
+            self._ended = True
             self._end(max(1.0, self._until - self._loop.time()))
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
@@ -162,8 +165,8 @@ class Shutdown:
 _taken: Shutdown | None = None
 _TOLD = {
     Stage.LEAD: "Told to end; /ready says so.",
-    Stage.ENDING: "Taking no more runs; those in flight may end.",
-    Stage.CUT: "Cut short: runs in flight are cancelled.",
+    Stage.ENDING: "Waiting for runs to end. (CTRL+C to cancel them)",
+    Stage.CUT: "Cancelling runs. (CTRL+C to force quit)",
 }
 
 
