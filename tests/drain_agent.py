@@ -7,8 +7,11 @@ import os
 import time
 from collections.abc import AsyncIterator
 
+from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
 
@@ -54,4 +57,17 @@ app = AgentApp(
     ),
     limits=Limits(worker_concurrency=4),
 )
-host = Starlette(routes=[Mount("/", app=app)], lifespan=app.lifespan)
+
+
+async def ticks(_: Request) -> Response:
+    """Stream for ever, as a host may do beside its agents."""
+
+    async def each() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(PAUSE)
+
+    return EventSourceResponse(each())
+
+
+host = Starlette(routes=[Route("/ticks", ticks), Mount("/", app=app)], lifespan=app.lifespan)

@@ -96,7 +96,8 @@ def test_what_goes_on_after_the_drain_is_cancelled(pool: ThreadPoolExecutor) -> 
 
 def test_a_host_serves_on_for_the_lead(pool: ThreadPoolExecutor) -> None:
     argv = serve("--drain-lead", "1", app="host")
-    with serving(*argv, DRAIN_TIMES={"drain": 9}, **LIGHT) as server:
+    with serving(*argv, DRAIN_TIMES={"drain": 60}, **LIGHT) as server:
+        ticks = pool.submit(httpx.get, f"{server.url}/ticks", timeout=60)
         with connect(server.url) as idle, connect(server.url) as busy:
             server.tell()
             until(lambda: httpx.get(f"{server.url}/ready").status_code == 503)
@@ -110,6 +111,8 @@ def test_a_host_serves_on_for_the_lead(pool: ThreadPoolExecutor) -> None:
                 ended(each, CLOSING)
         assert check_stream(events_of(answer.result(WAIT).content))["status"] == "completed"
         assert server.process.wait(WAIT) == 0
+        with pytest.raises(httpx.RemoteProtocolError):  # sse_starlette's way to end a stream
+            ticks.result(WAIT)
 
 
 def is_refused(server: Server) -> bool:
