@@ -117,6 +117,11 @@ class AgentApp:
         return self._service.store
 
     @property
+    def timeouts(self) -> Timeouts:
+        """Bounds on time."""
+        return self._service.timeouts
+
+    @property
     def routers(self) -> tuple[AgentRouter, ...]:
         """The agents."""
         return self._service.routers
@@ -165,7 +170,10 @@ class AgentApp:
             await self.drain()
 
     async def drain(self) -> None:
-        """Take no more runs, let those in flight end, send the traces, leave the lifespan."""
+        """Take no more runs, let those in flight end, send the traces, leave the lifespan.
+
+        Runs that go on after `Timeouts.drain` are cancelled.
+        """
         await self._service.end()
 
     async def work(self, concurrency: int | None = None) -> None:

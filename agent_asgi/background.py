@@ -61,6 +61,9 @@ class Queue(Protocol):
     async def rescue(self) -> None:
         """Have the runs of processes that died executed by others."""
 
+    async def close(self) -> None:
+        """Take no more runs that others can execute; wait for those that are this process's."""
+
     async def stop(self) -> None:
         """Begin no more runs."""
 
@@ -112,7 +115,6 @@ class Executor:
         self._locks: set[str] = set()  # of runs that are answered here
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._chores: list[asyncio.Task[None]] = []
-        self._stopping = False
         self._give_up = asyncio.Event()
         self._alive = time.monotonic()
 
@@ -127,22 +129,27 @@ class Executor:
             raise
         self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
 
-    async def stop(self) -> None:
-        """Let runs end within `Timeouts.drain`, then give the others back for a take-over."""
-        self._stopping = True
-        sweep = self._chores.pop()
-        sweep.cancel()
-        await asyncio.wait([sweep])
-        await self._queue.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.drain)
-        self._give_up.set()
-        for run, _ in self._runs.values():
-            run.cancel("shutdown")
-        if self._tasks:
+    async def close(self) -> None:
+        """Look for no more runs, and wait until those that this process has have ended."""
+        for sweep in self._chores[1:]:
+            sweep.cancel()
+            await asyncio.wait([sweep])
+        await self._queue.close()
+        while self._tasks:
             await asyncio.wait(self._tasks.values())
-        for chore in self._chores:
-            chore.cancel()
+
+    def give_up(self) -> None:
+        """Begin no more runs."""
+        self._give_up.set()
+
+    async def stop(self) -> None:
+        """Give runs that have not ended back for a take-over."""
+        self.give_up()
+        await self._queue.stop()
+        for task in (*self._tasks.values(), *self._chores):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.cleanup)
         await self._writer.stop()
         with contextlib.suppress(StoreUnavailable):  # the leases then end by themselves
             await self._store.release(self.holder)
@@ -159,7 +166,7 @@ class Executor:
             id: The run.
             done: Called once nothing more is to come of it. Default None.
         """
-        if id not in self._tasks and not self._stopping:
+        if id not in self._tasks and not self._give_up.is_set():
             task = asyncio.create_task(self._execute(id))
             self._tasks[id] = task
             task.add_done_callback(lambda _: self._done(id))
@@ -248,7 +255,7 @@ class Executor:
 
     async def _attempt(self, record: Record, error: AgentError | None) -> None:
         attempt = await self._insist(lambda: self._attempts.begin(record, error))
-        if attempt is None:
+        if attempt is None or self._give_up.is_set():
             return
         run, channel = attempt.run, attempt.channel
         log = Log(self._writer, record.id, record.attempt, attempt.next_number)
@@ -298,7 +305,7 @@ class Executor:
     async def _sweep(self) -> None:
         """Have abandoned runs executed, and remove what has expired."""
         expiry = 0.0
-        while not self._stopping:
+        while True:
             try:
                 await self._queue.rescue()
                 for record in await self._store.abandoned(self._agents):
@@ -375,6 +382,11 @@ class LocalQueue:
 
     async def rescue(self) -> None:
         """Do nothing: what is abandoned is put again."""
+
+    async def close(self) -> None:
+        """Wait for all runs: they are this process's."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
 
     async def stop(self) -> None:
         """Begin no more runs."""

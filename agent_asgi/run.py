@@ -46,7 +46,7 @@ class Run:
         channel: What the protocol makes of the outputs.
         context: The handler's context.
         begin_trace: Opens the root span.
-        drain: Counts the run.
+        drain: Has the run while it is in flight.
         limits: Bounds on what the handler may give.
         timeouts: Bounds on time.
         background: Whether the run is a background run, which has a bound of its own.
@@ -120,7 +120,7 @@ class Run:
             Unavailable: The app is draining; nothing has begun.
             asyncio.CancelledError: Somebody else cancelled the task; the run has ended.
         """
-        self._drain.enter(accepted=self.committed)
+        self._drain.enter(self, accepted=self.committed)
         self._task = asyncio.current_task()
         with self._shield():
             try:
@@ -359,7 +359,7 @@ class Run:
                 cause = self.context.cancelled.cause if self.error is None else self.error.code
                 await self._trace.end(self._channel.result(), self.status, error, cause)
         finally:
-            self._drain.leave()
+            self._drain.leave(self)
             if self._token is not None:
                 current.reset(self._token)
             self._steps = None  # it knows this run: a circle would wait for the garbage collector

@@ -21,7 +21,7 @@ class Runner:
     Args:
         routers: The agents; each has threads of its own.
         tracer: Begins their traces.
-        drain: Counts the runs.
+        drain: Has the runs in flight.
         limits: Bounds on what a handler may give.
         timeouts: Bounds on time.
         debug: Whether an error tells the client of the handler's exception.

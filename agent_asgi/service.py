@@ -17,7 +17,7 @@ from .limits import Limits, Timeouts
 from .resume import Resumption
 from .router import AgentRouter
 from .runner import Runner
-from .sse import server_ends
+from .shutdown import Stage, heard
 from .store.base import Record, Store, StoreUnavailable
 from .tracing.tracer import Tracer
 
@@ -31,8 +31,8 @@ slow as their work."""
 SAVE_SECONDS = 2.0
 """How long a store that does not answer is asked to keep a response."""
 SAVE_PAUSE = 0.1
-LOOK_SECONDS = 0.1
-"""How often it is looked whether the server is to end."""
+CANCEL_SECONDS = 1.0
+"""How long runs that are cancelled may take beyond `Timeouts.cleanup` to be closed."""
 
 
 class Live:
@@ -41,7 +41,9 @@ class Live:
     def __init__(self, service: "Service") -> None:
         self.loop = asyncio.get_running_loop()
         self.drain = Drain()
+        self.stage = Stage.SERVING
         self.closing = asyncio.Event()
+        """Set where the server ends: who only follows a log, or waits, is let go."""
         self.tracer = Tracer(
             (each.experiment for each in service.routers if each.experiment),
             continue_trace=service.continue_trace,
@@ -72,18 +74,20 @@ class Live:
         self.started: asyncio.Future[None] = self.loop.create_future()
         self.up = False
         """Whether the start has been done, and well."""
+        self._cut = asyncio.Event()
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(service))
 
     @property
     def ready(self) -> bool:
-        """Whether runs are taken."""
-        return self.up and not self.drain.closed
+        """Whether runs are taken, and will be."""
+        return self.up and self.stage is Stage.SERVING
 
     async def end(self) -> None:
-        """Let the runs end, send the traces, leave the lifespan."""
+        """Let the runs end in their time, send the traces, leave the lifespan."""
+        self._hear(Stage.ENDING)
         self._stop.set()
-        await self._task
+        await asyncio.shield(self._task)  # it goes on where who waits gives up
 
     async def conclude(self, response_id: str, record: Record | None) -> bool:
         """Keep a response that has ended, and free its conversation, before the client hears of it.
@@ -132,12 +136,11 @@ class Live:
     async def _live(self, service: "Service") -> None:
         try:
             async with self._running(service):
-                self.up = True
-                self.started.set_result(None)
-                await self._wait_for_end()
-                self.drain.closed = True
-                self.closing.set()
-                self.store.signals.notify_all()
+                with heard(self._hear, service.timeouts):
+                    self.up = True
+                    self.started.set_result(None)
+                    await self.closing.wait()
+                    await self._end_runs(service.timeouts)
                 await self._stop.wait()
         except Exception as error:
             if self.started.done():
@@ -146,18 +149,32 @@ class Live:
             self.started.set_exception(error)
             self.started.exception()  # seen; each request is told anew
 
-    async def _wait_for_end(self) -> None:
-        """Wait until the app is ended, or uvicorn has been told to end.
+    def _hear(self, stage: Stage) -> None:
+        """Take in how far the server has come on its way to its end."""
+        self.stage = max(self.stage, stage)
+        if stage >= Stage.ENDING:
+            self.drain.closed = True
+            self.closing.set()
+            self.store.signals.notify_all()
+        if stage is Stage.CUT:
+            self._cut.set()
 
-        uvicorn waits for its connections before it ends the app, so those that follow a log must
-        hear of it from the signal.
-        """
-        ending_before = server_ends()  # a server that ran before in this process
-        while ending_before or not server_ends():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._stop.wait()
-                    return
+    async def _end_runs(self, timeouts: Timeouts) -> None:
+        """Let runs end in their time; cancel them once that is over or cut short."""
+        ended = asyncio.create_task(self._ended())
+        cut = asyncio.create_task(self._cut.wait())
+        await asyncio.wait((ended, cut), timeout=timeouts.drain, return_when="FIRST_COMPLETED")
+        self.executor.give_up()
+        self.drain.cancel()
+        _, late = await asyncio.wait([ended], timeout=timeouts.cleanup + CANCEL_SECONDS)
+        if late:
+            logger.error("%d runs do not end; they are left.", len(self.drain.runs))
+        for each in (ended, cut):
+            each.cancel()
+
+    async def _ended(self) -> None:
+        await self.executor.close()
+        await self.drain.idle()
 
     @contextlib.asynccontextmanager
     async def _running(self, service: "Service") -> AsyncIterator[None]:
@@ -170,7 +187,6 @@ class Live:
             stack.push_async_callback(self.tracer.stop)
             stack.push_async_callback(self.store.close)
             await self.store.open()
-            stack.push_async_callback(self.drain.close)
             await self.executor.start()
             stack.push_async_callback(self.executor.stop)
             yield
@@ -263,7 +279,7 @@ class Service:
         return live
 
     async def end(self) -> None:
-        """Take no more runs, let those in flight end, send the traces."""
+        """Take no more runs, let those in flight end in their time, send the traces."""
         if self._live is not None:
             await self._live.end()
 

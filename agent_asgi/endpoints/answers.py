@@ -130,7 +130,8 @@ def _ended(run: Run, body: Callable[[], bytes]) -> Response:
         return response
     if run.status == "cancelled":
         gone = run.context.cancelled.cause == "client_disconnected"
-        error = AgentError("The run was cancelled.", CLIENT_GONE if gone else 503, "cancelled")
+        status, headers = (CLIENT_GONE, None) if gone else (503, {"retry-after": "1"})
+        error = AgentError("The run was cancelled.", status, "cancelled", headers=headers)
         return error_response(error, started=True)
     try:
         return json_response(body(), 200, trace_headers(run))

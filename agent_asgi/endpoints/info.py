@@ -57,7 +57,7 @@ class Info:
         live = self._service.begin()
         if live.ready:
             return _json({"status": "ready"})
-        status = "draining" if live.drain.closed else "starting"
+        status = "draining" if live.stage else "starting"
         return _json({"status": status}, 503)
 
     async def ping(self, _: Request) -> Response:
