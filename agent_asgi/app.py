@@ -17,7 +17,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .endpoints.answers import error_response
+from .context import request_id
+from .counts import OTHER
+from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
 from .endpoints.info import Info
@@ -27,6 +29,7 @@ from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
 from .errors import AgentError, NotFound, error_type
 from .limits import Limits, Timeouts
+from .logs import tag_records
 from .outputs import random_text
 from .router import AgentRouter
 from .service import Lifespan, Service
@@ -71,6 +74,7 @@ class AgentApp:
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
+        tag_records()
         if store is None:
             store = os.environ.get("AGENT_ASGI_STORE") or "memory://"
         self._service = Service(
@@ -108,7 +112,8 @@ class AgentApp:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        request_id = _request_id(scope)
+        id_ = _request_id(scope)
+        request_id.set(id_)
         begun = False
 
         def with_id(message: Message) -> Awaitable[None]:
@@ -116,7 +121,12 @@ class AgentApp:
             if not begun and message["type"] in ("http.response.start", "websocket.accept"):
                 begun = True
                 headers = message.get("headers", ())
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+                message = {
+                    **message,
+                    "headers": [*headers, (b"x-request-id", id_.encode("latin-1"))],
+                }
+                if message.get("status", 0) >= 400:
+                    self._count_refusal(message.pop(REFUSED, OTHER))
             return send(message)
 
         endpoint = self._endpoint(scope)
@@ -178,6 +188,10 @@ class AgentApp:
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
+    def _count_refusal(self, code: str | None) -> None:
+        if code is not None:
+            self._service.counts.refuse(code)
+
     def _endpoint(self, scope: Scope) -> ASGIApp | None:
         """Give the endpoint that Starlette would find, where it reads a body."""
         if scope.get("method") != "POST":
@@ -197,12 +211,12 @@ class AgentApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _request_id(scope: Scope) -> bytes:
+def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and 0 < len(value) <= 200:
-            given: bytes = value
+            given: str = value.decode("latin-1")
             return given
-    return b"req_" + random_text().encode()
+    return "req_" + random_text()
 
 
 def _routes(service: Service) -> list[BaseRoute]:
@@ -216,6 +230,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/health", info.health),
         Route("/ready", info.ready),
         Route("/ping", info.ping),
+        Route("/metrics", info.metrics),
     ]
     if len(service.routers) == 1:
         return _agent_routes(service, service.routers[0], "") + routes

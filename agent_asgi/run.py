@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Token
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -45,6 +46,9 @@ class Run:
         begin_trace: Opens the root span.
         drain: Counts the run.
         timeouts: Bounds on time.
+        report: Called with the run and the labels once it has ended; where the answer had begun
+            before, by whoever stores the end.
+        labels: What is told apart in reports.
         debug: Whether an error tells the client of the exception. Default False.
         committed: Whether the answer has begun, so that an error cannot change its status.
             Default False.
@@ -54,7 +58,42 @@ class Run:
         committed: Whether the handler has given an output.
         on_wait: Called once, before the handler waits for something for the first time.
         ended: Whether the last batch has been made.
+        began: When the handler was called, by `perf_counter`.
+        first_at: When the first output came; None until then.
     """
+
+    __slots__ = (
+        "_begin_trace",
+        "_buffer",
+        "_call",
+        "_cancellation",
+        "_cancels",
+        "_cleanup",
+        "_debug",
+        "_detached",
+        "_drain",
+        "_giving_up",
+        "_interrupted",
+        "_labels",
+        "_limit",
+        "_report",
+        "_scope",
+        "_steps",
+        "_task",
+        "_timeouts",
+        "_token",
+        "_trace",
+        "began",
+        "channel",
+        "committed",
+        "context",
+        "ended",
+        "error",
+        "first_at",
+        "name",
+        "on_wait",
+        "status",
+    )
 
     def __init__(
         self,
@@ -65,6 +104,8 @@ class Run:
         begin_trace: Callable[[], Trace | None],
         drain: Drain,
         timeouts: Timeouts,
+        report: Callable[..., None],
+        labels: object,
         *,
         debug: bool = False,
         committed: bool = False,
@@ -75,8 +116,12 @@ class Run:
         self.status = "in_progress"
         self.on_wait: Callable[[], None] | None = None
         self.name = name
+        self._report = report
+        self._labels = labels
+        self.first_at: float | None = None
+        self._detached = committed
         self._call = outputs
-        self._channel = channel
+        self.channel = channel
         self._begin_trace = begin_trace
         self._drain = drain
         self._timeouts = timeouts
@@ -111,7 +156,7 @@ class Run:
         with self._shield():
             try:
                 await self._step_through(self._begin(), deliver)
-                await self._finish(self._channel.complete, None)
+                await self._finish(self.channel.complete, None)
             except asyncio.CancelledError as error:
                 await self._finish_cancelled(error)
             except Abandoned:
@@ -173,9 +218,10 @@ class Run:
             raise self._cancellation or asyncio.CancelledError
 
     def _begin(self) -> Steps:
+        self.began = perf_counter()
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
-        self._channel.start(self._buffer)
+        self.channel.start(self._buffer)
         if self._timeouts.run is not None:
             loop = asyncio.get_running_loop()
             self._limit = loop.call_later(self._timeouts.run, self.cancel, "timeout")
@@ -184,7 +230,7 @@ class Run:
 
     async def _step_through(self, steps: Steps, deliver: Deliver | None) -> None:
         """Take in the outputs to the last, and deliver what there is whenever the handler waits."""
-        buffer, feed = self._buffer, self._channel.feed
+        buffer, feed = self._buffer, self.channel.feed
         try:
             while True:
                 output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
@@ -203,7 +249,9 @@ class Run:
                 if self._cleanup is not None:
                     self._reset()
                 feed(output, buffer)
-                self.committed = True
+                if self.first_at is None:
+                    self.first_at = perf_counter()
+                    self.committed = True
         except StopAsyncIteration:
             return
 
@@ -248,12 +296,12 @@ class Run:
             await self._fail(RunTimeout(self._timeouts.run or 0))
         else:
             cause = cancelled.cause or "shutdown"
-            await self._finish(lambda buffer: self._channel.cancel(cause, buffer), None)
+            await self._finish(lambda buffer: self.channel.cancel(cause, buffer), None)
 
     async def _fail(self, error: Exception) -> None:
         self.error = self._visible(error)
         visible = self.error
-        await self._finish(lambda buffer: self._channel.fail(visible, buffer), error)
+        await self._finish(lambda buffer: self.channel.fail(visible, buffer), error)
 
     def _visible(self, error: Exception) -> AgentError:
         if isinstance(error, AgentError):
@@ -279,12 +327,18 @@ class Run:
         await self._write_ending(ending)
         try:
             if self._trace is not None:
-                await self._trace.end(self._channel.result(), self.status, error)
+                await self._trace.end(self.channel.result(), self.status, error)
         finally:
             self._drain.leave()
             if self._token is not None:
                 current.reset(self._token)
             self._steps = None  # it knows this run: a circle would wait for the garbage collector
+            if not self._detached:
+                self._report(self, self._labels)
+
+    def report(self) -> None:
+        """Tell that the run has ended; for whoever stores its end."""
+        self._report(self, self._labels)
 
     async def _write_ending(self, ending: Ending) -> None:
         try:
@@ -293,7 +347,7 @@ class Run:
             self.error = self._visible(failure)
             self.status = "failed"
             try:
-                await self._channel.fail(self.error, self._buffer)
+                await self.channel.fail(self.error, self._buffer)
             except Exception:
                 logger.exception("The end of %r cannot be written.", self.name)
 

@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import gc
 import logging
+import logging.config
+import os
 import signal
 import socket
 import sys
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 import uvicorn
 from uvicorn.importer import ImportFromStringError, import_from_string
 
+from . import logs, spool
 from .errors import AgentError
 from .store.base import Store
 
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     sys.path.insert(0, str(Path.cwd()))
     _load_env(options.env_file)
+    if options.log_format == "json":  # MLflow's own handlers write text
+        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     app = _import(options.target)
     options.command(app, options)
 
@@ -49,20 +54,23 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
             "by the worker that made it. Use a store, such as AGENT_ASGI_STORE=sqlite:///FILE.",
             options.workers,
         )
-    uvicorn.run(
-        options.target,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        reload=options.reload,
-        app_dir=str(Path.cwd()),
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    with spool.shared(options.workers):
+        uvicorn.run(
+            options.target,
+            host=options.host,
+            port=options.port,
+            workers=options.workers,
+            reload=options.reload,
+            app_dir=str(Path.cwd()),
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            log_config=logs.config(options.log_format),
+        )
 
 
 def _work(app: Any, options: argparse.Namespace) -> None:
     if not hasattr(app, "work"):
         _end(f"{options.target!r} is a {type(app).__name__}, not an AgentApp.")
+    logging.config.dictConfig(logs.config(options.log_format))
     try:
         asyncio.run(_until_signal(app.work(options.concurrency)))
     except (AgentError, ValueError) as error:
@@ -93,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--concurrency", type=_positive, help="runs at once, default 20")
     work.set_defaults(command=_work)
     for each in (serve, work):
+        each.add_argument(
+            "--log-format", choices=("text", "json"), default="text", help="default text"
+        )
         each.add_argument("--env-file", metavar="FILE", help="variables, set before the import")
     return parser
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
-from ..context import Context, Headers
+from ..context import Context, Headers, request_id
 from ..errors import AgentError
 from ..handlers import Handler
 from ..limits import ClientGone, read_body
@@ -114,4 +114,5 @@ def context_of(
         user=str(principal.display_name) if known else named.user_id,
         model=named.model,
         state=state,
+        request_id=request_id.get(),
     )

@@ -51,6 +51,7 @@ class WebSocket:
         try:
             live = await self._service.live()
         except AgentError as error:
+            self._service.counts.refuse(error.code)
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": error.message})
             return
         await send({"type": "websocket.accept"})
@@ -166,9 +167,10 @@ class Connection:
             async with turn.locked(self._live):
                 if self._over is not None and self._over.cause is not None:
                     return
-                run, channel = turn.run(self._live, write_line, error_events=False)
+                run, channel = turn.run(self._live, write_line, "websocket", error_events=False)
                 await self._pull(run)
         except AgentError as error:
+            self._service.counts.refuse(error.code)
             self._evict(previous)
             await self._tell(error)
             return
