@@ -12,6 +12,7 @@ from . import codec
 from .channels import ResponsesChannel
 from .context import Cause
 from .conversation import output_ids
+from .counts import GIVEN_BACK
 from .errors import AgentError, AgentFailed
 from .limits import Timeouts
 from .log import RETRY_SECONDS, Log, Writer
@@ -260,13 +261,18 @@ class Executor:
         run, channel = attempt.run, attempt.channel
         log = Log(self._writer, record.id, record.attempt, attempt.next_number)
         self._runs[record.id] = (run, log)
+        stored = False
         try:
             last = await _pull(run, log)
             taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
             if not log.lost and not (taken_back and attempt.recover):
                 await self._writer.finish(log, last, _ending(run, channel, record))
+                stored = not log.lost
         finally:
             del self._runs[record.id]
+            if not stored:
+                run.status = GIVEN_BACK
+            run.report()
             await self._writer.forget(log)
 
     async def _beat(self) -> None:

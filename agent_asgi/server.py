@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import logging
+import logging.config
 import math
 import os
 import signal
@@ -19,6 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.importer import ImportFromStringError, import_from_string
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from . import logs, spool
 from .errors import AgentError
 from .limits import Timeouts
 from .shutdown import CUT_SHORT, SIGNALS, Shutdown
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     sys.path.insert(0, str(Path.cwd()))
     _load_env(options.env_file)
+    if options.log_format == "json":  # MLflow's own handlers write text
+        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     app = _import(options.target)
     options.command(app, options)
 
@@ -107,10 +110,12 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         port=options.port,
         workers=options.workers,
         reload=options.reload,
+        log_config=logs.config(options.log_format),
     )
     if not options.reload:  # nobody else is to notice
         config.drain_lead = _lead(app, options)
-    _run(config)
+    with spool.shared(options.workers):
+        _run(config)
 
 
 def _lead(app: Any, options: argparse.Namespace) -> float:
@@ -135,6 +140,7 @@ def _run(config: Config) -> None:
 def _work(app: Any, options: argparse.Namespace) -> None:
     if not hasattr(app, "work"):
         _end(f"{options.target!r} is a {type(app).__name__}, not an AgentApp.")
+    logging.config.dictConfig(logs.config(options.log_format))
     try:
         asyncio.run(_until_told(app.work(options.concurrency)))
     except (AgentError, ValueError) as error:
@@ -174,6 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--concurrency", type=_positive, help="runs at once, default 20")
     work.set_defaults(command=_work)
     for each in (serve, work):
+        each.add_argument(
+            "--log-format", choices=("text", "json"), default="text", help="default text"
+        )
         each.add_argument("--env-file", metavar="FILE", help="variables, set before the import")
     return parser
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import contextvars
+import itertools
 import logging
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from .background import Executor, LocalQueue, Queue
+from .context import request_id
+from .counts import Counts, total
 from .drain import Drain
 from .errors import InvalidRequest, NotFound, Unavailable
 from .gate import Gate
@@ -18,8 +23,11 @@ from .resume import Resumption
 from .router import AgentRouter
 from .runner import Runner
 from .shutdown import Stage, heard
+from .spool import FOLDER, Spool
 from .store.base import Record, Store, StoreUnavailable
+from .store.timed import timed
 from .tracing.tracer import Tracer
+from .watchdog import Watchdog
 
 logger = logging.getLogger("agent_asgi")
 
@@ -52,6 +60,7 @@ class Live:
             service.routers,
             self.tracer,
             self.drain,
+            service.counts,
             service.limits,
             service.timeouts,
             debug=service.debug,
@@ -60,7 +69,7 @@ class Live:
         self.gates = {each.name: Gate(*room) for each in service.routers}
         self.streams = Gate(service.limits.max_streams, "streams")
         self.state: dict[str, Any] = {}
-        self.store = service.store
+        self.store = timed(service.store, service.counts.add_store)
         self.resumption = Resumption(
             service.routers, self.runner, self.store, service.limits.max_attempts, self.state
         )
@@ -76,7 +85,9 @@ class Live:
         """Whether the start has been done, and well."""
         self._cut = asyncio.Event()
         self._stop = asyncio.Event()
-        self._task = asyncio.create_task(self._live(service))
+        context = contextvars.copy_context()
+        context.run(request_id.set, "")  # what lives on is not of the request that starts it
+        self._task = asyncio.create_task(self._live(service), context=context)
 
     @property
     def ready(self) -> bool:
@@ -183,13 +194,30 @@ class Live:
             if service.lifespan is not None:
                 given = await stack.enter_async_context(service.lifespan(service.app))
                 self.state.update(given or {})
+            await stack.enter_async_context(_sharing(service))
             await self.tracer.start(service.timeouts.tracing)
             stack.push_async_callback(self.tracer.stop)
             stack.push_async_callback(self.store.close)
             await self.store.open()
             await self.executor.start()
             stack.push_async_callback(self.executor.stop)
+            stack.enter_context(Watchdog())
             yield
+
+
+@contextlib.asynccontextmanager
+async def _sharing(service: "Service") -> AsyncIterator[None]:
+    """Have the app's counts where its other processes find them, up to the last."""
+    if service.spool is None:
+        yield
+        return
+    task = asyncio.create_task(service.spool.keep(service.own_counts))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        service.spool.write(service.own_counts())
 
 
 def _queue(service: "Service") -> Queue:
@@ -248,7 +276,22 @@ class Service:
         self.lifespan = lifespan
         self.continue_trace = continue_trace
         self.debug = debug
+        self.counts = Counts.of(names)
+        folder, number = os.environ.get(FOLDER), next(_numbers)
+        self.spool = Spool(folder, number) if folder else None
         self._live: Live | None = None
+
+    def own_counts(self) -> Counts:
+        """Give what this process has counted, brought up to date."""
+        if self._live is not None:
+            waiting, dropped = self._live.tracer.backlog()
+            self.counts.traces_waiting, self.counts.traces_dropped = waiting, dropped
+        return self.counts
+
+    def total_counts(self) -> tuple[Counts, bool]:
+        """Give what all processes have counted, and tell whether this is the only one."""
+        others = [] if self.spool is None else self.spool.others()
+        return total([self.own_counts(), *others]), self.spool is None
 
     def begin(self) -> Live:
         """Start what is not started, without waiting for it."""
@@ -309,5 +352,7 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "health", "invocations", "models", "ping", "ready", "responses", "v1"}
+    {"agent", "health", "invocations", "metrics", "models", "ping", "ready", "responses", "v1"}
 )
+_numbers = itertools.count()
+"""Tell the apps of a process apart; they come in the same order in each process."""
