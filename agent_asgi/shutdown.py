@@ -20,8 +20,9 @@ logger = logging.getLogger("uvicorn.error")  # whose lines are seen where uvicor
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CUT_SHORT = signal.SIGUSR1
 """A parent's word to its workers that it has been told a second time."""
-LAST_SECONDS = 20.0
-"""How long it may take to send traces and close the store once no run is left."""
+LAST_SECONDS = 35.0
+"""How long it may take to send traces, which has 30 of them, and to close the store, once no run is
+left."""
 LEAVE_SECONDS = 3.0
 """How long threads may hold up the interpreter's end; a sync handler may never return."""
 
