@@ -37,6 +37,18 @@ class Config(uvicorn.Config):
 
     drain_lead = 0.0
 
+    def bind_socket(self, patience: float = 0.0) -> socket.socket:
+        """Bind the socket; connections whose client takes nothing for so long end by themselves.
+
+        Args:
+            patience: In seconds; where the system knows TCP_USER_TIMEOUT. Default 0: no bound.
+        """
+        bound = super().bind_socket()
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if option is not None and patience:
+            bound.setsockopt(socket.IPPROTO_TCP, option, math.ceil(patience * 1000))
+        return bound
+
     def load(self) -> None:
         """Load the app and the protocols, and take over the signals that the server has taken."""
         super().load()
@@ -115,24 +127,29 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
     if not options.reload:  # nobody else is to notice
         config.drain_lead = _lead(app, options)
     with spool.shared(options.workers):
-        _run(config)
+        _run(config, _timeouts(app).write)
 
 
 def _lead(app: Any, options: argparse.Namespace) -> float:
     given: float | None = options.drain_lead
-    timeouts: Timeouts = getattr(app, "timeouts", None) or Timeouts()
-    return timeouts.drain_lead if given is None else given
+    return _timeouts(app).drain_lead if given is None else given
 
 
-def _run(config: Config) -> None:
+def _timeouts(app: Any) -> Timeouts:
+    found: Timeouts | None = getattr(app, "timeouts", None)  # a host of an AgentApp has none
+    return found or Timeouts()
+
+
+def _run(config: Config, patience: float) -> None:
     server = uvicorn.Server(config)
+    sockets = [config.bind_socket(patience)]
     with contextlib.suppress(KeyboardInterrupt):  # before it has started
         if config.should_reload:
-            ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+            ChangeReload(config, target=server.run, sockets=sockets).run()
         elif config.workers > 1:
-            Supervisor(config, sockets=[config.bind_socket()]).run()
+            Supervisor(config, sockets=sockets).run()
         else:
-            server.run()
+            server.run(sockets)
             if not server.started:
                 sys.exit(STARTUP_FAILURE)
 

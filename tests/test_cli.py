@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
+from calling import until
 
 APP = """
 import os
@@ -89,6 +91,40 @@ def ask_text(port: int) -> str:
     with urllib.request.urlopen(request, timeout=30) as answer:
         text: str = json.load(answer)["output"][0]["content"][0]["text"]
         return text
+
+
+LARGE = """
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
+
+router = AgentRouter()
+
+@router.invoke
+async def large(request: ResponsesRequest) -> str:
+    return "x" * (8_000_000 if request.input == "large" else 1)
+
+app = AgentApp(router, timeouts=Timeouts(write=1))
+"""
+
+
+def test_an_answer_that_nobody_takes_holds_no_connection(folder: Path) -> None:
+    """It has been written already; the system ends the connection."""
+    (folder / "large.py").write_text(LARGE)
+    port = free_port()
+    body = b'{"input": "large"}'
+    head = b"POST /responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with running(command("serve", "large:app", "--port", str(port)), folder, port) as process:
+        server = psutil.Process(process.pid)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            client.sendall(head + body)
+            mine = client.getsockname()[1]
+
+            def held() -> bool:
+                return mine in [each.raddr[1] for each in server.net_connections() if each.raddr]
+
+            until(held)
+            until(lambda: not held(), seconds=20)
 
 
 def test_serve_with_an_env_file_and_a_clean_end(folder: Path) -> None:

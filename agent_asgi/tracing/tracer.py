@@ -18,6 +18,7 @@ from typing import Any
 
 from ..context import Context
 from . import exports
+from .alone import alone
 from .batches import keep_many_traces
 from .callers import TRACEPARENT, continued, link_to
 from .exports import flush, flush_when_process_ends, take_over
@@ -184,20 +185,21 @@ class Tracer:
         keep_many_traces()
         from mlflow.tracing.provider import is_tracing_enabled, provider
         from mlflow.tracing.utils.otlp import should_use_otlp_exporter
-        from mlflow.tracking import set_tracking_uri
+        from mlflow.tracking import get_tracking_uri, set_tracking_uri
         from mlflow.version import IS_TRACING_SDK_ONLY
 
         otlp = should_use_otlp_exporter()
         if IS_TRACING_SDK_ONLY and otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
             set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
-        provider.get_or_init_tracer(__name__)
-        take_over()
-        flush_when_process_ends()
         with contextlib.suppress(ImportError):  # mlflow-tracing lacks it
             import mlflow.pyfunc.context  # noqa: F401  else the first span does, on the event loop
-        if is_tracing_enabled() and not otlp:
-            for name in {None, *self._names}:
-                self._ids[name] = _experiment_id(name)
+        with contextlib.nullcontext() if otlp else alone(get_tracking_uri()):
+            provider.get_or_init_tracer(__name__)
+            take_over()
+            flush_when_process_ends()
+            if is_tracing_enabled() and not otlp:
+                for name in {None, *self._names}:
+                    self._ids[name] = _experiment_id(name)
 
 
 def _switched_off() -> bool:
