@@ -34,7 +34,7 @@ TESTS = (
     "store",
     "timeouts",
     "tracing",
-    "tracing_writer",
+    "tracing_sink",
     "websocket",
 )
 """What depends on the dependencies' versions: the wire, the stores, traces, the command."""
