@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test lower check docs bench bench-quick chaos build clean
+.PHONY: install slim run test lower check docs bench bench-quick chaos drain soak build clean
 
 install: .venv/installed
 
@@ -52,6 +52,13 @@ docs: install
 
 chaos: install
 	$(BIN)/python tests/chaos.py
+
+drain: install
+	$(BIN)/python tests/drain.py
+
+# Half an hour of mixed traffic at half load; then nothing may be left.
+soak: install
+	$(BIN)/python tests/soak.py
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md

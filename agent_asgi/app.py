@@ -19,8 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, Origins, foreign_origin, refuse, without_headers
 from .auth import Authenticate
+from .context import request_id
+from .counts import OTHER
 from .disconnect import ClientStalled, cut
-from .endpoints.answers import error_response
+from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
 from .endpoints.info import Info
@@ -30,6 +32,7 @@ from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
 from .errors import AgentError, NotFound, from_http
 from .limits import Limits, Timeouts
+from .logs import tag_records
 from .outputs import random_text
 from .router import AgentRouter
 from .service import Lifespan, Service
@@ -85,6 +88,7 @@ class AgentApp:
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
+        tag_records()
         if store is None:
             store = os.environ.get("AGENT_ASGI_STORE") or "memory://"
         self._service = Service(
@@ -117,6 +121,11 @@ class AgentApp:
         return self._service.store
 
     @property
+    def timeouts(self) -> Timeouts:
+        """Bounds on time."""
+        return self._service.timeouts
+
+    @property
     def routers(self) -> tuple[AgentRouter, ...]:
         """The agents."""
         return self._service.routers
@@ -126,7 +135,8 @@ class AgentApp:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        request_id, origin = _named(scope)
+        id_, origin = _named(scope)
+        request_id.set(id_)
         begun = False
 
         def with_id(message: Message) -> Awaitable[None]:
@@ -134,7 +144,12 @@ class AgentApp:
             if not begun and message["type"] in STARTS:
                 begun = True
                 headers = message.get("headers", ())
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id)]}
+                message = {
+                    **message,
+                    "headers": [*headers, (b"x-request-id", id_.encode("latin-1"))],
+                }
+                if message.get("status", 0) >= 400:
+                    self._count_refusal(message.pop(REFUSED, OTHER))
             return send(message)
 
         if origin is not None and self._origins.refuses(scope, origin):
@@ -165,7 +180,10 @@ class AgentApp:
             await self.drain()
 
     async def drain(self) -> None:
-        """Take no more runs, let those in flight end, send the traces, leave the lifespan."""
+        """Take no more runs, let those in flight end, send the traces, leave the lifespan.
+
+        Runs that go on after `Timeouts.drain` are cancelled.
+        """
         await self._service.end()
 
     async def work(self, concurrency: int | None = None) -> None:
@@ -205,6 +223,10 @@ class AgentApp:
             app = self._endpoints.get(path, app)
         return app(scope, receive, send)
 
+    def _count_refusal(self, code: str | None) -> None:
+        if code is not None:
+            self._service.counts.refuse(code)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -218,15 +240,15 @@ class AgentApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _named(scope: Scope) -> tuple[bytes, str | None]:
+def _named(scope: Scope) -> tuple[str, str | None]:
     """Give the request's id and the origin of the web page that sends it, where one does."""
-    request_id, origin = b"", None
+    id_, origin = "", None
     for name, value in scope["headers"]:
         if name == b"x-request-id" and 0 < len(value) <= 200:
-            request_id = request_id or value
+            id_ = id_ or value.decode("latin-1")
         elif name == b"origin":
             origin = value.decode("latin-1")
-    return request_id or b"req_" + random_text().encode(), origin
+    return id_ or "req_" + random_text(), origin
 
 
 def _routes(service: Service) -> list[BaseRoute]:
@@ -240,6 +262,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/health", info.health),
         Route("/ready", info.ready),
         Route("/ping", info.ping),
+        Route("/metrics", info.metrics),
     ]
     if len(service.routers) == 1:
         return _agent_routes(service, service.routers[0], "") + routes

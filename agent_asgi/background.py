@@ -12,6 +12,7 @@ from . import codec
 from .channels import ResponsesChannel
 from .context import Cause
 from .conversation import output_ids
+from .counts import GIVEN_BACK
 from .errors import AgentError, AgentFailed
 from .limits import Timeouts
 from .log import RETRY_SECONDS, Log, Writer
@@ -60,6 +61,9 @@ class Queue(Protocol):
 
     async def rescue(self) -> None:
         """Have the runs of processes that died executed by others."""
+
+    async def close(self) -> None:
+        """Take no more runs that others can execute; wait for those that are this process's."""
 
     async def stop(self) -> None:
         """Begin no more runs."""
@@ -112,7 +116,6 @@ class Executor:
         self._locks: set[str] = set()  # of runs that are answered here
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._chores: list[asyncio.Task[None]] = []
-        self._stopping = False
         self._give_up = asyncio.Event()
         self._alive = time.monotonic()
 
@@ -127,22 +130,27 @@ class Executor:
             raise
         self._chores = [asyncio.create_task(each()) for each in (self._beat, self._sweep)]
 
-    async def stop(self) -> None:
-        """Let runs end within `Timeouts.drain`, then give the others back for a take-over."""
-        self._stopping = True
-        sweep = self._chores.pop()
-        sweep.cancel()
-        await asyncio.wait([sweep])
-        await self._queue.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.drain)
-        self._give_up.set()
-        for run, _ in self._runs.values():
-            run.cancel("shutdown")
-        if self._tasks:
+    async def close(self) -> None:
+        """Look for no more runs, and wait until those that this process has have ended."""
+        for sweep in self._chores[1:]:
+            sweep.cancel()
+            await asyncio.wait([sweep])
+        await self._queue.close()
+        while self._tasks:
             await asyncio.wait(self._tasks.values())
-        for chore in self._chores:
-            chore.cancel()
+
+    def give_up(self) -> None:
+        """Begin no more runs."""
+        self._give_up.set()
+
+    async def stop(self) -> None:
+        """Give runs that have not ended back for a take-over."""
+        self.give_up()
+        await self._queue.stop()
+        for task in (*self._tasks.values(), *self._chores):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=self._timeouts.cleanup)
         await self._writer.stop()
         with contextlib.suppress(StoreUnavailable):  # the leases then end by themselves
             await self._store.release(self.holder)
@@ -159,7 +167,7 @@ class Executor:
             id: The run.
             done: Called once nothing more is to come of it. Default None.
         """
-        if id not in self._tasks and not self._stopping:
+        if id not in self._tasks and not self._give_up.is_set():
             task = asyncio.create_task(self._execute(id))
             self._tasks[id] = task
             task.add_done_callback(lambda _: self._done(id))
@@ -248,18 +256,23 @@ class Executor:
 
     async def _attempt(self, record: Record, error: AgentError | None) -> None:
         attempt = await self._insist(lambda: self._attempts.begin(record, error))
-        if attempt is None:
+        if attempt is None or self._give_up.is_set():
             return
         run, channel = attempt.run, attempt.channel
         log = Log(self._writer, record.id, record.attempt, attempt.next_number)
         self._runs[record.id] = (run, log)
+        stored = False
         try:
             last = await _pull(run, log)
             taken_back = run.context.cancelled.cause == "shutdown" and self._store.durable
             if not log.lost and not (taken_back and attempt.recover):
                 await self._writer.finish(log, last, _ending(run, channel, record))
+                stored = not log.lost
         finally:
             del self._runs[record.id]
+            if not stored:
+                run.status = GIVEN_BACK
+            run.report()
             await self._writer.forget(log)
 
     async def _beat(self) -> None:
@@ -298,7 +311,7 @@ class Executor:
     async def _sweep(self) -> None:
         """Have abandoned runs executed, and remove what has expired."""
         expiry = 0.0
-        while not self._stopping:
+        while True:
             try:
                 await self._queue.rescue()
                 for record in await self._store.abandoned(self._agents):
@@ -375,6 +388,11 @@ class LocalQueue:
 
     async def rescue(self) -> None:
         """Do nothing: what is abandoned is put again."""
+
+    async def close(self) -> None:
+        """Wait for all runs: they are this process's."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
 
     async def stop(self) -> None:
         """Begin no more runs."""

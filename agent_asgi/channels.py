@@ -10,6 +10,7 @@ from . import codec
 from .errors import AgentError
 from .lifecycle import Lifecycle
 from .schema.events import Event, ResponseEvent, VendorEvent
+from .schema.responses import Usage
 
 logger = logging.getLogger("agent_asgi")
 
@@ -40,6 +41,9 @@ class Channel(Protocol):
 
     def result(self) -> Any:
         """Give what the outputs amount to, for the trace."""
+
+    def totals(self) -> tuple[int, Usage | None]:
+        """Give how many events the stream had, and what the handler said it used."""
 
 
 class ResponsesChannel:
@@ -94,6 +98,11 @@ class ResponsesChannel:
     def result(self) -> Any:
         """Give the reduced response."""
         return msgspec.json.decode(codec.encode(codec.short_form(self.lifecycle.response)))
+
+    def totals(self) -> tuple[int, Usage | None]:
+        """Give how many events the stream had, and what the handler said it used."""
+        events = 0 if self._write is None else self.lifecycle.count
+        return events, self.lifecycle.response.usage
 
     async def _end(self, ending: Callable[[], list[Event | VendorEvent]], buffer: bytearray) -> str:
         trace_id = self._trace_id()
@@ -176,6 +185,10 @@ class JsonChannel:
     def body(self) -> bytes:
         """Give the JSON answer: the one output, or the list of several."""
         return bytes(self.chunks[0]) if len(self.chunks) == 1 else codec.encode(self.chunks)
+
+    def totals(self) -> tuple[int, None]:
+        """Give how many chunks the stream had; of tokens this protocol tells nothing."""
+        return len(self.chunks) if self._stream else 0, None
 
     def result(self) -> Any:
         """Give the chunks, reduced where there is a reducer."""

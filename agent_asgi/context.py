@@ -98,6 +98,8 @@ class Context:
         previous_events: What the attempts before, whose process died, had emitted, in its order.
             Default none.
         state: What middleware and authentication left for the handler. Default empty.
+        request_id: The id of the request, as its answer and its log have it (`x-request-id`); a
+            detached run keeps that of the request that made it. Default empty.
     """
 
     __slots__ = (
@@ -107,6 +109,7 @@ class Context:
         "headers",
         "model",
         "previous_events",
+        "request_id",
         "response_id",
         "session_id",
         "state",
@@ -126,6 +129,7 @@ class Context:
         attempt: int = 1,
         previous_events: Sequence[dict[str, Any]] = (),
         state: dict[str, Any] | None = None,
+        request_id: str = "",
     ) -> None:
         self.response_id = response_id
         self.agent = agent
@@ -136,6 +140,7 @@ class Context:
         self.attempt = attempt
         self.previous_events = list(previous_events)
         self.state = {} if state is None else state
+        self.request_id = request_id
         self.trace_id: str | None = None
         """The MLflow trace of the run; None where it is not traced."""
         self.cancelled = Cancelled()
@@ -145,6 +150,14 @@ class Context:
 
 
 current: ContextVar[Context] = ContextVar("agent_asgi.context")
+request_id: ContextVar[str] = ContextVar("agent_asgi.request_id", default="")
+"""The id of the request that is being answered; empty outside of one."""
+
+
+def current_request_id() -> str:
+    """Give the id of the request that the calling code works for; empty where there is none."""
+    context = current.get(None)
+    return request_id.get() if context is None else context.request_id
 
 
 def get_context() -> Context:

@@ -39,6 +39,11 @@ class Lifecycle:
         self._error: AgentError | None = None
         self._incomplete: IncompleteDetails | None = None
 
+    @property
+    def count(self) -> int:
+        """How many events there have been."""
+        return self._items.count
+
     def queue(self) -> Events:
         """Give the events of a run that waits for its turn."""
         self.response.status = "queued"

@@ -68,8 +68,10 @@ class Timeouts:
         cleanup: How long a cancelled handler may clean up. Default 5.
         tracing: How long the start waits for tracing to be set up. Default 20; where it takes
             longer, runs are served without traces until it is.
-        drain: How long detached runs may go on when the server ends. Default 30; then they are
-            given back for another process to take over.
+        drain: How long runs may go on when the server ends. Default 30; then they are cancelled,
+            and detached ones are given back for another process to take over.
+        drain_lead: How long `/ready` says 503 before that, while everything is served still: a
+            load balancer's time to notice. Under `agent-asgi serve` only. Default 0.
         websocket: How long a WebSocket connection lasts. Default 3600 (Open Responses).
         heartbeat: Time between two signs of life of a process that executes runs. Default 5.
         stalled: Silence after which its runs are taken over. Default 20.
@@ -91,6 +93,7 @@ class Timeouts:
     cleanup: float = 5.0
     tracing: float = 20.0
     drain: float = 30.0
+    drain_lead: float = 0.0
     websocket: float = 3600.0
     heartbeat: float = 5.0
     stalled: float = 20.0

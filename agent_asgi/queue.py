@@ -89,13 +89,17 @@ class JobQueue:
                     except UniqueViolation:  # it has been put again meanwhile
                         await jobs.finish_job(job, Status.FAILED, delete_job=True)
 
-    async def stop(self) -> None:
-        """Begin no more runs."""
+    async def close(self) -> None:
+        """Take no more runs; what waits belongs to no process."""
         self._stopping = True
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
+
+    async def stop(self) -> None:
+        """Begin no more runs."""
+        await self.close()
         await self._app.close_async()
 
     async def _work(self) -> None:

@@ -11,6 +11,7 @@ from .background import Attempt
 from .channels import ResponsesChannel
 from .context import Context, Headers
 from .conversation import continued, output_ids
+from .counts import RunMode
 from .errors import AgentError, AgentFailed
 from .items import OpenItems
 from .lifecycle import Lifecycle
@@ -107,8 +108,9 @@ class Resumption:
             request.received,
             context,
             channel,
+            _mode(record, request),
+            record.owner,
             outputs=None if failure is None else lambda: _raising(failure),
-            background=record.background,
             committed=True,
         )
         return Attempt(run, channel, router.recover, groups[-1].last + 1)
@@ -156,6 +158,7 @@ class Resumption:
             model=request.model,
             attempt=record.attempt,
             state={**self._state, **fresh.state},
+            request_id=caller.request_id,
         )
         if record.cancel_wanted:
             context.cancelled.set("client_cancelled")
@@ -166,6 +169,12 @@ class Resumption:
         while more := await self._store.frames(record.id, log[-1].last):
             log += more
         return log
+
+
+def _mode(record: Record, request: ResponsesRequest) -> RunMode:
+    if record.background:
+        return "background"
+    return "stream" if request.stream else "json"
 
 
 def frames_of(events: Sequence[Event | VendorEvent]) -> Frames:

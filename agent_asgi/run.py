@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Token
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -45,11 +47,14 @@ class Run:
         channel: What the protocol makes of the outputs.
         context: The handler's context.
         begin_trace: Opens the root span.
-        drain: Counts the run.
+        drain: Has the run while it is in flight.
         limits: Bounds on what the handler may give.
         timeouts: Bounds on time.
         background: Whether the run is a background run, which has a bound of its own.
             Default False.
+        report: Called with the run and the labels once it has ended; where the answer had begun
+            before, by whoever stores the end.
+        labels: What is told apart in reports.
         debug: Whether an error tells the client of the exception. Default False.
         committed: Whether the answer has begun, so that an error cannot change its status.
             Default False.
@@ -59,7 +64,48 @@ class Run:
         committed: Whether the handler has given an output.
         on_wait: Called once, before the handler waits for something for the first time.
         ended: Whether the last batch has been made.
+        began: When the handler was called, by `perf_counter`.
+        first_at: When the first output came; None until then.
     """
+
+    __slots__ = (
+        "_background",
+        "_begin_trace",
+        "_buffer",
+        "_call",
+        "_cancellation",
+        "_cancels",
+        "_cleanup",
+        "_debug",
+        "_detached",
+        "_drain",
+        "_emitted",
+        "_giving_up",
+        "_interrupted",
+        "_labels",
+        "_limit",
+        "_limits",
+        "_report",
+        "_scope",
+        "_seconds",
+        "_silence",
+        "_steps",
+        "_task",
+        "_timeouts",
+        "_token",
+        "_trace",
+        "_waits_since",
+        "began",
+        "channel",
+        "committed",
+        "context",
+        "ended",
+        "error",
+        "first_at",
+        "name",
+        "on_wait",
+        "status",
+    )
 
     def __init__(
         self,
@@ -71,6 +117,8 @@ class Run:
         drain: Drain,
         limits: Limits,
         timeouts: Timeouts,
+        report: Callable[..., None],
+        labels: object,
         *,
         background: bool = False,
         debug: bool = False,
@@ -82,8 +130,12 @@ class Run:
         self.status = "in_progress"
         self.on_wait: Callable[[], None] | None = None
         self.name = name
+        self._report = report
+        self._labels = labels
+        self.first_at: float | None = None
+        self._detached = committed
         self._call = outputs
-        self._channel = channel
+        self.channel = channel
         self._begin_trace = begin_trace
         self._drain = drain
         self._limits = limits
@@ -119,19 +171,19 @@ class Run:
             Unavailable: The app is draining; nothing has begun.
             asyncio.CancelledError: Somebody else cancelled the task; the run has ended.
         """
-        self._drain.enter(accepted=self.committed)
+        self._drain.enter(self, accepted=self.committed)
         self._task = asyncio.current_task()
         with self._shield():
             try:
                 await self._step_through(self._begin(), deliver)
-                await self._finish(self._channel.complete, None)
+                await self._finish(self.channel.complete, None)
             except asyncio.CancelledError as error:
                 await self._finish_cancelled(error)
             except Abandoned:
                 logger.error("Handler %r ignored its cancellation; it is abandoned.", self.name)
                 await self._finish_cancelled(None)
             except Exception as error:  # noqa: BLE001  a handler may raise anything
-                await self._fail(error)
+                await self._finish_failed(error)
             if deliver is not None:
                 with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
                     await deliver(self.take())
@@ -193,9 +245,10 @@ class Run:
             raise self._cancellation or asyncio.CancelledError
 
     def _begin(self) -> Steps:
+        self.began = perf_counter()
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
-        self._channel.start(self._buffer)
+        self.channel.start(self._buffer)
         times = self._timeouts
         self._seconds = times.background if self._background else times.run
         if self._seconds is not None:
@@ -220,7 +273,7 @@ class Run:
 
     async def _take_in(self, count: int, steps: Steps, deliver: Deliver | None) -> None:
         """Take in some outputs, and deliver what there is whenever the handler waits."""
-        buffer, feed = self._buffer, self._channel.feed
+        buffer, feed = self._buffer, self.channel.feed
         for _ in range(count):
             output = steps.poll() if len(buffer) < BATCH_BYTES else PENDING
             if output is PENDING:
@@ -239,9 +292,11 @@ class Run:
             if self._cleanup is not None:
                 self._reset()
             feed(output, buffer)
-            self.committed = True
+            if self.first_at is None:
+                self.first_at = perf_counter()
+                self.committed = True
             if deliver is None:
-                self._check_size(self._channel.size)
+                self._check_size(self.channel.size)
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_output_bytes:
@@ -316,12 +371,19 @@ class Run:
             await self._fail(RunTimeout(self._timeouts.silence or 0, "silence_timeout"))
         else:
             cause = cancelled.cause or "shutdown"
-            await self._finish(lambda buffer: self._channel.cancel(cause, buffer), None)
+            await self._finish(lambda buffer: self.channel.cancel(cause, buffer), None)
+
+    async def _finish_failed(self, error: Exception) -> None:
+        if self.context.cancelled.is_set():
+            logger.error("Handler %r failed after its cancellation.", self.name, exc_info=error)
+            await self._finish_cancelled(None)
+        else:
+            await self._fail(error)
 
     async def _fail(self, error: Exception) -> None:
         self.error = self._visible(error)
         visible = self.error
-        await self._finish(lambda buffer: self._channel.fail(visible, buffer), error)
+        await self._finish(lambda buffer: self.channel.fail(visible, buffer), error)
 
     def _visible(self, error: Exception) -> AgentError:
         if isinstance(error, AgentError):
@@ -331,7 +393,9 @@ class Run:
         logger.error(
             "Handler %r of agent %r failed.", self.name, self.context.agent, exc_info=error
         )
-        return AgentFailed(f"{type(error).__name__}: {error}") if self._debug else AgentFailed()
+        if not self._debug:
+            return AgentFailed()
+        return AgentFailed(traceback.format_exception_only(error)[-1].strip())
 
     async def _finish(self, ending: Ending, error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""
@@ -347,12 +411,18 @@ class Run:
         try:
             if self._trace is not None:
                 cause = self.context.cancelled.cause if self.error is None else self.error.code
-                await self._trace.end(self._channel.result(), self.status, error, cause)
+                await self._trace.end(self.channel.result(), self.status, error, cause)
         finally:
-            self._drain.leave()
+            self._drain.leave(self)
             if self._token is not None:
                 current.reset(self._token)
             self._steps = None  # it knows this run: a circle would wait for the garbage collector
+            if not self._detached:
+                self._report(self, self._labels)
+
+    def report(self) -> None:
+        """Tell that the run has ended; for whoever stores its end."""
+        self._report(self, self._labels)
 
     async def _write_ending(self, ending: Ending) -> None:
         try:
@@ -361,7 +431,7 @@ class Run:
             self.error = self._visible(failure)
             self.status = "failed"
             try:
-                await self._channel.fail(self.error, self._buffer)
+                await self.channel.fail(self.error, self._buffer)
             except Exception:
                 logger.exception("The end of %r cannot be written.", self.name)
 

@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import logging
+import logging.config
+import math
+import os
 import signal
 import socket
 import sys
@@ -13,15 +15,66 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.importer import ImportFromStringError, import_from_string
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from . import logs, spool
 from .errors import AgentError
+from .limits import Timeouts
+from .shutdown import CUT_SHORT, SIGNALS, Shutdown
 from .store.base import Store
 
 logger = logging.getLogger("agent_asgi")
 
-DRAIN_SECONDS = 30
-"""How long runs may go on after SIGTERM before they are cancelled."""
+
+class Config(uvicorn.Config):
+    """uvicorn's, with an end in order; it is sent to worker processes as it is.
+
+    Attributes:
+        drain_lead: How long everything is served still after a signal, in seconds.
+    """
+
+    drain_lead = 0.0
+
+    def load(self) -> None:
+        """Load the app and the protocols, and take over the signals that the server has taken."""
+        super().load()
+        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            _take_over(server, self.drain_lead)
+
+
+def _take_over(server: uvicorn.Server, lead: float) -> None:
+    def close() -> None:
+        for each in getattr(server, "servers", ()):  # none before it has started
+            each.close()
+
+    def end(seconds: float) -> None:
+        if server.should_exit:  # it waits already
+            for each in server.server_state.tasks:
+                each.cancel()
+        server.config.timeout_graceful_shutdown = math.ceil(seconds)
+        server.should_exit = True
+
+    Shutdown(lead, close, end).take()
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's parent of worker processes, which also lets its socket go and cuts them short."""
+
+    def terminate_all(self) -> None:
+        """Have the workers end."""
+        super().terminate_all()
+        for each in self.sockets:
+            each.close()  # or connections would wait in it for nobody
+        for number in SIGNALS:
+            signal.signal(number, self._cut_short)
+
+    def _cut_short(self, *_: object) -> None:
+        for each in self.processes:
+            if each.pid is not None and each.exitcode is None:
+                os.kill(each.pid, CUT_SHORT)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     sys.path.insert(0, str(Path.cwd()))
     _load_env(options.env_file)
+    if options.log_format == "json":  # MLflow's own handlers write text
+        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     app = _import(options.target)
     options.command(app, options)
 
@@ -49,31 +104,57 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
             "by the worker that made it. Use a store, such as AGENT_ASGI_STORE=sqlite:///FILE.",
             options.workers,
         )
-    uvicorn.run(
+    config = Config(
         options.target,
         host=options.host,
         port=options.port,
         workers=options.workers,
         reload=options.reload,
-        app_dir=str(Path.cwd()),
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        log_config=logs.config(options.log_format),
     )
+    if not options.reload:  # nobody else is to notice
+        config.drain_lead = _lead(app, options)
+    with spool.shared(options.workers):
+        _run(config)
+
+
+def _lead(app: Any, options: argparse.Namespace) -> float:
+    given: float | None = options.drain_lead
+    timeouts: Timeouts = getattr(app, "timeouts", None) or Timeouts()
+    return timeouts.drain_lead if given is None else given
+
+
+def _run(config: Config) -> None:
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):  # before it has started
+        if config.should_reload:
+            ChangeReload(config, target=server.run, sockets=[config.bind_socket()]).run()
+        elif config.workers > 1:
+            Supervisor(config, sockets=[config.bind_socket()]).run()
+        else:
+            server.run()
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
 
 
 def _work(app: Any, options: argparse.Namespace) -> None:
     if not hasattr(app, "work"):
         _end(f"{options.target!r} is a {type(app).__name__}, not an AgentApp.")
+    logging.config.dictConfig(logs.config(options.log_format))
     try:
-        asyncio.run(_until_signal(app.work(options.concurrency)))
+        asyncio.run(_until_told(app.work(options.concurrency)))
     except (AgentError, ValueError) as error:
         _end(str(error))
 
 
-async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(work)
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, task.cancel)
+
+    def end(_: float) -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    Shutdown(0, lambda: None, end).take()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
@@ -86,6 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address, default %(default)s")
     serve.add_argument("--port", type=int, default=8000, help="port, default %(default)s")
     serve.add_argument("--workers", type=_positive, default=1, help="processes, default 1")
+    serve.add_argument(
+        "--drain-lead",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long to serve on after SIGTERM while /ready says no, default 0 or the app's own",
+    )
     serve.add_argument("--reload", action="store_true", help="start anew when a file changes")
     serve.set_defaults(command=_serve)
     work = commands.add_parser("worker", help="execute background runs (PostgreSQL)")
@@ -93,6 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--concurrency", type=_positive, help="runs at once, default 20")
     work.set_defaults(command=_work)
     for each in (serve, work):
+        each.add_argument(
+            "--log-format", choices=("text", "json"), default="text", help="default text"
+        )
         each.add_argument("--env-file", metavar="FILE", help="variables, set before the import")
     return parser
 
@@ -101,6 +191,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError("must not be negative")
     return number
 
 

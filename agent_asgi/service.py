@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import contextvars
+import itertools
 import logging
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from .background import Executor, LocalQueue, Queue
+from .context import request_id
+from .counts import Counts, total
 from .drain import Drain
 from .errors import InvalidRequest, NotFound, Unavailable
 from .gate import Gate
@@ -17,9 +22,12 @@ from .limits import Limits, Timeouts
 from .resume import Resumption
 from .router import AgentRouter
 from .runner import Runner
-from .sse import server_ends
+from .shutdown import Stage, heard
+from .spool import FOLDER, Spool
 from .store.base import Record, Store, StoreUnavailable
+from .store.timed import timed
 from .tracing.tracer import Tracer
+from .watchdog import Watchdog
 
 logger = logging.getLogger("agent_asgi")
 
@@ -31,8 +39,8 @@ slow as their work."""
 SAVE_SECONDS = 2.0
 """How long a store that does not answer is asked to keep a response."""
 SAVE_PAUSE = 0.1
-LOOK_SECONDS = 0.1
-"""How often it is looked whether the server is to end."""
+CANCEL_SECONDS = 1.0
+"""How long runs that are cancelled may take beyond `Timeouts.cleanup` to be closed."""
 
 
 class Live:
@@ -41,7 +49,9 @@ class Live:
     def __init__(self, service: "Service") -> None:
         self.loop = asyncio.get_running_loop()
         self.drain = Drain()
+        self.stage = Stage.SERVING
         self.closing = asyncio.Event()
+        """Set where the server ends: who only follows a log, or waits, is let go."""
         self.tracer = Tracer(
             (each.experiment for each in service.routers if each.experiment),
             continue_trace=service.continue_trace,
@@ -50,6 +60,7 @@ class Live:
             service.routers,
             self.tracer,
             self.drain,
+            service.counts,
             service.limits,
             service.timeouts,
             debug=service.debug,
@@ -58,7 +69,7 @@ class Live:
         self.gates = {each.name: Gate(*room) for each in service.routers}
         self.streams = Gate(service.limits.max_streams, "streams")
         self.state: dict[str, Any] = {}
-        self.store = service.store
+        self.store = timed(service.store, service.counts.add_store)
         self.resumption = Resumption(
             service.routers, self.runner, self.store, service.limits.max_attempts, self.state
         )
@@ -72,18 +83,22 @@ class Live:
         self.started: asyncio.Future[None] = self.loop.create_future()
         self.up = False
         """Whether the start has been done, and well."""
+        self._cut = asyncio.Event()
         self._stop = asyncio.Event()
-        self._task = asyncio.create_task(self._live(service))
+        context = contextvars.copy_context()
+        context.run(request_id.set, "")  # what lives on is not of the request that starts it
+        self._task = asyncio.create_task(self._live(service), context=context)
 
     @property
     def ready(self) -> bool:
-        """Whether runs are taken."""
-        return self.up and not self.drain.closed
+        """Whether runs are taken, and will be."""
+        return self.up and self.stage is Stage.SERVING
 
     async def end(self) -> None:
-        """Let the runs end, send the traces, leave the lifespan."""
+        """Let the runs end in their time, send the traces, leave the lifespan."""
+        self._hear(Stage.ENDING)
         self._stop.set()
-        await self._task
+        await asyncio.shield(self._task)  # it goes on where who waits gives up
 
     async def conclude(self, response_id: str, record: Record | None) -> bool:
         """Keep a response that has ended, and free its conversation, before the client hears of it.
@@ -132,12 +147,11 @@ class Live:
     async def _live(self, service: "Service") -> None:
         try:
             async with self._running(service):
-                self.up = True
-                self.started.set_result(None)
-                await self._wait_for_end()
-                self.drain.closed = True
-                self.closing.set()
-                self.store.signals.notify_all()
+                with heard(self._hear, service.timeouts):
+                    self.up = True
+                    self.started.set_result(None)
+                    await self.closing.wait()
+                    await self._end_runs(service.timeouts)
                 await self._stop.wait()
         except Exception as error:
             if self.started.done():
@@ -146,18 +160,32 @@ class Live:
             self.started.set_exception(error)
             self.started.exception()  # seen; each request is told anew
 
-    async def _wait_for_end(self) -> None:
-        """Wait until the app is ended, or uvicorn has been told to end.
+    def _hear(self, stage: Stage) -> None:
+        """Take in how far the server has come on its way to its end."""
+        self.stage = max(self.stage, stage)
+        if stage >= Stage.ENDING:
+            self.drain.closed = True
+            self.closing.set()
+            self.store.signals.notify_all()
+        if stage is Stage.CUT:
+            self._cut.set()
 
-        uvicorn waits for its connections before it ends the app, so those that follow a log must
-        hear of it from the signal.
-        """
-        ending_before = server_ends()  # a server that ran before in this process
-        while ending_before or not server_ends():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._stop.wait()
-                    return
+    async def _end_runs(self, timeouts: Timeouts) -> None:
+        """Let runs end in their time; cancel them once that is over or cut short."""
+        ended = asyncio.create_task(self._ended())
+        cut = asyncio.create_task(self._cut.wait())
+        await asyncio.wait((ended, cut), timeout=timeouts.drain, return_when="FIRST_COMPLETED")
+        self.executor.give_up()
+        self.drain.cancel()
+        _, late = await asyncio.wait([ended], timeout=timeouts.cleanup + CANCEL_SECONDS)
+        if late:
+            logger.error("%d runs do not end; they are left.", len(self.drain.runs))
+        for each in (ended, cut):
+            each.cancel()
+
+    async def _ended(self) -> None:
+        await self.executor.close()
+        await self.drain.idle()
 
     @contextlib.asynccontextmanager
     async def _running(self, service: "Service") -> AsyncIterator[None]:
@@ -166,14 +194,30 @@ class Live:
             if service.lifespan is not None:
                 given = await stack.enter_async_context(service.lifespan(service.app))
                 self.state.update(given or {})
+            await stack.enter_async_context(_sharing(service))
             await self.tracer.start(service.timeouts.tracing)
             stack.push_async_callback(self.tracer.stop)
             stack.push_async_callback(self.store.close)
             await self.store.open()
-            stack.push_async_callback(self.drain.close)
             await self.executor.start()
             stack.push_async_callback(self.executor.stop)
+            stack.enter_context(Watchdog())
             yield
+
+
+@contextlib.asynccontextmanager
+async def _sharing(service: "Service") -> AsyncIterator[None]:
+    """Have the app's counts where its other processes find them, up to the last."""
+    if service.spool is None:
+        yield
+        return
+    task = asyncio.create_task(service.spool.keep(service.own_counts))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        service.spool.write(service.own_counts())
 
 
 def _queue(service: "Service") -> Queue:
@@ -232,7 +276,22 @@ class Service:
         self.lifespan = lifespan
         self.continue_trace = continue_trace
         self.debug = debug
+        self.counts = Counts.of(names)
+        folder, number = os.environ.get(FOLDER), next(_numbers)
+        self.spool = Spool(folder, number) if folder else None
         self._live: Live | None = None
+
+    def own_counts(self) -> Counts:
+        """Give what this process has counted, brought up to date."""
+        if self._live is not None:
+            waiting, dropped = self._live.tracer.backlog()
+            self.counts.traces_waiting, self.counts.traces_dropped = waiting, dropped
+        return self.counts
+
+    def total_counts(self) -> tuple[Counts, bool]:
+        """Give what all processes have counted, and tell whether this is the only one."""
+        others = [] if self.spool is None else self.spool.others()
+        return total([self.own_counts(), *others]), self.spool is None
 
     def begin(self) -> Live:
         """Start what is not started, without waiting for it."""
@@ -263,7 +322,7 @@ class Service:
         return live
 
     async def end(self) -> None:
-        """Take no more runs, let those in flight end, send the traces."""
+        """Take no more runs, let those in flight end in their time, send the traces."""
         if self._live is not None:
             await self._live.end()
 
@@ -293,5 +352,7 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "health", "invocations", "models", "ping", "ready", "responses", "v1"}
+    {"agent", "health", "invocations", "metrics", "models", "ping", "ready", "responses", "v1"}
 )
+_numbers = itertools.count()
+"""Tell the apps of a process apart; they come in the same order in each process."""

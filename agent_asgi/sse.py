@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from sse_starlette.sse import AppStatus, EventSourceResponse
+from sse_starlette.sse import EventSourceResponse
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -20,11 +20,6 @@ PING = b": ping\n\n"
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 """What keeps proxies from holding a stream back."""
 _heads: dict[type[Event | VendorEvent], bytes] = {}
-
-
-def server_ends() -> bool:
-    """Tell whether uvicorn has been told to end; sse_starlette hears its signals."""
-    return AppStatus.should_exit
 
 
 def write_named(event: Event | VendorEvent, buffer: bytearray) -> None:

@@ -15,7 +15,8 @@ from calling import QUICK
 from conftest import postgres_running, started
 from stream_rules import check_stream
 
-from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts, service
+from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
+from agent_asgi.shutdown import Stage
 from agent_asgi.store import engine
 from agent_asgi.testing import AgentClient
 
@@ -75,27 +76,25 @@ def test_the_end_of_a_server_whose_database_is_away() -> None:
         asyncio.run(main(database))
 
 
-def test_what_was_accepted_is_executed_while_the_server_ends(
-    store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_server_that_ends_does_with_runs_that_wait(store_url: str) -> None:
+    """Those that are its own it executes; what other processes can, it leaves in the queue."""
     ran: list[Any] = []
-    ends = False
-    monkeypatch.setattr(service, "server_ends", lambda: ends)
+    due = ["completed", "queued" if store_url.startswith("postgres") else "completed"]
 
     async def main() -> None:
-        nonlocal ends
         router = sleeping(ran, recover=False)
         async with started(AgentApp(router, store=store_url, timeouts=QUICK, limits=ONE)) as app:
             client = AgentClient(app)
             ids = [await post(client, input=each) for each in ("0.5", "0.2")]
             await asyncio.sleep(0.3)
-            ends = True
-            for id_ in ids:
-                assert (await until_ended(client, id_))["status"] == "completed"
+            assert app._service._live is not None
+            app._service._live._hear(Stage.ENDING)  # as where a signal comes
+            await asyncio.sleep(1)
+            assert [await status(client, each) for each in ids] == due
             assert (await client.post("/responses", {"input": "x"})).status == 503
 
     asyncio.run(main())
-    assert ran == ["0.5", "0.2"]
+    assert ran == ["0.5", "0.2"][: due.count("completed")]
 
 
 def test_a_request_that_is_cut_while_it_is_accepted_leaves_no_lock(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from .. import codec
 from ..disconnect import Watch
@@ -18,6 +18,36 @@ logger = logging.getLogger("agent_asgi")
 
 CLIENT_GONE = 499
 """nginx's status of a request whose client left; nobody reads it."""
+
+
+REFUSED = "agent_asgi.refused"
+"""Where the start of an error's answer says why no handler was asked; None where one was. The app
+counts it and takes it out."""
+
+
+class ErrorResponse(Response):
+    """The answer to an error.
+
+    Args:
+        error: The error.
+        headers: Its headers.
+        started: Whether a handler ran.
+    """
+
+    def __init__(self, error: AgentError, headers: Mapping[str, str], *, started: bool) -> None:
+        body = codec.encode({"error": error.payload()})
+        super().__init__(body, error.status, headers, media_type="application/json")
+        self._refused = None if started else error.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message[REFUSED] = self._refused
+            await send(message)
+
+        await super().__call__(scope, receive, told)
 
 
 def json_response(
@@ -38,7 +68,7 @@ def error_response(error: AgentError, *, started: bool = False) -> Response:
     headers = dict(error.headers)
     if started:
         headers.setdefault("x-should-retry", "false")
-    return json_response(codec.encode({"error": error.payload()}), error.status, headers)
+    return ErrorResponse(error, headers, started=started)
 
 
 async def deny(error: AgentError, code: int, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +160,8 @@ def _ended(run: Run, body: Callable[[], bytes]) -> Response:
         return response
     if run.status == "cancelled":
         gone = run.context.cancelled.cause == "client_disconnected"
-        error = AgentError("The run was cancelled.", CLIENT_GONE if gone else 503, "cancelled")
+        status, headers = (CLIENT_GONE, None) if gone else (503, {"retry-after": "1"})
+        error = AgentError("The run was cancelled.", status, "cancelled", headers=headers)
         return error_response(error, started=True)
     try:
         return json_response(body(), 200, trace_headers(run))

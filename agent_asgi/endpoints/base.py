@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..auth import identity_of
 from ..body import BodyTimeout, ClientGone, check_shape, discard, read_body
-from ..context import Context, Headers
+from ..context import Context, Headers, request_id
 from ..errors import AgentError, TooLarge
 from ..handlers import Handler
 from ..outputs import new_id
@@ -123,4 +123,5 @@ def context_of(
         user=principal or named.user_id,
         model=named.model,
         state=state,
+        request_id=request_id.get(),
     )

@@ -40,7 +40,9 @@ class Compact(Endpoint):
             None,
             lambda: context.trace_id if wants_trace else None,
         )
-        run = live.runner.run(router, handler, value, request.received, context, channel)
+        run = live.runner.run(
+            router, handler, value, request.received, context, channel, "json", owner
+        )
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         async with live.gates[router.name]:
             await answer_json(run, lambda: _compaction(response), self.path, scope, receive, send)

@@ -5,10 +5,13 @@ import os
 import time
 from typing import Any
 
+import anyio
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import codec
+from ..counts import Counts
 from ..errors import NotFound
 from ..router import AgentRouter
 from ..service import Service
@@ -18,7 +21,7 @@ _STARTED = int(time.time())
 
 
 class Info:
-    """The endpoints that ask no agent. None of them touches a thread.
+    """The endpoints that ask no agent. None of them but `/metrics` touches a thread.
 
     Args:
         service: What all endpoints share.
@@ -57,14 +60,33 @@ class Info:
         live = self._service.begin()
         if live.ready:
             return _json({"status": "ready"})
-        status = "draining" if live.drain.closed else "starting"
+        status = "draining" if live.stage else "starting"
         return _json({"status": status}, 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Give the counts of all processes that share them, for Prometheus."""
+        counts, alone = self._service.total_counts()
+        accept = request.headers.get("accept", "")
+        try:  # some milliseconds, and the import; in no thread that handlers may use up
+            body, content_type = await anyio.to_thread.run_sync(
+                _exposition, counts, accept, alone, limiter=anyio.CapacityLimiter(1)
+            )
+        except ImportError:
+            told = "Metrics need an extra: pip install 'agent-asgi[metrics]'."
+            return error_response(NotFound(told, "not_found"))
+        return Response(body, headers={"content-type": content_type})
 
     async def ping(self, _: Request) -> Response:
         """Tell whether runs are in flight, as Bedrock AgentCore's `GET /ping` does."""
         drain = self._service.begin().drain
         busy = "HealthyBusy" if drain.runs else "Healthy"
         return _json({"status": busy, "time_of_last_update": int(drain.updated)})
+
+
+def _exposition(counts: Counts, accept: str, alone: bool) -> tuple[bytes, str]:
+    from ..metrics import exposition  # an extra
+
+    return exposition(counts, accept, process=alone)
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import codec
 from ..channels import JsonChannel
+from ..counts import RunMode
 from ..errors import InvalidRequest
 from ..router import AgentRouter, handler_of
 from .answers import answer_json, answer_stream, asks_for_trace
@@ -26,7 +27,17 @@ class JsonInvocations(Endpoint):
         self.log_request(incoming, handler, self.router.name, stream)
         context = context_of(incoming.live, incoming.scope, incoming.headers, self.router)
         channel = JsonChannel(stream, self.router.reducer)
-        run = incoming.live.runner.run(self.router, handler, value, lambda: given, context, channel)
+        mode: RunMode = "stream" if stream else "json"
+        run = incoming.live.runner.run(
+            self.router,
+            handler,
+            value,
+            lambda: given,
+            context,
+            channel,
+            mode,
+            incoming.owner,
+        )
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         async with incoming.live.gates[self.router.name]:
             if stream:

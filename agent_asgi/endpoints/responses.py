@@ -50,14 +50,15 @@ class Responses(Endpoint):
     async def _answer(self, incoming: Incoming, turn: Turn) -> None:
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         if turn.request.stream:
-            run, _ = turn.run(incoming.live, write_named if self.named else write_data)
+            write = write_named if self.named else write_data
+            run, _ = turn.run(incoming.live, write, "stream")
+            times = self.service.timeouts
             with incoming.live.streams:
-                times = self.service.timeouts
                 await answer_stream(
                     run, lambda: self.tail(turn.trace_id()), times, self.path, scope, receive, send
                 )
         else:
-            run, channel = turn.run(incoming.live, None)
+            run, channel = turn.run(incoming.live, None, "json")
             await answer_json(run, lambda: self.body(channel), self.path, scope, receive, send)
 
     def tail(self, trace_id: str | None) -> bytes:

@@ -11,6 +11,7 @@ from .. import codec
 from ..channels import ResponsesChannel, Write
 from ..context import Context, Headers
 from ..conversation import continued, input_ids, output_ids, resolve
+from ..counts import RunMode
 from ..errors import Conflict
 from ..handlers import Handler
 from ..lifecycle import Lifecycle
@@ -49,13 +50,14 @@ class Turn(NamedTuple):
         )
 
     def run(
-        self, live: Live, write: Write | None, *, error_events: bool = True
+        self, live: Live, write: Write | None, mode: RunMode, *, error_events: bool = True
     ) -> tuple[Run, ResponsesChannel]:
         """Make the run, whose response is stored before its end is told.
 
         Args:
             live: What runs in this event loop.
             write: Appends an event to the stream; None where none is wanted.
+            mode: How it is answered.
             error_events: Whether an `error` event comes before `response.failed`. Default True.
         """
         context, request = self.context, self.request
@@ -66,7 +68,14 @@ class Turn(NamedTuple):
             lifecycle, write, self.trace_id, lambda done: self._conclude(live, lifecycle, done)
         )
         run = live.runner.run(
-            self.router, self.handler, self.value, request.received, context, channel
+            self.router,
+            self.handler,
+            self.value,
+            request.received,
+            context,
+            channel,
+            mode,
+            self.owner,
         )
         return run, channel
 
@@ -116,6 +125,7 @@ class Turn(NamedTuple):
         caller = Caller(
             session_id=context.session_id,
             user=context.user,
+            request_id=context.request_id,
             headers={name: kept[name] for name in self.router.keep_headers if name in kept},
             wants_trace=self.wants_trace,
         )

@@ -52,6 +52,7 @@ class WebSocket:
         try:
             live = await self._service.live()
         except AgentError as error:
+            self._service.counts.refuse(error.code)
             await deny(error, TRY_LATER, scope, receive, send)
             return
         try:
@@ -171,9 +172,10 @@ class Connection:
             async with self._live.gates[router.name], turn.locked(self._live):
                 if self._over is not None and self._over.cause is not None:
                     return
-                run, channel = turn.run(self._live, write_line, error_events=False)
+                run, channel = turn.run(self._live, write_line, "websocket", error_events=False)
                 await self._pull(run)
         except AgentError as error:
+            self._service.counts.refuse(error.code)
             self._evict(previous)
             await self._tell(error)
             return

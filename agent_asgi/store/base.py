@@ -38,6 +38,8 @@ class Caller(Struct, kw_only=True, omit_defaults=True):
     """Who asks."""
     headers: dict[str, str] = {}
     """The headers that `AgentRouter(keep_headers=...)` names."""
+    request_id: str = ""
+    """The id of the request."""
     wants_trace: bool = False
     """Whether the client asked for the trace's id."""
 

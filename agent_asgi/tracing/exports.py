@@ -77,7 +77,8 @@ def _full() -> bool:
     return batches.crowded() or bool(queue and queue.full())
 
 
-def _waiting() -> int:
+def waiting() -> int:
+    """Tell how many exports wait, spans that OpenTelemetry's processors hold included."""
     queue = _queue()
     return batches.count() + (queue.waiting if queue else 0)
 
@@ -136,7 +137,7 @@ def _take_over(of: tuple[Any, ...]) -> None:
 
 def flush() -> bool:
     """Send what waits, as long as that moves; tell whether all has been sent."""
-    return flush_while_moving(_flush_all, _waiting, FLUSH_SECONDS, _starting)
+    return flush_while_moving(_flush_all, waiting, FLUSH_SECONDS, _starting)
 
 
 def _starting() -> bool:
@@ -160,7 +161,7 @@ def hand_over(*, every: bool = False) -> None:
 
 def _flush_at_exit() -> None:
     """Flush for apps whose lifespan nobody ends; keep a dead OTLP server from holding the exit."""
-    if _waiting() and not flush():
+    if waiting() and not flush():
         for each in processors():
             each.span_exporter.shutdown()
     for writer in writers.values():

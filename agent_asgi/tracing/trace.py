@@ -95,7 +95,7 @@ class Trace:
         span = self._span
         set_body(span, "mlflow.spanOutputs", outputs, span.set_outputs)
         if error is not None:
-            span.record_exception(error)
+            span.record_exception(error if _can_be_told(error) else type(error).__name__)
         with manager().get_trace(span.trace_id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = status
@@ -105,3 +105,12 @@ class Trace:
                     leave_to_otlp(trace, span)
         span.set_attribute("agent_asgi.status", status)
         span.end(status="ERROR" if status == "failed" else "OK")
+
+
+def _can_be_told(error: Exception) -> bool:
+    """Tell whether an exception has a text; a handler's own may fail to give one."""
+    try:
+        str(error)
+    except Exception:  # noqa: BLE001  it may raise anything
+        return False
+    return True

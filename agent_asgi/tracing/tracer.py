@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..context import Context
+from . import exports
 from .batches import keep_many_traces
 from .callers import TRACEPARENT, continued, link_to
 from .exports import flush, flush_when_process_ends, take_over
@@ -75,6 +76,10 @@ class Tracer:
         self._stop.set()
         if self._ready.is_set() and not await asyncio.to_thread(flush):
             unreachable.warning("Traces were still waiting when the app stopped.")
+
+    def backlog(self) -> tuple[int, int]:
+        """Tell how many exports this process has waiting, and how many traces it gave up."""
+        return (exports.waiting() if self._ready.is_set() else 0), exports.dropped
 
     def begin(
         self,

@@ -1,0 +1,375 @@
+"""`GET /metrics`: each run counts once, as it ended; each refusal by its code; workers add up."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import openai
+import pytest
+from calling import QUICK, Serve, connect, ended, until
+from conftest import started, traces
+from hypothesis import given
+from hypothesis import strategies as st
+from scrape import by, parse, scrape, value
+from test_cancellation import leave
+from test_cli import ask_text, command, free_port, running
+from websockets.sync.client import connect as connect_to
+
+from agent_asgi import AgentApp, AgentError, AgentRouter, Limits, ResponsesRequest, Timeouts, Usage
+from agent_asgi.counts import BOUNDS, Counts, Histogram, total
+from agent_asgi.spool import FOLDER, Spool
+from agent_asgi.testing import AgentClient
+
+
+def obedient(name: str) -> AgentRouter:
+    """Make an agent that does what the input says."""
+    router = AgentRouter(name)
+
+    @router.stream
+    async def obey(request: ResponsesRequest) -> AsyncIterator[Any]:
+        said = request.to_dict()["input"]
+        yield "one "
+        if said == "fail":
+            raise ValueError("a secret")
+        if said == "incomplete":
+            yield {"type": "response.incomplete", "response": {}}
+        if said == "hang":
+            await asyncio.sleep(30)
+        yield "two"
+        yield Usage(input_tokens=3, output_tokens=2)
+
+    @router.compact
+    async def compact(request: ResponsesRequest) -> list[Any]:
+        return [{"type": "compaction", "encrypted_content": "x"}, Usage(input_tokens=1)]
+
+    return router
+
+
+def test_each_run_counts_once_as_it_ended(serve: Serve) -> None:
+    url = serve(AgentApp(obedient("counted"), timeouts=QUICK))
+    with connect(url) as client:
+        client.responses.create(input="x")
+        client.responses.compact(model="counted", input="x")
+        for said in ("x", "incomplete"):
+            list(client.responses.create(input=said, stream=True))
+        with pytest.raises(openai.InternalServerError):
+            client.responses.create(input="fail")
+        client.responses.create(input="x", extra_headers={"idempotency-key": "k"})
+        client.responses.create(input="x", extra_headers={"idempotency-key": "k"})
+        done = client.responses.create(input="x", background=True)
+        assert ended(client, done.id).status == "completed"
+        hung = client.responses.create(input="hang", background=True)
+        until(lambda: by(scrape(url), "runs_in_flight", "agent")["counted"], lambda n: n == 1)
+        client.responses.cancel(hung.id)
+        assert ended(client, hung.id).status == "cancelled"
+    leave(url, b'{"input": "hang", "stream": true}', b"one ")
+    with connect_to(url.replace("http", "ws") + "/responses") as socket:
+        for said in ("x", "fail"):
+            socket.send(json.dumps({"type": "response.create", "input": said}))
+            while b"response.completed" not in (got := _bytes(socket.recv(10))):
+                if b'"status":500' in got.replace(b" ", b"") or b"response.failed" in got:
+                    break
+    samples = until(lambda: scrape(url), lambda found: not by(found, "runs_in_flight", "agent"))
+    counted = by(samples, "runs_total", "mode", "status")
+    assert counted == {
+        ("json", "completed"): 3,  # the compaction, and the one with the key, once
+        ("json", "failed"): 1,
+        ("stream", "completed"): 1,
+        ("stream", "incomplete"): 1,
+        ("stream", "cancelled"): 1,
+        ("websocket", "completed"): 1,
+        ("websocket", "failed"): 1,
+        ("background", "completed"): 1,
+        ("background", "cancelled"): 1,
+    }
+    told = Counter(each.info.tags["agent_asgi.status"] for each in traces(agent="counted"))
+    assert by(samples, "runs_total", "status") == told
+    assert by(samples, "run_seconds_count", "mode") == by(samples, "runs_total", "mode")
+    assert by(samples, "first_event_seconds_count", "mode") == {
+        "stream": 3,
+        "websocket": 2,
+        "background": 2,
+    }
+    assert by(samples, "tokens_total", "direction") == {"input": 6 * 3 + 1, "output": 6 * 2}
+    assert 0 < value(samples, "run_seconds_sum", agent="counted", mode="stream") < 30
+    assert value(samples, "process_resident_memory_bytes") > 1 << 20
+    assert not value(samples, "traces_dropped_total")
+
+
+def _bytes(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message
+
+
+def test_events_are_those_of_the_streams(serve: Serve) -> None:
+    url = serve(AgentApp(obedient("streamed")))
+    with connect(url) as client:
+        sent = list(client.responses.create(input="x", stream=True))
+        client.responses.create(input="x")
+    assert by(scrape(url), "events_total", "agent") == {"streamed": len(sent)}
+
+
+def test_refusals_count_by_their_code(serve: Serve) -> None:
+    class Picky:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http" and scope["path"] == "/teapot":
+                await send({"type": "http.response.start", "status": 418, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await self.app(scope, receive, send)
+
+    from starlette.middleware import Middleware
+
+    router = obedient("picky")
+
+    @router.invoke
+    async def own_error(request: ResponsesRequest) -> str:
+        raise AgentError("a handler's own", 400, "started")
+
+    app = AgentApp(router, limits=Limits(max_body_bytes=999), middleware=[Middleware(Picky)])
+    url = serve(app)
+    port = int(url.rsplit(":", 1)[1])
+    for path, body in (
+        *[("/responses", b"{"), ("/responses", b"[1]"), ("/responses", b"x" * 1000)],
+        *[("/responses", b'{"input": "x"}'), ("/nowhere", b""), ("/teapot", b"")],
+        ("/responses", b'{"previous_response_id": "resp_none", "input": "x"}'),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        assert answer.status >= 400
+        assert answer.getheader("x-request-id")
+        connection.close()
+    with connect_to(url.replace("http", "ws") + "/responses") as socket:
+        socket.send("nothing")
+        assert "invalid_json" in str(socket.recv(10))
+    samples = scrape(url)
+    assert by(samples, "refused_total", "why") == {
+        "invalid_json": 2,
+        "invalid_request": 1,
+        "request_too_large": 1,
+        "not_found": 1,
+        "other": 1,
+        "previous_response_not_found": 1,
+    }
+    assert by(samples, "runs_total", "status") == {"failed": 1}
+
+
+def test_codes_of_an_app_s_own_are_other() -> None:
+    counts = Counts.of(["agent"])
+    for number in range(1000):
+        counts.refuse(f"user_{number}")
+    assert counts.refused == {"other": 1000}
+
+
+def test_an_attempt_that_is_given_back_is_no_end(tmp_path: Path) -> None:
+    router = AgentRouter("given-back")
+    ids: list[str] = []
+    free = False
+
+    @router.stream
+    async def slow(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "begun"
+        if not free:
+            await asyncio.sleep(30)
+
+    timeouts = Timeouts(drain=0.1, heartbeat=0.2, stalled=1, rescue=0.2)
+    app = AgentApp(router, store=f"sqlite:///{tmp_path}/r.db", timeouts=timeouts)
+
+    async def begin() -> Counter[Any]:
+        async with started(app):
+            client = AgentClient(app, {"x-request-id": "first"})
+            body = {"input": "x", "background": True}
+            ids.append((await client.post("/responses", body)).json()["id"])
+            while not by(await metrics(client), "runs_in_flight", "agent"):
+                await asyncio.sleep(0.02)
+        return by(await metrics(client), "runs_total", "status")
+
+    async def end() -> dict[str, Any]:
+        async with started(app):
+            client = AgentClient(app)
+            for _ in range(500):
+                found: dict[str, Any] = (await client.get(f"/responses/{ids[0]}")).json()
+                samples = await metrics(client)
+                if found["status"] == "completed" and not by(samples, "runs_in_flight", "agent"):
+                    break
+                await asyncio.sleep(0.02)
+            assert by(samples, "runs_total", "status") == {"given_back": 1, "completed": 1}
+            assert by(samples, "run_seconds_count", "mode") == {"background": 1}
+            assert by(samples, "store_seconds_count", "operation")["accept"] == 1
+            assert by(samples, "store_seconds_count", "operation")["claim"] == 2
+        return found
+
+    assert asyncio.run(begin()) == {"given_back": 1}
+    free = True
+    assert asyncio.run(end())["status"] == "completed"
+
+
+async def metrics(client: AgentClient) -> Any:
+    answer = await client.get("/metrics")
+    assert answer.status == 200
+    return parse(answer.body.decode())
+
+
+def test_two_apps_in_one_process_share_nothing() -> None:
+    async def main() -> None:
+        async with (
+            started(AgentApp(obedient("one"))) as one,
+            started(AgentApp(obedient("two"))) as two,
+        ):
+            await AgentClient(one).post("/responses", {"input": "x"})
+            await AgentClient(two).post("/responses", b"{")
+            ones, twos = await metrics(AgentClient(one)), await metrics(AgentClient(two))
+        assert by(ones, "runs_total", "agent") == {"one": 1}
+        assert not by(ones, "refused_total", "why")
+        assert by(twos, "refused_total", "why") == {"invalid_json": 1}
+        assert not by(twos, "runs_total", "agent")
+
+    asyncio.run(main())
+
+
+def test_openmetrics_is_given_where_it_is_asked_for() -> None:
+    async def main() -> None:
+        app = AgentApp(obedient("open"))
+        answer = await AgentClient(app).get(
+            "/metrics", {"accept": "application/openmetrics-text; version=1.0.0"}
+        )
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+        assert answer.body.endswith(b"# EOF\n")
+
+    asyncio.run(main())
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "agent_asgi.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    async def main() -> None:
+        answer = await AgentClient(AgentApp(obedient("bare"))).get("/metrics")
+        assert answer.status == 404
+        assert "pip install 'agent-asgi[metrics]'" in answer.json()["error"]["message"]
+
+    asyncio.run(main())
+
+
+durations = st.floats(min_value=0, max_value=1000)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b"]), durations)))
+def test_a_sum_has_all_and_changes_nothing(calls: list[tuple[bool, str, float]]) -> None:
+    parts, whole = (Counts.of(["x"]), Counts.of(["x", "y"])), Counts.of(["x", "y"])
+    for first, operation, seconds in calls:
+        for each in (parts[first], whole):
+            each.add_store(operation, seconds)
+            each.refuse(operation)
+    before = msgspec.json.encode(parts)
+    added = total(parts)
+    assert msgspec.json.encode(parts) == before
+    assert added.refused == whole.refused
+    for operation, histogram in whole.store.items():
+        assert added.store[operation].buckets == histogram.buckets
+        assert added.store[operation].sum == pytest.approx(histogram.sum)
+
+
+@given(durations)
+def test_a_bucket_holds_what_is_at_most_its_bound(seconds: float) -> None:
+    histogram = Histogram()
+    histogram.add(seconds)
+    place = histogram.buckets.index(1)
+    assert place == len(BOUNDS) or seconds <= BOUNDS[place]
+    assert place == 0 or seconds > BOUNDS[place - 1]
+
+
+def test_what_a_dead_process_had_in_flight_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = Counts.of(["agent"])
+    counts.runs["agent"]["json"].in_flight = 2
+    counts.runs["agent"]["json"].statuses["completed"] = 3
+    counts.traces_waiting = 4
+    spool = Spool(str(tmp_path), 0)
+    spool.write(counts)
+    Spool(str(tmp_path), 1).write(counts)  # another app's
+    assert not list(spool.others())  # its own
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    (tmp_path / f"0-{os.getpid()}.json").rename(tmp_path / f"0-{pid}.json")
+    (found,) = spool.others()
+    assert found.runs["agent"]["json"].statuses["completed"] == 3
+    assert (found.runs["agent"]["json"].in_flight, found.traces_waiting) == (0, 0)
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # so this process is another one, which lives
+    (tmp_path / f"0-{pid}.json").rename(tmp_path / f"0-{os.getppid()}.json")
+    (found,) = spool.others()
+    assert found.runs["agent"]["json"].in_flight == 2
+
+
+WORKERS = """
+import os
+from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
+
+router = AgentRouter("echo")
+
+@router.invoke
+async def echo(request: ResponsesRequest) -> str:
+    return str(os.getpid())
+
+app = AgentApp(router)
+"""
+
+
+def test_any_worker_tells_of_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(WORKERS)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    argv = command("serve", "served:app", "--port", str(port), "--workers", "2")
+
+    def runs() -> int:
+        return by(scrape(url), "runs_total", "status")["completed"]
+
+    with running(argv, tmp_path, port) as process:
+        pids = [ask_text(port)]  # `running` has asked once before
+        end = time.monotonic() + 30
+        while len(set(pids)) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+            pids.append(ask_text(port))
+        asked = len(pids) + 1
+        for _ in range(4):  # whichever worker answers
+            until(runs, lambda found: found == asked)
+        time.sleep(1.5)  # it has been written by then
+        os.kill(int(pids[0]), signal.SIGKILL)
+        until(lambda: _answers(port), seconds=30)
+        for _ in range(4):
+            assert runs() == asked
+        assert not [each for each in scrape(url) if each[0].startswith("process_")]
+        folder = _environment(pids[-1])[FOLDER]
+        assert Path(folder).is_dir()
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        assert not Path(folder).exists()
+
+
+def _answers(port: int) -> bool:
+    try:
+        scrape(f"http://127.0.0.1:{port}")
+    except OSError:
+        return False
+    return True
+
+
+def _environment(pid: str) -> dict[str, str]:
+    text = Path(f"/proc/{pid}/environ").read_bytes().decode()
+    return dict(each.split("=", 1) for each in text.split("\0") if "=" in each)
