@@ -53,6 +53,7 @@ TABLE: dict[str, list[Row]] = {
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],
+    "GET /metrics": [Row()],
     "GET /health": [Row(free=True)],
     "GET /ready": [Row(free=True)],
     "GET /ping": [Row(free=True)],

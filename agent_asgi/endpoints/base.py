@@ -3,7 +3,7 @@
 import logging
 from typing import Any, NamedTuple
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ..auth import identity_of
 from ..body import BodyTimeout, ClientGone, check_shape, discard, read_body
@@ -62,7 +62,7 @@ class Endpoint:
         except ClientGone:
             return
         except (TooLarge, BodyTimeout) as error:
-            await _cut_off(error, receive, send)
+            await _cut_off(error, scope, receive, send)
         except AgentError as error:
             await error_response(error)(scope, receive, send)
 
@@ -88,13 +88,16 @@ class Endpoint:
         logger.debug("Request received", extra=told)
 
 
-async def _cut_off(error: AgentError, receive: Receive, send: Send) -> None:
+async def _cut_off(error: AgentError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request whose body has not come whole, and have its connection closed."""
+
+    async def held(message: Message) -> None:
+        more = {"more_body": True} if message["type"] == "http.response.body" else {}
+        await send({**message, **more})
+
     response = error_response(error)
     response.headers["connection"] = "close"
-    start = {"status": response.status_code, "headers": response.raw_headers}
-    await send({"type": "http.response.start", **start})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    await response(scope, receive, held)
     await discard(receive)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
