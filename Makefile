@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test check docs bench bench-quick chaos drain soak build clean
+.PHONY: install slim run test lower check docs bench bench-quick chaos drain soak build clean
 
 install: .venv/installed
 
@@ -36,11 +36,16 @@ test: install slim
 	$(BIN)/python -m pytest -m alone --cov-fail-under=0 --cov-report=
 	$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal --cov-append
 
+# The tests of the wire with the lowest versions that pyproject.toml allows, in .venv/lower.
+lower: install
+	$(BIN)/python tests/lower.py .venv/lower
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy agent_asgi tests docs/examples
 	$(BIN)/lint-imports
+	$(BIN)/python tests/audit.py $(BIN)/pip-audit
 
 docs: install
 	$(BIN)/mkdocs build --strict

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.importer import ImportFromStringError, import_from_string
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
@@ -26,6 +25,9 @@ from .shutdown import CUT_SHORT, SIGNALS, Shutdown
 from .store.base import Store
 
 logger = logging.getLogger("agent_asgi")
+
+STARTUP_FAILURE = 3
+"""uvicorn's exit code of a start that failed; which module names it differs by release."""
 
 
 class Config(uvicorn.Config):

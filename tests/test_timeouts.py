@@ -78,7 +78,7 @@ def test_a_body_that_does_not_arrive(serve: Serve, length: int | None, sent: byt
 
 def test_a_slow_body_that_arrives_in_time(serve: Serve) -> None:
     body = b'{"input": "x", "background": true}'
-    with connected(serve(waiting([], timeouts=Timeouts(body=10)))) as opened:
+    with connected(serve(waiting([], timeouts=Timeouts(body=10, drain=0)))) as opened:
         opened.sendall(head("/responses", len(body)))
         for at in range(0, len(body), 8):
             opened.sendall(body[at : at + 8])
