@@ -121,6 +121,11 @@ class AgentApp:
         return self._service.store
 
     @property
+    def limits(self) -> Limits:
+        """Bounds on what comes in, goes on and goes out."""
+        return self._service.limits
+
+    @property
     def timeouts(self) -> Timeouts:
         """Bounds on time."""
         return self._service.timeouts

@@ -20,11 +20,15 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from . import logs, spool
 from .errors import AgentError
-from .limits import Timeouts
+from .limits import Limits, Timeouts
 from .shutdown import CUT_SHORT, SIGNALS, Shutdown
 from .store.base import Store
 
 logger = logging.getLogger("agent_asgi")
+
+WEBSOCKET_ROOM = 2
+"""How many times `Limits.max_body_bytes` a WebSocket message may have before the server closes the
+connection, with code 1009; a smaller one gets an error that says what is wrong."""
 
 STARTUP_FAILURE = 3
 """uvicorn's exit code of a start that failed; which module names it differs by release."""
@@ -125,6 +129,7 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         workers=options.workers,
         reload=options.reload,
         log_config=logs.config(options.log_format),
+        ws_max_size=WEBSOCKET_ROOM * _limits(app).max_body_bytes,
     )
     if not options.reload:  # nobody else is to notice
         config.drain_lead = _lead(app, options)
@@ -140,6 +145,11 @@ def _lead(app: Any, options: argparse.Namespace) -> float:
 def _timeouts(app: Any) -> Timeouts:
     found: Timeouts | None = getattr(app, "timeouts", None)  # a host of an AgentApp has none
     return found or Timeouts()
+
+
+def _limits(app: Any) -> Limits:
+    found: Limits | None = getattr(app, "limits", None)
+    return found or Limits()
 
 
 def _run(config: Config, patience: float) -> None:
