@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .endpoints.answers import error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
+from .endpoints.docs import Docs
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
 from .endpoints.responses import Invocations, Responses
@@ -218,10 +219,14 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/ping", info.ping),
     ]
     if len(service.routers) == 1:
-        return _agent_routes(service, service.routers[0], "") + routes
-    for router in service.routers:
-        routes += _agent_routes(service, router, f"/{router.name}")
-    return [*_responses_routes(service, None, ""), *routes]
+        routes = _agent_routes(service, service.routers[0], "") + routes
+    else:
+        for router in service.routers:
+            routes += _agent_routes(service, router, f"/{router.name}")
+        routes = [*_responses_routes(service, None, ""), *routes]
+    docs = Docs(service, routes)
+    routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
+    return routes
 
 
 def _endpoints(routes: Sequence[BaseRoute]) -> dict[str, ASGIApp]:

@@ -58,7 +58,7 @@ class _Head(Struct):
     """What tells the kind of an item, a part or a tool."""
 
     type: str | None = None
-    role: str | None = None
+    role: Any = None  # an item of a type not known here has its own idea of it
 
 
 _encoder = msgspec.json.Encoder()
@@ -122,6 +122,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
         fields["tools"] = [_tool(n, raw) for n, raw in enumerate(wire.tools)]
     if wire.tool_choice is not None:
         _check_tool_choice(wire.tool_choice)
+    _strict(_objects, body)  # the fields that were skipped are for the handler and the trace
     return ResponsesRequest(raw=Raw(body), **fields)
 
 

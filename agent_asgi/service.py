@@ -284,5 +284,6 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "health", "invocations", "models", "ping", "ready", "responses", "v1"}
+    {"agent", "docs", "health", "invocations", "models", "openapi.json", "ping", "ready"}
+    | {"responses", "v1"}
 )

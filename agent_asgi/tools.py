@@ -1,5 +1,7 @@
 """Which of the client's tools an agent may call: `tool_choice`, held. Pure."""
 
+from typing import Any
+
 from .errors import AgentFailed
 from .schema.requests import FunctionTool, ResponsesRequest
 
@@ -16,15 +18,15 @@ class ToolChoice:
     def __init__(self, request: ResponsesRequest) -> None:
         choice = request.tool_choice
         declared = {each.name for each in request.tools or () if isinstance(each, FunctionTool)}
-        allowed: set[object] = set(declared)
+        allowed: set[str | None] = set(declared)
         mode = choice
         if isinstance(choice, dict) and choice["type"] == "allowed_tools":
             named = choice.get("tools")
             tools = named if isinstance(named, list) else []
-            allowed = {each.get("name") for each in tools if isinstance(each, dict)}
+            allowed = {_name(each) for each in tools if isinstance(each, dict)}
             mode = choice.get("mode", "auto")
         elif isinstance(choice, dict) and choice["type"] == "function":
-            allowed = {choice.get("name")}
+            allowed = {_name(choice)}
             mode = "required"
         self._allowed = set() if mode == "none" else declared & allowed
         self._forbidden = declared - self._allowed
@@ -58,3 +60,9 @@ class ToolChoice:
                 "The agent called no tool, which the request's tool_choice requires.",
                 "tool_choice_violated",
             )
+
+
+def _name(tool: dict[str, Any]) -> str | None:
+    """Give a tool's name; a client may have put anything there."""
+    name = tool.get("name")
+    return name if isinstance(name, str) else None

@@ -1,0 +1,178 @@
+"""The OpenAPI 3.1 document: every operation of an app, as it is routed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+
+from ..limits import Limits
+from ..router import AgentRouter
+from ..schema.requests import ResponsesRequest
+from .components import Schema, of_annotation, ref, schemas
+from .operations import (
+    ERRORS,
+    JSON_OBJECT,
+    OPERATIONS,
+    REQUEST_ID,
+    RETRY_AFTER,
+    SHOULD_RETRY,
+    TRACE_ID,
+    Operation,
+)
+
+SERVER = "server"
+"""The tag of the operations that ask no agent."""
+EXAMPLE = {"input": "What is 12 * (3 + 4)?"}
+_ONE = re.compile(r"\{(\w+)\}")
+
+
+def document(
+    routes: Sequence[BaseRoute],
+    routers: Sequence[AgentRouter],
+    limits: Limits,
+    version: str,
+    *,
+    authenticated: bool = False,
+) -> dict[str, Any]:
+    """Make the OpenAPI document of an app.
+
+    Args:
+        routes: The app's routes; each one's name is that of its operation.
+        routers: The agents.
+        limits: Bounds, to tell of.
+        version: The package's version.
+        authenticated: Whether a bearer token must say who asks. Default False.
+    """
+    components: dict[str, Any] = {"schemas": dict(schemas())}
+    if authenticated:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if not isinstance(route, Route):
+            continue
+        router = getattr(route.endpoint, "router", None)
+        agents = routers if router is None else [router]
+        about = OPERATIONS[route.name]
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            made = _operation(route.path, method, about, agents)
+            if about.body is not None:
+                content = _content(about, agents, components["schemas"])
+                made["requestBody"] = {"required": True, "content": {"application/json": content}}
+            if authenticated and not about.open:
+                made["security"] = [{"token": []}]
+                made["responses"]["401"] = _error(401)
+            paths.setdefault(route.path, {})[method.lower()] = made
+    return {
+        "openapi": "3.1.0",
+        "info": _info(routers, limits, version),
+        "paths": paths,
+        "components": components,
+        "tags": [
+            *({"name": each.name, "description": _about(each)} for each in routers),
+            {"name": SERVER, "description": "What asks no agent."},
+        ],
+    }
+
+
+def _info(routers: Sequence[AgentRouter], limits: Limits, version: str) -> dict[str, Any]:
+    title = routers[0].name if len(routers) == 1 else "agents"
+    told = "".join(f"- {each.name}: {_about(each)}\n" for each in routers)
+    size = f"A request's body has at most {limits.max_body_bytes} bytes."
+    return {"title": title, "version": version, "description": f"{told}\n{size}"}
+
+
+def _about(router: AgentRouter) -> str:
+    return router.description or "An agent."
+
+
+def _operation(
+    path: str, method: str, about: Operation, agents: Iterable[AgentRouter]
+) -> dict[str, Any]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _ONE.findall(path)
+    ]
+    return {
+        "operationId": _id(method, path),
+        "tags": [each.name for each in agents] if about.asks else [SERVER],
+        "summary": about.summary,
+        "description": about.description,
+        "parameters": [*in_path, *about.parameters],
+        "responses": _answers(path, about),
+    }
+
+
+def _id(method: str, path: str) -> str:
+    return re.sub(r"\W+", "_", f"{method.lower()}{path}").rstrip("_")
+
+
+def _answers(path: str, about: Operation) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    if about.answers:
+        answers["200"] = {
+            "description": "It is done.",
+            "headers": REQUEST_ID | (TRACE_ID if about.runs else {}),
+            "content": {kind: {"schema": each} for kind, each in about.answers.items()},
+        }
+    if about.linked:
+        answers["200"]["links"] = _links(path)
+    answers |= {str(status): _error(status) for status in about.errors}
+    if about.unready is not None:
+        content = {"application/json": {"schema": about.unready}}
+        answers["503"] = {"description": "Not now.", "headers": REQUEST_ID, "content": content}
+    if about.runs:
+        answers["default"] = _error(None) | {"description": "What the agent says went wrong."}
+    return answers
+
+
+def _error(status: int | None) -> dict[str, Any]:
+    headers = REQUEST_ID | SHOULD_RETRY
+    if status in (None, 409, 429, 503):
+        headers |= RETRY_AFTER
+    return {
+        "description": ERRORS.get(status or 0, ""),
+        "headers": headers,
+        "content": {"application/json": {"schema": ref("Error")}},
+    }
+
+
+def _links(path: str) -> dict[str, Any]:
+    """Tell what can be done with a response once it is there."""
+    one = path.removesuffix("/invocations").removesuffix("/responses") + "/responses/{id}"
+    operations = (("get", one), ("delete", one), ("post", f"{one}/cancel"))
+    return {
+        _id(method, at): {
+            "operationId": _id(method, at),
+            "parameters": {"id": "$response.body#/id"},
+        }
+        for method, at in (*operations, ("get", f"{one}/input_items"))
+    }
+
+
+def _content(
+    about: Operation, agents: Iterable[AgentRouter], components: dict[str, Schema]
+) -> dict[str, Any]:
+    """Describe a body: what the protocol asks for, and what the handlers' annotations do."""
+    given = ref(about.body) if about.body else JSON_OBJECT
+    modes = about.modes
+    wanted = [
+        (f"{re.sub(r'[^A-Za-z0-9_-]', '_', agent.name)}.{mode}", handler.input_type)
+        for agent in agents
+        for mode, handler in agent.handlers.items()
+        if mode in modes
+    ]
+    if not wanted or any(_is_any(each) for _, each in wanted):
+        return {"schema": given, "example": EXAMPLE}
+    options = []
+    for name, each in wanted:
+        schema, found = of_annotation(each, name)
+        components.update(found)
+        options.append(schema)
+    return {"schema": {"allOf": [given, {"anyOf": options}]}}
+
+
+def _is_any(wanted: Any) -> bool:
+    return wanted in (None, Any, dict, ResponsesRequest) or (
+        getattr(wanted, "__origin__", None) is dict
+    )
