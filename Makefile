@@ -2,7 +2,11 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test check docs bench bench-quick chaos build clean
+REQUESTS ?= 10000
+CASES ?= 50000
+SECONDS ?= 300
+
+.PHONY: install slim run test check docs bench bench-quick chaos fuzz build clean
 
 install: .venv/installed
 
@@ -47,6 +51,14 @@ docs: install
 
 chaos: install
 	$(BIN)/python tests/chaos.py
+
+.venv/fuzz: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,fuzz]"
+	touch $@
+
+# Hostile input (docs/openapi.md): requests of schemathesis, cases of hypothesis, seconds of atheris.
+fuzz: .venv/fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md

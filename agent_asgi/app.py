@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .endpoints.answers import error_response
@@ -270,12 +270,22 @@ async def _not_offered(_: Request) -> Response:
     return error_response(NotFound("This server counts no tokens in advance.", "not_found"))
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = error.status_code
-    visible = AgentError(str(error.detail), status, error_type(status), headers=error.headers)
-    return error_response(visible)
+    headers = {"allow": _allowed(request)} if status == 405 else error.headers
+    return error_response(
+        AgentError(str(error.detail), status, error_type(status), headers=headers)
+    )
+
+
+def _allowed(request: Request) -> str:
+    """List the methods of a path; Starlette tells of the first of its routes alone."""
+    routes = [each for each in request.app.routes if isinstance(each, Route)]
+    here = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    methods = {method for each in routes if each.path == here for method in each.methods or ()}
+    return ", ".join(sorted(methods))
 
 
 async def _server_error(_: Request, __: Exception) -> Response:

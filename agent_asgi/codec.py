@@ -281,8 +281,8 @@ def _input(wire: _Wire) -> str | list[InputItem]:
 
 def _item(path: str, raw: Raw) -> InputItem:
     head = _strict(_heads, raw, path)
-    kind = head.type or ("message" if head.role is not None else None)
-    if kind is None:
+    kind = "message" if head.type is None and head.role is not None else head.type
+    if not kind:
         raise InvalidRequest(f"{path}: an item needs a `type`, or a `role`.", f"{path}.type")
     if kind == "message":
         said = _strict(_messages, raw, path)
@@ -313,7 +313,7 @@ def _content(content: str | list[Raw], path: str) -> str | list[ContentPart]:
 
 def _part(raw: Raw, path: str) -> ContentPart:
     kind = _strict(_heads, raw, path).type
-    if kind is None:
+    if not kind:
         raise InvalidRequest(f"{path}: a part needs a `type`.", f"{path}.type")
     part: ContentPart = _known(_parts, kind, raw, path)
     return part
@@ -322,7 +322,7 @@ def _part(raw: Raw, path: str) -> ContentPart:
 def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
     path = f"tools[{number}]"
     kind = _strict(_heads, raw, path).type
-    if kind is None:
+    if not kind:
         raise InvalidRequest(f"{path}: a tool needs a `type`.", f"{path}.type")
     tool: FunctionTool | dict[str, Any] = _known({"function": _tools}, kind, raw, path)
     return tool

@@ -1,5 +1,6 @@
 """How much a request may be and how long a run may take."""
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ async def read_body(receive: Receive, limit: int, declared: str | None) -> bytes
         TooLarge: The body is larger than `limit`, declared or counted while it arrives.
         ClientGone: The client left.
     """
-    if declared is not None and declared.isdigit() and int(declared) > limit:
+    if declared is not None and re.fullmatch("[0-9]{1,18}", declared) and int(declared) > limit:
         raise TooLarge(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):

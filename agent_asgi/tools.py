@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .errors import AgentFailed
+from .errors import AgentFailed, InvalidRequest
 from .schema.requests import FunctionTool, ResponsesRequest
 
 
@@ -32,6 +32,15 @@ class ToolChoice:
         self._forbidden = declared - self._allowed
         self._required = mode == "required" and bool(declared)
         self._calls = 0
+
+    def check_possible(self) -> None:
+        """Hold the choice against the tools.
+
+        Raises:
+            InvalidRequest: It requires a call and allows none, so that any run would fail.
+        """
+        if self._required and not self._allowed:
+            raise InvalidRequest("tool_choice: it names none of the `tools`.", "tool_choice")
 
     def check(self, name: str) -> None:
         """Hold a call against the choice.

@@ -39,6 +39,8 @@ _CONTENT = {"anyOf": [{"type": "string"}, list_of("ContentPart")]}
 _SHAPES: dict[Any, Schema] = {
     (items.Message, "content"): _CONTENT,
     (items.FunctionCallOutput, "output"): _CONTENT,
+    (items.ReasoningItem, "summary"): list_of("SummaryPart"),
+    (items.ReasoningItem, "content"): nullable(list_of("ReasoningPart")),
     (responses.Response, "output"): list_of("OutputItem"),
     (responses.Response, "tools"): list_of("Tool"),
     "item": ref("OutputItem"),
@@ -68,14 +70,9 @@ def schemas() -> Mapping[str, Schema]:
             "description": "A response without what the request and the agent left unset.",
             "required": list(codec.short_form(responses.Response())),
         },
-        "CompactRequest": {
-            "title": "CompactRequest",
-            "description": "A request that names the agent whose conversation it is.",
-            "allOf": [ref("ResponsesRequest")],
-            "properties": {"model": {"type": "string"}},
-            "required": ["model"],
-        },
-        "InputMessage": _input_message(found["Message"]),
+        "InputMessage": _untyped("InputMessage", found["Message"], "message", None),
+        "SummaryPart": _untyped("SummaryPart", found["SummaryText"], "summary_text"),
+        "ReasoningPart": _untyped("ReasoningPart", found["ReasoningText"], "reasoning_text"),
         "InputItem": _union({**items.ITEMS, "message": "InputMessage"}),
         "OutputItem": _union(items.ITEMS),
         "ContentPart": _union(items.PARTS),
@@ -119,17 +116,17 @@ def _union(known: Mapping[str, type[Struct] | str]) -> Schema:
     other = {
         "title": "of another type",
         "type": "object",
-        "properties": {"type": {"type": "string", "not": {"enum": list(names)}}},
+        "properties": {"type": {"type": "string", "minLength": 1, "not": {"enum": list(names)}}},
         "required": ["type"],
     }
     return {"anyOf": [*(ref(each) for each in names.values()), other]}
 
 
-def _input_message(message: Schema) -> Schema:
-    """Describe a message as it may come in: without its type."""
-    properties = {**message["properties"], "type": {"enum": ["message", None]}}
-    needed = [name for name in message["required"] if name != "type"]
-    return message | {"title": "InputMessage", "properties": properties, "required": needed}
+def _untyped(title: str, schema: Schema, *types: str | None) -> Schema:
+    """Describe what may come in without its type."""
+    properties = {**schema["properties"], "type": {"enum": list(types)}}
+    needed = [name for name in schema["required"] if name != "type"]
+    return schema | {"title": title, "properties": properties, "required": needed}
 
 
 def _request(plain: Schema) -> Schema:
@@ -152,6 +149,10 @@ def _request(plain: Schema) -> Schema:
         "description": requests.ResponsesRequest.__doc__,
         "properties": described | plain["properties"],
         "anyOf": [{"properties": {"input": given}, "required": ["input"]}, continues],
+        "not": {
+            "properties": {"background": {"const": True}, "store": {"const": False}},
+            "required": ["background", "store"],
+        },
     }
 
 

@@ -52,12 +52,17 @@ def document(
         if not isinstance(route, Route):
             continue
         router = getattr(route.endpoint, "router", None)
-        agents = routers if router is None else [router]
         about = OPERATIONS[route.name]
+        if router is None:
+            agents = [each for each in routers if each.protocol == "responses"]
+        else:
+            agents = [router]
         for method in sorted((route.methods or set()) - {"HEAD"}):
             made = _operation(route.path, method, about, agents)
             if about.body is not None:
                 content = _content(about, agents, components["schemas"])
+                if router is None or about.named:
+                    _need_model(content, agents if router is None else ())
                 made["requestBody"] = {"required": True, "content": {"application/json": content}}
             if authenticated and not about.open:
                 made["security"] = [{"token": []}]
@@ -79,7 +84,8 @@ def _info(routers: Sequence[AgentRouter], limits: Limits, version: str) -> dict[
     title = routers[0].name if len(routers) == 1 else "agents"
     told = "".join(f"- {each.name}: {_about(each)}\n" for each in routers)
     size = f"A request's body has at most {limits.max_body_bytes} bytes."
-    return {"title": title, "version": version, "description": f"{told}\n{size}"}
+    whole = "Integers are written without a fraction and without an exponent."
+    return {"title": title, "version": version, "description": f"{told}\n{size} {whole}"}
 
 
 def _about(router: AgentRouter) -> str:
@@ -170,6 +176,16 @@ def _content(
         components.update(found)
         options.append(schema)
     return {"schema": {"allOf": [given, {"anyOf": options}]}}
+
+
+def _need_model(content: dict[str, Any], agents: Iterable[AgentRouter]) -> None:
+    """Have a body name its agent, one of these or, where there are none, any."""
+    names = [each.name for each in agents]
+    model = {"type": "string", "enum": names} if names else {"type": "string"}
+    needed = {"properties": {"model": model}, "required": ["model"]}
+    content["schema"] = {"allOf": [content["schema"], needed]}
+    if "example" in content:
+        content["example"] = {"model": names[0] if names else "agent"} | content["example"]
 
 
 def _is_any(wanted: Any) -> bool:

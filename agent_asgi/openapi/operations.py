@@ -43,6 +43,19 @@ def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def frames(data: Schema) -> Schema:
+    """Describe each frame of a stream, by what its data holds."""
+    content = {"contentMediaType": "application/json", "contentSchema": data}
+    return {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"anyOf": [{"const": "[DONE]"}, {"type": "string", **content}]},
+        },
+        "required": ["data"],
+    }
+
+
 def _one_of(*values: str) -> Schema:
     return {"type": "string", "enum": list(values)}
 
@@ -81,6 +94,8 @@ class Operation(NamedTuple):
     """Whether a handler runs, whose own errors may have any status."""
     modes: tuple[str, ...] = ("invoke", "stream")
     """The handlers whose annotations the body must fit."""
+    named: bool = False
+    """Whether the body must name a `model`, also where there is one agent."""
     linked: bool = False
     """Whether the answer is a response that may be stored."""
     asks: bool = True
@@ -98,7 +113,7 @@ _DONE = "the schema says; `data: [DONE]` ends it."
 OPERATIONS = {
     "Responses": Operation(
         "Run the agent: the OpenAI Responses API",
-        {_JSON: ref("Response"), _STREAM: ref("Event")},
+        {_JSON: ref("Response"), _STREAM: frames(ref("Event"))},
         _RUN,
         "ResponsesRequest",
         (KEY, SESSION, RETURN_TRACE),
@@ -109,7 +124,10 @@ OPERATIONS = {
     ),
     "Invocations": Operation(
         "Run the agent: the Responses API in MLflow's dialect",
-        {_JSON: ref("ShortResponse"), _STREAM: ref("Event")},
+        {
+            _JSON: ref("ShortResponse"),
+            _STREAM: frames({"anyOf": [ref("Event"), _object(trace_id=_TEXT)]}),
+        },
         _RUN,
         "ResponsesRequest",
         (KEY, SESSION, RETURN_TRACE),
@@ -119,7 +137,7 @@ OPERATIONS = {
     ),
     "JsonInvocations": Operation(
         "Run the agent: any JSON object in, anything JSON out",
-        {_JSON: {}, _STREAM: {}},
+        {_JSON: {}, _STREAM: frames({})},
         (400, 413, 500, 503, 504),
         "",
         (SESSION, RETURN_TRACE),
@@ -138,15 +156,16 @@ OPERATIONS = {
             )
         },
         (400, 404, 413, 500, 503, 504),
-        "CompactRequest",
+        "ResponsesRequest",
         (SESSION, RETURN_TRACE),
         runs=True,
         modes=("compact",),
+        named=True,
     ),
     "_not_offered": Operation("Count tokens: not offered", {}, (404,), asks=False),
     "Retrieve": Operation(
         "Get a stored response, or its events",
-        {_JSON: ref("Response"), _STREAM: ref("Event")},
+        {_JSON: ref("Response"), _STREAM: frames(ref("Event"))},
         (400, 404, 503),
         parameters=(
             _given("stream", "query", "Whether its events are wanted.", type="boolean"),

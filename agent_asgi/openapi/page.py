@@ -137,6 +137,10 @@ def _shape(schema: Any) -> str:
         return " or ".join(f"<code>{escape(str(each))}</code>" for each in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_shape(schema.get('items', True))}{_bounds(schema)}"
+    if "contentSchema" in schema:
+        return f"JSON of {_shape(schema['contentSchema'])}"
+    if "const" in schema:
+        return f"<code>{escape(str(schema['const']))}</code>"
     kind = schema.get("type", "anything")
     named = " or ".join(kind) if isinstance(kind, list) else str(kind)
     return f"{escape(named)}{_bounds(schema)}{fields}"
