@@ -119,6 +119,12 @@ def test_an_open_part_without_a_text_gets_none() -> None:
     assert response["output"][0]["content"] == [{"type": "input_text"}]
 
 
+@pytest.mark.parametrize("odd", ["hi", 5, {"a": 1}, None])
+def test_log_probabilities_are_a_list(odd: Any) -> None:
+    delta = {"type": "response.output_text.delta", "delta": "hi", "logprobs": odd}
+    assert streamed(delta)["status"] == "completed"
+
+
 def test_a_summary_of_a_message_is_no_list_of_parts() -> None:
     summary = [{"type": "output_text", "text": "x"}]
     response = streamed("hi", {"type": "message", "content": "ho", "summary": summary})

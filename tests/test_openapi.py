@@ -79,6 +79,8 @@ APPS: dict[str, list[AgentRouter]] = {
     "json": [typed("agent", dict)],
     "struct": [typed("map", Point)],
     "pydantic": [typed("shop", Order)],
+    "only json": [typed("a", Point), typed("a_b", dict)],
+    "alike": [agent("a-b"), agent("a_b"), agent("server"), agent("a_v1"), agent("a"), agent("a%b")],
     "both": [typed("ü", Order, "responses")],
 }
 
@@ -158,8 +160,9 @@ def test_every_route_is_in_the_document_and_no_other(kind: str) -> None:
             assert "WebSocket" in paths[route.path]["post"]["description"]
 
 
-def test_operations_have_names_of_their_own() -> None:
-    paths = told(AgentApp(*APPS["several"]))["paths"]
+@pytest.mark.parametrize("kind", APPS)
+def test_operations_have_names_of_their_own(kind: str) -> None:
+    paths = told(AgentApp(*APPS[kind]))["paths"]
     names = [each["operationId"] for methods in paths.values() for each in methods.values()]
     assert len(names) == len(set(names))
     for methods in paths.values():
@@ -169,7 +172,7 @@ def test_operations_have_names_of_their_own() -> None:
                     assert link["operationId"] in names
 
 
-@pytest.mark.parametrize("path", ["/responses", "/v1/responses", "/invocations"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/invocations"])
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 @pytest.mark.parametrize("kind", OUTPUTS)
 def test_what_is_answered_fits(kind: str, stream: bool, path: str) -> None:

@@ -21,8 +21,8 @@ from .operations import (
     Operation,
 )
 
-SERVER = "server"
-"""The tag of the operations that ask no agent."""
+SERVER = "the server"
+"""The tag of the operations that ask no agent; no agent can have this name."""
 EXAMPLE = {"input": "What is 12 * (3 + 4)?"}
 _ONE = re.compile(r"\{(\w+)\}")
 
@@ -44,40 +44,50 @@ def document(
         version: The package's version.
         authenticated: Whether a bearer token must say who asks. Default False.
     """
-    components: dict[str, Any] = {"schemas": dict(schemas())}
-    if authenticated:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    found: dict[str, Schema] = dict(schemas())
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        if not isinstance(route, Route):
-            continue
-        router = getattr(route.endpoint, "router", None)
-        about = OPERATIONS[route.name]
-        if router is None:
-            agents = [each for each in routers if each.protocol == "responses"]
-        else:
-            agents = [router]
-        for method in sorted((route.methods or set()) - {"HEAD"}):
-            made = _operation(route.path, method, about, agents)
-            if about.body is not None:
-                content = _content(about, agents, components["schemas"])
-                if router is None or about.named:
-                    _need_model(content, agents if router is None else ())
-                made["requestBody"] = {"required": True, "content": {"application/json": content}}
-            if authenticated and not about.open:
-                made["security"] = [{"token": []}]
-                made["responses"]["401"] = _error(401)
-            paths.setdefault(route.path, {})[method.lower()] = made
+        if isinstance(route, Route):
+            paths.setdefault(route.path, {}).update(_operations(route, routers, found))
+    if authenticated:
+        _ask_for_tokens(routes, paths)
+    scheme = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+    tags = [{"name": each.name, "description": _about(each)} for each in routers]
     return {
         "openapi": "3.1.0",
         "info": _info(routers, limits, version),
         "paths": paths,
-        "components": components,
-        "tags": [
-            *({"name": each.name, "description": _about(each)} for each in routers),
-            {"name": SERVER, "description": "What asks no agent."},
-        ],
+        "components": {"schemas": found} | (scheme if authenticated else {}),
+        "tags": [*tags, {"name": SERVER, "description": "What asks no agent."}],
     }
+
+
+def _operations(
+    route: Route, routers: Sequence[AgentRouter], found: dict[str, Schema]
+) -> dict[str, Any]:
+    """Describe what each method of a route does; put further components in their place."""
+    about = OPERATIONS[route.name]
+    router = getattr(route.endpoint, "router", None)
+    speaking = [each for each in routers if each.protocol == "responses"]
+    agents = speaking if router is None else [router]
+    made: dict[str, Any] = {}
+    for method in sorted((route.methods or set()) - {"HEAD"}):
+        made[method.lower()] = _operation(route.path, method, about, agents)
+        if about.body is not None:
+            content = _content(about, agents, found)
+            if router is None or about.named:
+                _need_model(content, agents if router is None else ())
+            body = {"required": True, "content": {"application/json": content}}
+            made[method.lower()]["requestBody"] = body
+    return made
+
+
+def _ask_for_tokens(routes: Sequence[BaseRoute], paths: dict[str, dict[str, Any]]) -> None:
+    for route in routes:
+        if isinstance(route, Route) and not OPERATIONS[route.name].open:
+            for operation in paths[route.path].values():
+                operation["security"] = [{"token": []}]
+                operation["responses"]["401"] = _error(401)
 
 
 def _info(routers: Sequence[AgentRouter], limits: Limits, version: str) -> dict[str, Any]:
@@ -100,17 +110,13 @@ def _operation(
         for name in _ONE.findall(path)
     ]
     return {
-        "operationId": _id(method, path),
-        "tags": [each.name for each in agents] if about.asks else [SERVER],
+        "operationId": f"{method.lower()} {path}",
+        "tags": ([each.name for each in agents] if about.asks else []) or [SERVER],
         "summary": about.summary,
         "description": about.description,
         "parameters": [*in_path, *about.parameters],
         "responses": _answers(path, about),
     }
-
-
-def _id(method: str, path: str) -> str:
-    return re.sub(r"\W+", "_", f"{method.lower()}{path}").rstrip("_")
 
 
 def _answers(path: str, about: Operation) -> dict[str, Any]:
@@ -146,13 +152,13 @@ def _error(status: int | None) -> dict[str, Any]:
 def _links(path: str) -> dict[str, Any]:
     """Tell what can be done with a response once it is there."""
     one = path.removesuffix("/invocations").removesuffix("/responses") + "/responses/{id}"
-    operations = (("get", one), ("delete", one), ("post", f"{one}/cancel"))
+    names = (f"get {one}", f"delete {one}", f"post {one}/cancel", f"get {one}/input_items")
     return {
-        _id(method, at): {
-            "operationId": _id(method, at),
+        re.sub(r"\W+", "_", name): {
+            "operationId": name,
             "parameters": {"id": "$response.body#/id"},
         }
-        for method, at in (*operations, ("get", f"{one}/input_items"))
+        for name in names
     }
 
 
@@ -161,12 +167,11 @@ def _content(
 ) -> dict[str, Any]:
     """Describe a body: what the protocol asks for, and what the handlers' annotations do."""
     given = ref(about.body) if about.body else JSON_OBJECT
-    modes = about.modes
     wanted = [
-        (f"{re.sub(r'[^A-Za-z0-9_-]', '_', agent.name)}.{mode}", handler.input_type)
+        (f"{_escaped(agent.name)}.{mode}", handler.input_type)
         for agent in agents
         for mode, handler in agent.handlers.items()
-        if mode in modes
+        if mode in about.modes
     ]
     if not wanted or any(_is_any(each) for _, each in wanted):
         return {"schema": given, "example": EXAMPLE}
@@ -176,6 +181,11 @@ def _content(
         components.update(found)
         options.append(schema)
     return {"schema": {"allOf": [given, {"anyOf": options}]}}
+
+
+def _escaped(name: str) -> str:
+    """Make an agent's name one for a component, and no other agent's."""
+    return re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found[0]):x}_", name)
 
 
 def _need_model(content: dict[str, Any], agents: Iterable[AgentRouter]) -> None:
