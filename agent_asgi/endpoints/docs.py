@@ -30,8 +30,8 @@ class Docs:
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        service, version = self._service, importlib.metadata.version("agent-asgi")
-        return document(self._routes, service.routers, service.limits, version)
+        service = self._service
+        return document(self._routes, service.routers, service.limits, _version())
 
     @cached_property
     def _page(self) -> str:
@@ -45,3 +45,10 @@ class Docs:
     async def page(self, _: Request) -> Response:
         """Give the page that shows the document."""
         return HTMLResponse(self._page, headers={"content-security-policy": POLICY})
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("agent-asgi")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # a copy of the source, not an installed package

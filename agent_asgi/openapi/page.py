@@ -16,6 +16,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; pad
 a { color: var(--link); }
 code { font: 0.9em ui-monospace, monospace; overflow-wrap: anywhere; }
 h2 { margin: 2rem 0 0.5rem; }
+h3 { font-size: 1rem; margin: 0.8rem 0 0.2rem; }
 p { margin: 0.5rem 0; white-space: pre-line; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: 0.4rem 0; }
 details details { margin: 0.2rem 0; }
@@ -90,12 +91,12 @@ def _operation(path: str, method: str, about: Mapping[str, Any]) -> str:
     body = "".join(_media(each) for each in [about.get("requestBody")] if each)
     answers = "".join(_answer(status, each) for status, each in about["responses"].items())
     parts = (("Parameters", f"<dl>{parameters}</dl>" if parameters else ""), ("Body", body))
-    told = "".join(f"<h4>{name}</h4>{each}" for name, each in parts if each)
+    told = "".join(f"<h3>{name}</h3>{each}" for name, each in parts if each)
     summary = (
         f'<span class="method">{method.upper()}</span> <code>{escape(path)}</code> '
         f'<span class="dim">{_text(about["summary"])}</span>'
     )
-    return _details(summary, f"{said}{told}<h4>Answers</h4>{answers}")
+    return _details(summary, f"{said}{told}<h3>Answers</h3>{answers}")
 
 
 def _answer(status: str, about: Mapping[str, Any]) -> str:
