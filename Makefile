@@ -2,7 +2,11 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test lower check docs bench bench-quick chaos drain soak build clean
+REQUESTS ?= 10000
+CASES ?= 50000
+SECONDS ?= 300
+
+.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz soak build clean
 
 install: .venv/installed
 
@@ -59,6 +63,13 @@ drain: install
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install
 	$(BIN)/python tests/soak.py
+.venv/fuzz: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,fuzz]"
+	touch $@
+
+# Hostile input (docs/openapi.md): requests of schemathesis, cases of hypothesis, seconds of atheris.
+fuzz: .venv/fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md

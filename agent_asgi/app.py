@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, Origins, foreign_origin, refuse, without_headers
@@ -25,6 +25,7 @@ from .disconnect import ClientStalled, cut
 from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
+from .endpoints.docs import Docs
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
 from .endpoints.responses import Invocations, Responses
@@ -99,6 +100,7 @@ class AgentApp:
             timeouts=timeouts or Timeouts(),
             lifespan=lifespan,
             continue_trace=continue_trace,
+            authenticated=authenticate is not None,
             debug=debug,
         )
         routes = _routes(self._service)
@@ -270,10 +272,14 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/metrics", info.metrics),
     ]
     if len(service.routers) == 1:
-        return _agent_routes(service, service.routers[0], "") + routes
-    for router in service.routers:
-        routes += _agent_routes(service, router, f"/{router.name}")
-    return [*_responses_routes(service, None, ""), *routes]
+        routes = _agent_routes(service, service.routers[0], "") + routes
+    else:
+        for router in service.routers:
+            routes += _agent_routes(service, router, f"/{router.name}")
+        routes = [*_responses_routes(service, None, ""), *routes]
+    docs = Docs(service, routes)
+    routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
+    return routes
 
 
 def _endpoints(routes: Sequence[BaseRoute], access: Sequence[Middleware]) -> dict[str, ASGIApp]:
@@ -319,10 +325,21 @@ async def _not_offered(_: Request) -> Response:
     return error_response(NotFound("This server counts no tokens in advance.", "not_found"))
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return error_response(from_http(error))
+    visible = from_http(error)
+    if visible.status == 405:
+        visible.headers = {"allow": _allowed(request)}
+    return error_response(visible)
+
+
+def _allowed(request: Request) -> str:
+    """List the methods of a path; Starlette tells of the first of its routes alone."""
+    routes = [each for each in request.app.routes if isinstance(each, Route)]
+    here = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    methods = {method for each in routes if each.path == here for method in each.methods or ()}
+    return ", ".join(sorted(methods))
 
 
 async def _server_error(_: Request, __: Exception) -> Response:

@@ -58,7 +58,7 @@ class _Head(Struct):
     """What tells the kind of an item, a part or a tool."""
 
     type: str | None = None
-    role: str | None = None
+    role: Any = None  # an item of a type not known here has its own idea of it
 
 
 _encoder = msgspec.json.Encoder()
@@ -122,6 +122,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
         fields["tools"] = [_tool(n, raw) for n, raw in enumerate(wire.tools)]
     if wire.tool_choice is not None:
         _check_tool_choice(wire.tool_choice)
+    _strict(_objects, body)  # the fields that were skipped are for the handler and the trace
     return ResponsesRequest(raw=Raw(body), **fields)
 
 
@@ -280,8 +281,8 @@ def _input(wire: _Wire) -> str | list[InputItem]:
 
 def _item(path: str, raw: Raw) -> InputItem:
     head = _strict(_heads, raw, path)
-    kind = head.type or ("message" if head.role is not None else None)
-    if kind is None:
+    kind = "message" if head.type is None and head.role is not None else head.type
+    if not kind:
         raise InvalidRequest(f"{path}: an item needs a `type`, or a `role`.", f"{path}.type")
     if kind == "message":
         said = _strict(_messages, raw, path)
@@ -312,7 +313,7 @@ def _content(content: str | list[Raw], path: str) -> str | list[ContentPart]:
 
 def _part(raw: Raw, path: str) -> ContentPart:
     kind = _strict(_heads, raw, path).type
-    if kind is None:
+    if not kind:
         raise InvalidRequest(f"{path}: a part needs a `type`.", f"{path}.type")
     part: ContentPart = _known(_parts, kind, raw, path)
     return part
@@ -321,7 +322,7 @@ def _part(raw: Raw, path: str) -> ContentPart:
 def _tool(number: int, raw: Raw) -> FunctionTool | dict[str, Any]:
     path = f"tools[{number}]"
     kind = _strict(_heads, raw, path).type
-    if kind is None:
+    if not kind:
         raise InvalidRequest(f"{path}: a tool needs a `type`.", f"{path}.type")
     tool: FunctionTool | dict[str, Any] = _known({"function": _tools}, kind, raw, path)
     return tool

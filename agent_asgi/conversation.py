@@ -178,7 +178,8 @@ def _full(item: Item, id_: str) -> Item:
 def _call_id(item: InputItem) -> str | None:
     if isinstance(item, FunctionCall):
         return item.call_id
-    return item.get("call_id") if isinstance(item, dict) else None
+    call_id = item.get("call_id") if isinstance(item, dict) else None
+    return call_id if isinstance(call_id, str) else None
 
 
 def _get(item: InputItem, name: str) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .errors import AgentError
-from .outputs import STREAMED, item_id, new_id, real_id, text_name
+from .outputs import PLACES, STREAMED, item_id, new_id, real_id, text_name
 from .reducer import OpenItem, Part, Reducer, with_text
 from .schema import events as e
 from .tools import ToolChoice
@@ -267,9 +267,8 @@ class OpenItems:
     def _fill_all(self, slot: Slot, item: dict[str, Any]) -> None:
         if slot.kind == "function_call":
             self.rest(slot, item["arguments"])
-        for within in ("summary", "content"):
-            if slot.kind in ("message", "reasoning"):
-                self._fill(slot, within, item.get(within, []))
+        for within in PLACES.get(slot.kind, ()):
+            self._fill(slot, within, item.get(within, []))
 
     def _fill(self, slot: Slot, within: str, parts: list[Part]) -> None:
         for at, part in enumerate(parts):

@@ -23,8 +23,15 @@ _TEXTS = {
     "function_call_output": ("call_id",),
     "compaction": ("encrypted_content",),
 }
-STREAMED = frozenset({"output_text", "refusal", "reasoning_text", "summary_text"})
-"""The types of part whose text goes out in deltas."""
+STREAMED = {
+    "output_text": ("message", "content"),
+    "refusal": ("message", "content"),
+    "summary_text": ("reasoning", "summary"),
+    "reasoning_text": ("reasoning", "content"),
+}
+"""The types of part whose text goes out in deltas, each with its place: an item and its list."""
+PLACES = {"message": ("content",), "reasoning": ("summary", "content")}
+"""The lists of parts of an item, in the order in which they go out."""
 _PLACEHOLDERS = {"", "__fake_id__", "fake_id", "placeholder", "none", "null"}
 Get = Callable[[str], Any]
 
@@ -103,11 +110,11 @@ def as_item(value: Any) -> dict[str, Any]:
         raise TypeError("an item needs a `type`")
     if kind == "message":
         item.setdefault("role", "assistant")
-        item["content"] = _parts(item.get("content"))
+        item["content"] = _parts(item.get("content"), "output_text")
     elif kind == "reasoning":
-        item["summary"] = [_part(each, "summary_text") for each in item.get("summary") or ()]
+        item["summary"] = _parts(item.get("summary"), "summary_text")
         if "content" in item:
-            item["content"] = [_part(each, "reasoning_text") for each in item["content"]]
+            item["content"] = _parts(item["content"], "reasoning_text")
     elif kind == "function_call":
         item["arguments"] = _json(item.get("arguments", {}))
         item.setdefault("call_id", new_id("call"))
@@ -140,10 +147,10 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _parts(content: Any) -> list[dict[str, Any]]:
+def _parts(content: Any, default: str) -> list[dict[str, Any]]:
     if isinstance(content, str):
         content = [content] if content else []
-    return [_part(each, "output_text") for each in content or ()]
+    return [_part(each, default) for each in content or ()]
 
 
 def _part(value: Any, default: str) -> dict[str, Any]:
@@ -159,9 +166,19 @@ def _check(item: dict[str, Any]) -> None:
     for name in _TEXTS.get(item["type"], ()):
         if not isinstance(item.get(name), str):
             raise TypeError(f"a {item['type']} item needs `{name}`, a text")
-    for part in [*item.get("content", ()), *item.get("summary", ())]:
-        if part["type"] in STREAMED and not isinstance(part.get(text_name(part["type"])), str):
-            raise TypeError(f"a {part['type']} part needs `{text_name(part['type'])}`, a text")
+    for within in PLACES.get(item["type"], ()):
+        for part in item.get(within, ()):
+            _check_part(part, item["type"], within)
+
+
+def _check_part(part: dict[str, Any], kind: str, within: str) -> None:
+    place = STREAMED.get(part["type"])
+    if place is None:
+        return
+    if place != (kind, within):
+        raise TypeError(f"a {part['type']} part has no place in the {within} of a {kind} item")
+    if not isinstance(part.get(text_name(part["type"])), str):
+        raise TypeError(f"a {part['type']} part needs `{text_name(part['type'])}`, a text")
 
 
 def text_name(kind: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from .outputs import STREAMED
 from .schema import events as e
 
 Item = dict[str, Any]
@@ -45,7 +46,9 @@ class OpenItem:
 
     def part_so_far(self) -> Part:
         """Give the open part as it stands."""
-        part = with_text(self.part or {}, self.text)
+        part = dict(self.part or {})
+        if part.get("type") in STREAMED:
+            part = with_text(part, self.text)
         if self.annotations:
             part["annotations"] = self.annotations
         return part

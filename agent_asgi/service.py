@@ -240,6 +240,7 @@ class Service:
         store: Keeps responses.
         lifespan: Entered at start, left at the end. Default None.
         continue_trace: Whether an MLflow caller's trace is continued.
+        authenticated: Whether who asks must say who it is.
         debug: Whether errors tell of exceptions.
 
     Raises:
@@ -256,6 +257,7 @@ class Service:
         store: Store,
         lifespan: Lifespan | None,
         continue_trace: bool,
+        authenticated: bool,
         debug: bool,
     ) -> None:
         if not routers:
@@ -275,6 +277,7 @@ class Service:
         self.store = store
         self.lifespan = lifespan
         self.continue_trace = continue_trace
+        self.authenticated = authenticated
         self.debug = debug
         self.counts = Counts.of(names)
         folder, number = os.environ.get(FOLDER), next(_numbers)
@@ -352,7 +355,8 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "health", "invocations", "metrics", "models", "ping", "ready", "responses", "v1"}
+    {"agent", "docs", "health", "invocations", "metrics", "models", "openapi.json", "ping"}
+    | {"ready", "responses", "v1"}
 )
 _numbers = itertools.count()
 """Tell the apps of a process apart; they come in the same order in each process."""

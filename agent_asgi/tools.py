@@ -1,6 +1,8 @@
 """Which of the client's tools an agent may call: `tool_choice`, held. Pure."""
 
-from .errors import AgentFailed
+from typing import Any
+
+from .errors import AgentFailed, InvalidRequest
 from .schema.requests import FunctionTool, ResponsesRequest
 
 
@@ -16,20 +18,29 @@ class ToolChoice:
     def __init__(self, request: ResponsesRequest) -> None:
         choice = request.tool_choice
         declared = {each.name for each in request.tools or () if isinstance(each, FunctionTool)}
-        allowed: set[object] = set(declared)
+        allowed: set[str | None] = set(declared)
         mode = choice
         if isinstance(choice, dict) and choice["type"] == "allowed_tools":
             named = choice.get("tools")
             tools = named if isinstance(named, list) else []
-            allowed = {each.get("name") for each in tools if isinstance(each, dict)}
+            allowed = {_name(each) for each in tools if isinstance(each, dict)}
             mode = choice.get("mode", "auto")
         elif isinstance(choice, dict) and choice["type"] == "function":
-            allowed = {choice.get("name")}
+            allowed = {_name(choice)}
             mode = "required"
         self._allowed = set() if mode == "none" else declared & allowed
         self._forbidden = declared - self._allowed
         self._required = mode == "required" and bool(declared)
         self._calls = 0
+
+    def check_possible(self) -> None:
+        """Hold the choice against the tools.
+
+        Raises:
+            InvalidRequest: It requires a call and allows none, so that any run would fail.
+        """
+        if self._required and not self._allowed:
+            raise InvalidRequest("tool_choice: it names none of the `tools`.", "tool_choice")
 
     def check(self, name: str) -> None:
         """Hold a call against the choice.
@@ -58,3 +69,9 @@ class ToolChoice:
                 "The agent called no tool, which the request's tool_choice requires.",
                 "tool_choice_violated",
             )
+
+
+def _name(tool: dict[str, Any]) -> str | None:
+    """Give a tool's name; a client may have put anything there."""
+    name = tool.get("name")
+    return name if isinstance(name, str) else None

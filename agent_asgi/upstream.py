@@ -135,10 +135,14 @@ def _on_text(part: str, kind: str, place: str) -> Callable[[Upstream, Get], None
         slot = upstream._for_delta(get, kind)
         upstream._items.need_part(slot, part, get(place))
         if text:
-            more = {"logprobs": get("logprobs") or []} if part == "output_text" else {}
+            more = {"logprobs": _listed(get("logprobs"))} if part == "output_text" else {}
             upstream._items.delta(slot, text, **more)
 
     return delta
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else []
 
 
 def _on_text_done(part: str, kind: str, place: str) -> Callable[[Upstream, Get], None]:

@@ -125,15 +125,15 @@ def traces(**tags: str) -> list[Any]:
     import mlflow
 
     mlflow.flush_trace_async_logging()
-    found = mlflow.search_traces(
-        locations=_experiments(), return_type="list", max_results=500, include_spans=True
+    wanted = [f"tags.`agent_asgi.{name}` = '{value}'" for name, value in tags.items()]
+    found: list[Any] = mlflow.search_traces(
+        locations=_experiments(),
+        filter_string=" AND ".join(wanted) or None,
+        return_type="list",
+        max_results=500,
+        include_spans=True,
     )
-    fitting = [
-        trace
-        for trace in found
-        if all(trace.info.tags.get(f"agent_asgi.{name}") == value for name, value in tags.items())
-    ]
-    return sorted(fitting, key=lambda trace: trace.info.request_time)
+    return sorted(found, key=lambda trace: trace.info.request_time)
 
 
 def _experiments() -> list[str]:

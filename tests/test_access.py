@@ -54,6 +54,8 @@ TABLE: dict[str, list[Row]] = {
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],
     "GET /metrics": [Row()],
+    "GET /openapi.json": [Row()],
+    "GET /docs": [Row()],
     "GET /health": [Row(free=True)],
     "GET /ready": [Row(free=True)],
     "GET /ping": [Row(free=True)],

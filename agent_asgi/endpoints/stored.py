@@ -37,7 +37,7 @@ class StoredEndpoint:
 
     def __init__(self, service: Service, router: AgentRouter | None) -> None:
         self.service = service
-        self._router = router
+        self.router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -46,7 +46,7 @@ class StoredEndpoint:
             owner = owner_of(scope)
             id_ = scope["path_params"]["id"]
             record = await live.store.get(id_, owner)
-            agents = self.service.routers if self._router is None else [self._router]
+            agents = self.service.routers if self.router is None else [self.router]
             ours = record is not None and record.agent in {each.name for each in agents}
             if record is None or not ours or not record.visible:
                 raise NotFound(f"There is no response {id_!r}.", "response_not_found")

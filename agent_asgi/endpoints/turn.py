@@ -187,6 +187,8 @@ async def prepare(
     """
     owner = owner_of(scope)
     handler = handler_of(router, bool(request.stream))
+    if request.tools:
+        ToolChoice(request).check_possible()
     full = None if recall is None else await recall(request)
     if full is None:
         full = await resolve(live.store, request, owner)

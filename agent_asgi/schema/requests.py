@@ -14,7 +14,7 @@ Metadata = dict[str, Annotated[str, Meta(max_length=512)]]
 class FunctionTool(Typed, kw_only=True, tag="function"):
     """A function that the client offers to run for the agent."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
     """The name that a `function_call` item carries."""
     description: str | None = None
     """What the function does, for the model to decide on."""

@@ -1,0 +1,68 @@
+"""The codec and what stands on it: bytes in, a request or one of our own errors out."""
+
+from contextlib import suppress
+from typing import Any
+
+from agent_asgi import codec
+from agent_asgi.conversation import after, input_ids, listed, with_items
+from agent_asgi.errors import AgentError
+from agent_asgi.schema.requests import ResponsesRequest
+from agent_asgi.schema.responses import echo
+from agent_asgi.tools import ToolChoice
+
+SEEDS = [
+    b'{"input":"hi","model":"m","stream":true,"metadata":{"k":"v"},"temperature":0.5}',
+    b'{"input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]}],"store":false}',
+    (
+        b'{"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},'
+        b'{"type":"function_call_output","call_id":"c","output":[{"type":"output_text","text":"x"}]}],'
+        b'"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}}'
+    ),
+    (
+        b'{"input":[{"type":"item_reference","id":"a"},{"type":"reasoning","summary":[]}],'
+        b'"previous_response_id":"resp_1","conversation":{"id":"c"},"context":{"user_id":"u"},'
+        b'"custom_inputs":{"session_id":1},"text":{"format":{"type":"json_schema"}},'
+        b'"tool_choice":{"type":"allowed_tools","tools":[]},"reasoning":{"effort":"low"}}'
+    ),
+    b'{"input":[{"type":"acme:thing","role":5,"a":"\\ud83d\\ude00"}],"x":[1e308,-0,{"a":null}]}',
+]
+KNOWN = {"a": {"type": "message", "id": "a", "role": "user", "content": "hi"}}
+
+
+def try_body(body: bytes) -> None:
+    """Take a body through all that is done with it before and around a run.
+
+    Raises:
+        Exception: Anything but an `AgentError`.
+    """
+    with suppress(AgentError):
+        try_object(codec.decode_object(body))
+    with suppress(AgentError):
+        try_request(codec.decode_request(body), body)
+
+
+def try_object(given: dict[str, Any]) -> None:
+    """Encode what was decoded, and decode that to the same."""
+    again = codec.decode_object(codec.encode(given))
+    assert again == given or "\\ufffd" in str(again), given
+
+
+def try_request(request: ResponsesRequest, body: bytes) -> None:
+    """Use a request in every way in which the package does."""
+    assert codec.digest(body) == codec.digest(codec.encode(request.received()))
+    assert isinstance(request.to_dict(), dict)
+    assert isinstance(request.session_id, str | None)
+    assert isinstance(request.user_id, str | None)
+    ids = input_ids(request, "resp_1")
+    assert len(ids) == len(set(ids))
+    assert [each["id"] for each in listed(request, "resp_1")] == ids
+    response = echo(request, id="resp_1", created_at=1, agent="agent")
+    assert codec.decode_object(codec.encode(response))["id"] == "resp_1"
+    codec.encode(codec.short_form(response))
+    codec.encode(request)
+    if request.tools:
+        with suppress(AgentError):
+            ToolChoice(request).check_possible()
+    with suppress(AgentError):
+        full = after(with_items(request, KNOWN), [*KNOWN.values(), *listed(request, "resp_1")])
+        codec.encode(full.to_dict())

@@ -1,0 +1,147 @@
+"""schemathesis over the document: what it allows and what it does not, through a real uvicorn."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+import schemathesis
+from conftest import Server
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, CheckFunction, GenerationMode, Response
+from schemathesis.config import GenerationConfig
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from fuzz import agents
+from fuzz.harness import watched
+
+FROM_STATE = ("item_not_found", "tool_choice")
+"""A 400's code or param that depends on more than the body's shape."""
+WHOLE = ("max_output_tokens", "max_tool_calls", "top_logprobs")
+"""Integers; to JSON Schema 13.0 is one, and the document says that here it is none."""
+STEPS = 8
+
+
+class Caller:
+    """Sends cases, counts them, and holds each answer against the document.
+
+    Args:
+        url: Where the app is.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.sent = 0
+        self._url = url
+        self._session = requests.Session()
+
+    def call(self, case: Case[Any]) -> Response:
+        """Send a case."""
+        if isinstance(case.body, dict):
+            for name in WHOLE:
+                value = case.body.get(name)
+                if isinstance(value, float) and value.is_integer():
+                    case.body[name] = int(value)
+        self.sent += 1
+        return case.call(base_url=self._url, session=self._session, timeout=20)
+
+    def check(self, response: Response, case: Case[Any], **more: Any) -> None:
+        """Hold an answer against the document.
+
+        Raises:
+            AssertionError: It is not as the document says.
+        """
+        excluded: list[CheckFunction] = []
+        if response.status_code == 400:
+            error = response.json()["error"]
+            if error["code"] in FROM_STATE or error["param"] in FROM_STATE:
+                excluded.append(positive_data_acceptance)
+        case.validate_response(response, excluded_checks=excluded, **more)
+        assert response.headers.get("x-request-id"), "no request id"
+        methods = case.operation.schema.raw_schema["paths"][case.operation.path]
+        told = methods.get(case.method.lower(), {"responses": {"405": "a method of nothing"}})
+        assert str(response.status_code) in told["responses"], f"{response.status_code}, not told"
+        assert response.status_code < 500, response.text
+
+
+def run(count: int, *, quick: bool = False) -> dict[str, int]:
+    """Send requests; give how many there were in each phase.
+
+    Args:
+        count: How many, or some more.
+        quick: Whether they are the same each time. Default False.
+
+    Raises:
+        Exception: An answer is not as the document says; schemathesis tells which.
+    """
+    server = Server(agents.make())
+    try:
+        with watched() as log:
+            found = dict(_phases(server.url, count, quick))
+        assert not log.faults, log.faults
+    finally:
+        server.stop()
+    return found
+
+
+def _phases(url: str, count: int, quick: bool) -> Iterator[tuple[str, int]]:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations: list[Any] = [each.ok() for each in schema.get_all_operations()]  # type: ignore[union-attr]  # none is invalid
+    caller = Caller(url)
+    options = settings(
+        deadline=None,
+        database=None,
+        derandomize=quick,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
+    )
+    _links(schema, caller, settings(options, max_examples=max(1, count // 100)))
+    yield "links", caller.sent
+    for mode in GenerationMode:
+        before = caller.sent
+        left = (count - caller.sent) // (2 if mode is GenerationMode.POSITIVE else 1)
+        asked = [each for each in operations if mode is GenerationMode.POSITIVE or _can_err(each)]
+        for number, operation in enumerate(asked):
+            share = max(1, (left - caller.sent + before) // (len(asked) - number))
+            _fuzz(operation, mode, caller, settings(options, max_examples=share))
+        yield f"{mode.value} data", caller.sent - before
+    if not quick:
+        before = caller.sent
+        for operation in operations:
+            _cover(operation, caller)
+        yield "coverage", caller.sent - before
+
+
+def _cover(operation: Any, caller: Caller) -> None:
+    """Send each value at and beyond each bound of an operation."""
+    for mode in GenerationMode:
+        config = GenerationConfig(modes=[mode])
+        for case in operation.schema.iter_coverage_cases(
+            operation, generation_modes=[mode], generation_config=config
+        ):
+            caller.check(caller.call(case), case)
+
+
+def _fuzz(operation: Any, mode: GenerationMode, caller: Caller, options: settings) -> None:
+    @options
+    @given(operation.as_strategy(generation_mode=mode))
+    def attempt(case: Case[Any]) -> None:
+        caller.check(caller.call(case), case)
+
+    attempt()
+
+
+def _can_err(operation: Any) -> bool:
+    """Tell whether a request may be wrong: any text is right in a path or a header."""
+    return bool(list(operation.body) or list(operation.query))
+
+
+def _links(schema: Any, caller: Caller, options: settings) -> None:
+    """Follow the document's links: what is made is read, listed, cancelled, deleted."""
+
+    class Machine(schema.as_state_machine()):  # type: ignore[misc]  # made at run time
+        def call(self, case: Case[Any], **_: Any) -> Response:
+            return caller.call(case)
+
+        def validate_response(self, response: Response, case: Case[Any], **_: Any) -> None:
+            caller.check(response, case, recorder=self.recorder)
+
+    Machine.run(settings=settings(options, stateful_step_count=STEPS))
