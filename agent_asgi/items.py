@@ -285,6 +285,8 @@ class OpenItems:
         if slot.part_type != part["type"] or slot.part_type not in STREAMED or slot.part is None:
             return
         self.rest(slot, part.get(text_name(slot.part_type)) or "")
+        if slot.part_type != "output_text":
+            return
         for annotation in (part.get("annotations") or ())[len(slot.annotations) :]:
             self.annotate(slot, annotation)
         if part.get("logprobs"):

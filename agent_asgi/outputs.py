@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ STREAMED = {
 """The types of part whose text goes out in deltas, each with its place: an item and its list."""
 PLACES = {"message": ("content",), "reasoning": ("summary", "content")}
 """The lists of parts of an item, in the order in which they go out."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACEHOLDERS = {"", "__fake_id__", "fake_id", "placeholder", "none", "null"}
 Get = Callable[[str], Any]
 
@@ -68,8 +70,12 @@ def item_id(kind: str) -> str:
 
 
 def real_id(given: object) -> str | None:
-    """Give an id that a handler gave, None where it only holds the place of one."""
-    return given if isinstance(given, str) and given.lower() not in _PLACEHOLDERS else None
+    """Give an id that a handler gave, None where it only holds the place of one, or cannot be
+    written: two of those would come out alike.
+    """
+    if not isinstance(given, str) or given.lower() in _PLACEHOLDERS:
+        return None
+    return given if given.isascii() or not _SURROGATE.search(given) else None
 
 
 def getter(output: object) -> Get:

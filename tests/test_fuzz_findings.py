@@ -125,6 +125,21 @@ def test_log_probabilities_are_a_list(odd: Any) -> None:
     assert streamed(delta)["status"] == "completed"
 
 
+@pytest.mark.parametrize("kind", ["reasoning_text", "refusal"])
+def test_only_a_text_has_annotations(kind: str) -> None:
+    part = {"type": kind, "text": "no", "refusal": "no", "annotations": [{"type": "url"}]}
+    item = {"type": "message" if kind == "refusal" else "reasoning", "content": [part]}
+    response = streamed(item)
+    assert "annotations" not in response["output"][0]["content"][0]
+
+
+def test_ids_that_cannot_be_written_stay_apart() -> None:
+    items = [{"type": "message", "id": odd, "content": "x"} for odd in ("\ud800", "\ud83d", "é")]
+    ids = [each["id"] for each in streamed(*items)["output"]]
+    assert len(set(ids)) == 3
+    assert ids[2] == "é"
+
+
 def test_a_summary_of_a_message_is_no_list_of_parts() -> None:
     summary = [{"type": "output_text", "text": "x"}]
     response = streamed("hi", {"type": "message", "content": "ho", "summary": summary})
