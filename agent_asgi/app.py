@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, Origins, foreign_origin, refuse, without_headers
 from .auth import Authenticate
-from .disconnect import ClientStalled, cut
+from .disconnect import ClientStalled, cut, watch_unread
 from .endpoints.answers import error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
@@ -142,6 +142,7 @@ class AgentApp:
             return
         try:
             await self._serve(scope, receive, with_id)
+            watch_unread(send, self._service.timeouts.write)
         except ClientStalled:
             await cut(send)
         except Exception as error:

@@ -56,6 +56,7 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         workers=options.workers,
         reload=options.reload,
         app_dir=str(Path.cwd()),
+        http="agent_asgi.protocol:HttpProtocol",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 
