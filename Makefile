@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PORT ?= 8000
 
-.PHONY: install slim run test check docs bench bench-quick chaos build clean
+.PHONY: install slim run test check docs bench bench-quick chaos hostile build clean
 
 install: .venv/installed
 
@@ -47,6 +47,10 @@ docs: install
 
 chaos: install
 	$(BIN)/python tests/chaos.py
+
+# Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
+hostile: install
+	$(BIN)/python tests/hostile/hostile.py "$(WORD)"
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md

@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import socket
 import struct
 import sys
-import termios
 from typing import Any
 
 from starlette.types import Send
@@ -71,7 +69,10 @@ def _in_kernel(opened: Any) -> int:
 
     It asks for more only once a third of its buffer is free, some MB; a slow client needs minutes.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # not everywhere
+        import termios
+
         return int.from_bytes(
             fcntl.ioctl(opened.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder
         )
