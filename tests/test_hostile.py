@@ -392,7 +392,7 @@ def test_readers_that_stop_leave_nothing_behind(sent: bytes) -> None:
     with serving(app) as server, connections(server.url, 50) as opened:
         for each in opened:
             each.sendall(sent)
-        until(lambda: len(server.state.connections) == 50)
+        until(lambda: server.state.connections)
         until(lambda: not server.state.connections and not server.state.tasks, seconds=30)
         with pytest.raises(ConnectionResetError):
             rest_of(opened[0])

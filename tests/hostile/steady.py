@@ -11,8 +11,8 @@ import time
 from wire import Address, Connection, answer, connect, post
 
 CONNECTIONS = 8
-PACE = 0.08
-"""Seconds between two requests of one connection: 100 a second in all."""
+PACE = 0.16
+"""Seconds between two requests of one connection: 50 a second in all."""
 ASKED = (post(b'{"input": "hi"}'), post(b'{"input": "words", "stream": true}'))
 
 
