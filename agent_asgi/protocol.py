@@ -60,8 +60,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes) -> None:
         self._has_come()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:  # else it would be within an answer
             self.transport.write(
                 b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
             )
-            self.transport.close()
+        self.transport.close()

@@ -360,6 +360,25 @@ def test_a_head_that_does_not_arrive_is_a_408(monkeypatch: pytest.MonkeyPatch) -
         assert not server.state.connections
 
 
+def test_a_head_that_does_not_arrive_behind_an_unanswered_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The refusal would be taken for a part of that answer; the connection is only closed."""
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+    router = AgentRouter()
+
+    @router.stream
+    async def slow(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "word"
+        await asyncio.sleep(3600)
+
+    with serving(AgentApp(router), http=HttpProtocol) as server:
+        got = answered(server.url, post(b'{"input": "x", "stream": true}') + b"POST /")
+        assert b"HTTP/1.1 200 OK" in got
+        assert b"408" not in got.partition(b"\r\n\r\n")[2]
+        until(lambda: not server.state.tasks)
+
+
 TIMES = Timeouts(body=0.3, write=0.3)
 
 
