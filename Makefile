@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz soak build clean
+.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz hostile soak build clean
 
 install: .venv/installed
 
@@ -63,6 +63,7 @@ drain: install
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install
 	$(BIN)/python tests/soak.py
+
 .venv/fuzz: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,fuzz]"
 	touch $@
@@ -70,6 +71,10 @@ soak: install
 # Hostile input (docs/openapi.md): requests of schemathesis, cases of hypothesis, seconds of atheris.
 fuzz: .venv/fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
+
+# Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
+hostile: install
+	$(BIN)/python tests/hostile/hostile.py "$(WORD)"
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md

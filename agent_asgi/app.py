@@ -21,7 +21,7 @@ from .access import Access, Origins, foreign_origin, refuse, without_headers
 from .auth import Authenticate
 from .context import request_id
 from .counts import OTHER
-from .disconnect import ClientStalled, cut
+from .disconnect import ClientStalled, cut, watch_unread
 from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
@@ -164,6 +164,7 @@ class AgentApp:
             return
         try:
             await self._serve(scope, receive, with_id)
+            watch_unread(send, self._service.timeouts.write)
         except ClientStalled:
             await cut(send)
         except Exception as error:

@@ -207,6 +207,22 @@ def encode_event(
     buffer += end
 
 
+def on_one_line(frames: bytes) -> bytes:
+    """Escape what is no line's end in a stream of events, but is one for Python's `splitlines`.
+
+    Clients that split lines by it, as httpx's `iter_lines` does, would take model output for
+    frames.
+    """
+    for char, escaped in _LINE_ENDS:
+        if char in frames:
+            frames = frames.replace(char, escaped)
+    return frames
+
+
+_LINE_ENDS = [(each.encode(), f"\\u{ord(each):04x}".encode()) for each in "\x85\u2028\u2029"]
+"""The others that it knows are below U+0020, where JSON escapes them anyway."""
+
+
 def decode_events(frames: bytes) -> list[Event | VendorEvent]:
     """Decode events from their frames in a log; all but the items' own are vendor events."""
     return [_event(each) for each in event_bodies(frames)]

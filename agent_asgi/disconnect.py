@@ -1,9 +1,12 @@
-"""The client's leaving, or its reading no more, which cancel its run."""
+"""The client's leaving, or its reading no more, which cancel its run or cut its connection."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
+import sys
+from typing import Any
 
 from starlette.types import Send
 
@@ -26,12 +29,66 @@ async def cut(send: Send) -> None:
     Args:
         send: The ASGI callable as the server gave it.
     """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    transport = _transport(send)
     if transport is not None:
-        opened = transport.get_extra_info("socket")
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()  # with a reset: nor does the kernel keep what nobody takes
+        _reset(transport)
         await asyncio.sleep(0.01)  # until the server has noticed
+
+
+def watch_unread(send: Send, seconds: float) -> None:
+    """Have the connection cut, should the client take nothing more of an answer that has ended.
+
+    What it has not taken waits in the server's memory, and the next request of the same connection
+    waits for that.
+
+    Args:
+        send: The ASGI callable as the server gave it.
+        seconds: How long it may take nothing.
+    """
+    transport = _transport(send)
+    if transport is not None and transport.get_write_buffer_size():
+        _look_later(transport, seconds)
+
+
+def _look_later(transport: Any, seconds: float) -> None:
+    opened = transport.get_extra_info("socket")
+    left = transport.get_write_buffer_size() + _in_kernel(opened)
+
+    def look() -> None:
+        waiting = transport.get_write_buffer_size()
+        if waiting and waiting + _in_kernel(opened) >= left:
+            _reset(transport)
+        elif waiting:
+            _look_later(transport, seconds)
+
+    asyncio.get_running_loop().call_later(seconds, look)
+
+
+def _in_kernel(opened: Any) -> int:
+    """Tell how many bytes the kernel holds of a connection, where it tells (Linux).
+
+    It asks for more only once a third of its buffer is free, some MB; a slow client needs minutes.
+    """
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # not everywhere
+        import termios
+
+        return int.from_bytes(
+            fcntl.ioctl(opened.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder
+        )
+    return 0
+
+
+def _transport(send: Send) -> Any:
+    """Give the connection below uvicorn's `send`; None where it is another's."""
+    return getattr(getattr(send, "__self__", None), "transport", None)
+
+
+def _reset(transport: Any) -> None:
+    """End a connection at once: nor does the kernel keep what nobody takes."""
+    opened = transport.get_extra_info("socket")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class Watch:

@@ -61,8 +61,8 @@ class Timeouts:
         run: A run in all. Default None: as long as it takes. One that takes longer is a 504.
         background: One attempt of a background run. Default None: as long as it takes.
         silence: Time between two outputs of a handler. Default None: any. A longer one is a 504.
-        write: How long a client may read nothing of its stream. Default 60; then the stream is
-            ended and its handler cancelled.
+        write: How long a client may read nothing of its answer. Default 60; then its connection is
+            cut, and the handler of a stream cancelled.
         ping: Silence on a stream before a comment is sent, which keeps proxies and the client's
             read timeout quiet. Default 15.
         cleanup: How long a cancelled handler may clean up. Default 5.

@@ -182,7 +182,7 @@ def frames_of(events: Sequence[Event | VendorEvent]) -> Frames:
     data = bytearray()
     for event in events:
         write_named(event, data)
-    return Frames(events[0].sequence_number, len(events), bytes(data))
+    return Frames(events[0].sequence_number, len(events), codec.on_one_line(bytes(data)))
 
 
 async def _raising(error: BaseException) -> AsyncIterator[Any]:

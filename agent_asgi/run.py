@@ -13,6 +13,7 @@ import anyio
 from anyio._backends import _asyncio as anyio_backend
 from starlette.exceptions import HTTPException
 
+from . import codec
 from .channels import Channel
 from .context import Cause, Context, current
 from .drain import Drain
@@ -31,7 +32,7 @@ _scoped: Container[object] | None = getattr(anyio_backend, "_task_states", None)
 request. Where anyio keeps them elsewhere, each run has a scope."""
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
-BREATH = 1024
+BREATH = 256
 """After how many outputs the event loop gets a turn, should the handler never wait."""
 
 
@@ -204,6 +205,8 @@ class Run:
         """Give what has been written and not yet been taken."""
         batch = bytes(self._buffer)
         self._buffer.clear()
+        if not batch.isascii():
+            batch = codec.on_one_line(batch)
         self._emitted += len(batch)
         return batch
 

@@ -128,6 +128,7 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         port=options.port,
         workers=options.workers,
         reload=options.reload,
+        http="agent_asgi.protocol:HttpProtocol",
         log_config=logs.config(options.log_format),
         ws_max_size=WEBSOCKET_ROOM * _limits(app).max_body_bytes,
     )

@@ -74,8 +74,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 class Server:
     """A real uvicorn in a thread, on a free port of 127.0.0.1."""
 
-    def __init__(self, app: Any) -> None:
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
+    def __init__(self, app: Any, **options: Any) -> None:
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", **options)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -86,6 +86,11 @@ class Server:
             time.sleep(0.01)
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def state(self) -> Any:
+        """uvicorn's own account of its connections and tasks."""
+        return self._server.server_state
 
     def _serve(self) -> None:
         asyncio.run(self._server.serve())

@@ -132,6 +132,9 @@ def test_serve_with_an_env_file_and_a_clean_end(folder: Path) -> None:
     argv = command("serve", "served:app", "--port", str(port), "--env-file", "vars.env")
     with running(argv, folder, port) as process:
         assert ask_text(port).startswith("hello ")
+        with socket.create_connection(("127.0.0.1", port)) as flood:
+            flood.sendall(b"GET / HTTP/1.1\r\nx: " + b"a" * 66_000)
+            assert flood.recv(100).startswith(b"HTTP/1.1 431 ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 

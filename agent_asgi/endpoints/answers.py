@@ -1,6 +1,7 @@
 """A run's answer over HTTP: one JSON body, or a stream; and every error's."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,10 +66,24 @@ def error_response(error: AgentError, *, started: bool = False) -> Response:
         started: Whether a handler ran: the OpenAI client must then not run it again, which it
             does for most statuses, unless `x-should-retry` says otherwise.
     """
-    headers = dict(error.headers)
+    headers = {name: value for name, value in error.headers.items() if _is_header(name, value)}
     if started:
         headers.setdefault("x-should-retry", "false")
     return ErrorResponse(error, headers, started=started)
+
+
+def _is_header(name: str, value: str) -> bool:
+    """Tell whether an error may have a header: one that HTTP can carry, and that frames nothing."""
+    carried = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
+    if carried and name.lower() not in ("content-length", "transfer-encoding"):
+        return True
+    logger.error("An error's header %r is left out: HTTP cannot carry it, or it is ours.", name)
+    return False
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""RFC 9110, 5.5; a line's end would begin a header of its own."""
 
 
 async def deny(error: AgentError, code: int, scope: Scope, receive: Receive, send: Send) -> None:

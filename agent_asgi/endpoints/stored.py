@@ -80,7 +80,8 @@ class Retrieve(StoredEndpoint):
         for event in replay(record.response):
             if event.sequence_number > after:
                 write_named(event, body)
-        return Response(bytes(body) + DONE, media_type="text/event-stream", headers=STREAM_HEADERS)
+        frames = codec.on_one_line(bytes(body)) + DONE
+        return Response(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 class Delete(StoredEndpoint):
