@@ -10,6 +10,7 @@
     ├── TooMany                    429, with `retry-after`
     ├── Unavailable                503 unavailable, with `retry-after`
     ├── AgentFailed                500 agent_error, type `model_error`
+    │   └── TooMuchOutput          500 output_too_large
     └── RunTimeout                 504 timeout, silence_timeout, background_timeout
 
 Whatever else a handler raises becomes `AgentFailed`, whose message tells nothing of the exception.
@@ -160,6 +161,13 @@ class AgentFailed(AgentError):
         code: str = "agent_error",
     ) -> None:
         super().__init__(message, 500, code, type="model_error")
+
+
+class TooMuchOutput(AgentFailed):
+    """The handler gave more than `Limits.max_outputs` or `.max_output_bytes` allow."""
+
+    def __init__(self, bound: str) -> None:
+        super().__init__(f"The agent gave more than {bound}.", "output_too_large")
 
 
 class RunTimeout(AgentError):

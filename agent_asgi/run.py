@@ -3,22 +3,23 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Container
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext, suppress
 from contextvars import Token
 from time import perf_counter
 from typing import Any
 
-import anyio
-from anyio._backends import _asyncio as anyio_backend
+from anyio import CancelScope
 from starlette.exceptions import HTTPException
 
 from . import codec
 from .channels import Channel
 from .context import Cause, Context, current
 from .drain import Drain
-from .errors import AgentError, AgentFailed, RunTimeout, from_http
+from .errors import AgentError, AgentFailed, TooMuchOutput, from_http
 from .limits import Limits, Timeouts
+from .patience import Patience
+from .scope import scope_for
 from .steps import PENDING, Abandoned, Steps
 from .tracing.trace import Trace
 
@@ -27,9 +28,6 @@ logger = logging.getLogger("agent_asgi")
 Ending = Callable[[bytearray], Awaitable[str]]
 Deliver = Callable[[bytes], Awaitable[None]]
 _NOTHING = nullcontext()
-_scoped: Container[object] | None = getattr(anyio_backend, "_task_states", None)
-"""The tasks that have a cancel scope, as anyio knows them: to enter one takes a tenth of a short
-request. Where anyio keeps them elsewhere, each run has a scope."""
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
 BREATH = 256
@@ -84,18 +82,15 @@ class Run:
         "_giving_up",
         "_interrupted",
         "_labels",
-        "_limit",
         "_limits",
+        "_patience",
         "_report",
         "_scope",
-        "_seconds",
-        "_silence",
         "_steps",
         "_task",
         "_timeouts",
         "_token",
         "_trace",
-        "_waits_since",
         "began",
         "channel",
         "committed",
@@ -145,15 +140,12 @@ class Run:
         self._debug = debug
         self._buffer = bytearray()
         self._emitted = 0
-        self._seconds: float | None = None
-        self._scope: anyio.CancelScope | None = None
+        self._scope: CancelScope | None = None
         self._steps: Steps | None = None
         self._trace: Trace | None = None
         self._task: asyncio.Task[Any] | None = None
         self._token: Token[Context] | None = None
-        self._limit: asyncio.TimerHandle | None = None  # of the whole run
-        self._silence: asyncio.TimerHandle | None = None
-        self._waits_since: float | None = None  # for the handler
+        self._patience: Patience | None = None
         self._cleanup: asyncio.TimerHandle | None = None  # of a cancelled handler
         self._interrupted: asyncio.CancelledError | None = None
         self._cancellation: asyncio.CancelledError | None = None  # the one that ended the run
@@ -174,7 +166,8 @@ class Run:
         """
         self._drain.enter(self, accepted=self.committed)
         self._task = asyncio.current_task()
-        with self._shield():
+        self._scope = scope_for(self._task)
+        with self._scope or _NOTHING:
             try:
                 await self._step_through(self._begin(), deliver)
                 await self._finish(self.channel.complete, None)
@@ -189,17 +182,6 @@ class Run:
                 with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
                     await deliver(self.take())
         self._settle()
-
-    def _shield(self) -> AbstractContextManager[object]:
-        """Give the block in which a request's own task pulls the run.
-
-        Where a host has a cancel scope of anyio's around the request, it cancels again and again
-        until that is left; a handler could not clean up.
-        """
-        if _scoped is not None and self._task not in _scoped:
-            return _NOTHING
-        self._scope = anyio.CancelScope()
-        return self._scope
 
     def take(self) -> bytes:
         """Give what has been written and not yet been taken."""
@@ -252,14 +234,7 @@ class Run:
         self._token = current.set(self.context)
         self._trace = self._begin_trace()
         self.channel.start(self._buffer)
-        times = self._timeouts
-        self._seconds = times.background if self._background else times.run
-        if self._seconds is not None:
-            loop = asyncio.get_running_loop()
-            self._limit = loop.call_later(self._seconds, self.cancel, "timeout")
-        if times.silence is not None:
-            loop = asyncio.get_running_loop()
-            self._silence = loop.call_later(times.silence, self._look_for_silence)
+        self._patience = Patience.of(self._timeouts, self._background, self.cancel)
         self._steps = Steps(self._call(), self._thrown)
         return self._steps
 
@@ -272,7 +247,7 @@ class Run:
                 await self._breathe(steps)
         except StopAsyncIteration:
             return
-        raise _too_much(f"{most} outputs")
+        raise TooMuchOutput(f"{most} outputs")
 
     async def _take_in(self, count: int, steps: Steps, deliver: Deliver | None) -> None:
         """Take in some outputs, and deliver what there is whenever the handler waits."""
@@ -291,7 +266,8 @@ class Run:
                 if self.on_wait is not None:
                     self.on_wait()
                     self.on_wait = None
-                output = await (steps.wait() if self._silence is None else self._wait(steps))
+                waiting = steps.wait() if self._patience is None else self._patience.wait(steps)
+                output = await waiting
             if self._cleanup is not None:
                 self._reset()
             feed(output, buffer)
@@ -303,25 +279,7 @@ class Run:
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_output_bytes:
-            raise _too_much(f"{self._limits.max_output_bytes} bytes")
-
-    async def _wait(self, steps: Steps) -> Any:
-        """Wait for the next output, and know since when."""
-        self._waits_since = asyncio.get_running_loop().time()
-        output = await steps.wait()
-        self._waits_since = None
-        return output
-
-    def _look_for_silence(self) -> None:
-        """Cancel a handler that has been silent for too long; else look again when it may be."""
-        silence = self._timeouts.silence or 0.0
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        due = (now if self._waits_since is None else self._waits_since) + silence
-        if due - now < 0.001:
-            self.cancel("silence")
-        else:
-            self._silence = loop.call_at(due, self._look_for_silence)
+            raise TooMuchOutput(f"{self._limits.max_output_bytes} bytes")
 
     async def _breathe(self, steps: Steps) -> None:
         """Give the event loop a turn; a handler that never waits would keep it."""
@@ -367,11 +325,9 @@ class Run:
         self._cancellation = error
         cancelled = self.context.cancelled
         cancelled.set("shutdown")
-        if cancelled.cause == "timeout":
-            code = "background_timeout" if self._background else "timeout"
-            await self._fail(RunTimeout(self._seconds or 0, code))
-        elif cancelled.cause == "silence":
-            await self._fail(RunTimeout(self._timeouts.silence or 0, "silence_timeout"))
+        late = None if self._patience is None else self._patience.error(cancelled.cause)
+        if late is not None:
+            await self._fail(late)
         else:
             cause = cancelled.cause or "shutdown"
             await self._finish(lambda buffer: self.channel.cancel(cause, buffer), None)
@@ -407,9 +363,11 @@ class Run:
             self._scope.shield = True
         if self._steps is not None and not self._steps.ended:
             await self._close_handler(self._steps)
-        for timer in (self._limit, self._cleanup, self._silence):
-            if timer is not None:
-                timer.cancel()
+        if self._patience is not None:
+            self._patience.end()
+            self._patience = None  # as the handler's steps: it knows this run
+        if self._cleanup is not None:
+            self._cleanup.cancel()
         await self._write_ending(ending)
         try:
             if self._trace is not None:
@@ -444,7 +402,3 @@ class Run:
                 await steps.close()
         except (Exception, asyncio.CancelledError):
             logger.exception("Handler %r failed while it was closed.", self.name)
-
-
-def _too_much(bound: str) -> AgentFailed:
-    return AgentFailed(f"The agent gave more than {bound}.", "output_too_large")
