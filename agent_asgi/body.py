@@ -14,7 +14,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 16 << 20
 """How much of a refused body is still taken, so that its sender gets to read the answer."""
-_LENGTH = re.compile("[0-9]{1,18}")
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -47,7 +46,7 @@ async def read_body(
         BodyTimeout: It took too long.
         ClientGone: The client left.
     """
-    if declared is not None and _LENGTH.fullmatch(declared) and int(declared) > limit:
+    if declared is not None and declared.isdecimal() and int(declared[:19]) > limit:
         raise TooLarge(limit)
     steps = receive().__await__()
     try:  # mostly it is there, and needs no timer

@@ -112,18 +112,18 @@ def context_of(
     scope: Scope,
     headers: Headers,
     router: AgentRouter,
+    owner: str,
     request: ResponsesRequest | None = None,
 ) -> Context:
     """Make a run's context; who asks is looked up as DESIGN.md says under "Context"."""
     named = request or ResponsesRequest()
-    principal = owner_of(scope)
     state: dict[str, Any] = {**live.state, **scope.get("state", {})}
     return Context(
         new_id("resp"),
         router.name,
         headers=headers,
         session_id=named.session_id or headers.get("x-session-id"),
-        user=principal or named.user_id,
+        user=owner or named.user_id,
         model=named.model,
         state=state,
         request_id=request_id.get(),

@@ -30,7 +30,7 @@ class Compact(Endpoint):
         full = await continued(live.store, await resolve(live.store, request, owner), owner)
         value = handler.value(full)
         self.log_request(incoming, handler, router.name, False)
-        context = context_of(live, incoming.scope, incoming.headers, router, request)
+        context = context_of(live, incoming.scope, incoming.headers, router, owner, request)
         response = echo(
             request, id=context.response_id, created_at=int(time.time()), agent=router.name
         )

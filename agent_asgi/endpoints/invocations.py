@@ -25,7 +25,8 @@ class JsonInvocations(Endpoint):
         handler = handler_of(self.router, stream)
         value = handler.value(body)
         self.log_request(incoming, handler, self.router.name, stream)
-        context = context_of(incoming.live, incoming.scope, incoming.headers, self.router)
+        owner = incoming.owner
+        context = context_of(incoming.live, incoming.scope, incoming.headers, self.router, owner)
         channel = JsonChannel(stream, self.router.reducer)
         mode: RunMode = "stream" if stream else "json"
         run = incoming.live.runner.run(
@@ -36,7 +37,7 @@ class JsonInvocations(Endpoint):
             context,
             channel,
             mode,
-            incoming.owner,
+            owner,
         )
         scope, receive, send = incoming.scope, incoming.receive, incoming.send
         async with incoming.live.gates[self.router.name]:

@@ -198,7 +198,7 @@ async def prepare(
         router,
         handler,
         handler.value(full),
-        context_of(live, scope, headers, router, request),
+        context_of(live, scope, headers, router, owner, request),
         owner,
         time.time(),
         wants_trace,
