@@ -244,7 +244,7 @@ class OpenItems:
             first[name] = "" if name == "arguments" else []
         if kind == "reasoning":
             first.pop("content", None)
-        if "call_id" in first:
+        if isinstance(first.get("call_id"), str):
             first["call_id"] = self._call_id(kind, first["call_id"])
         return first
 

@@ -140,6 +140,19 @@ def test_ids_that_cannot_be_written_stay_apart() -> None:
     assert ids[2] == "é"
 
 
+@pytest.mark.parametrize("call_id", [(), [1], {"a": 1}], ids=str)
+def test_a_call_id_that_is_no_text_is_stored_and_told_again(call_id: Any) -> None:
+    app = giving({"type": "acme:call", "id": "a", "call_id": call_id})
+
+    async def main() -> Answer:
+        async with started(app):
+            client = AgentClient(app)
+            made = await client.post("/responses", {"input": "x"})
+            return await client.get(f"/responses/{made.json()['id']}?stream=true")
+
+    assert check_stream(asyncio.run(main()).events())["status"] == "completed"
+
+
 def test_a_summary_of_a_message_is_no_list_of_parts() -> None:
     summary = [{"type": "output_text", "text": "x"}]
     response = streamed("hi", {"type": "message", "content": "ho", "summary": summary})
