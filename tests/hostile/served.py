@@ -61,6 +61,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _tell(send: Send) -> None:
+    wide._service.begin()  # that its own tasks are there from the start
     live = agent._service.begin()
     runs = agent._service.limits.max_runs - live.gates["agent"].free
     streams = agent._service.limits.max_streams - live.streams.free
