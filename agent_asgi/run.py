@@ -30,6 +30,9 @@ Deliver = Callable[[bytes], Awaitable[None]]
 _NOTHING = nullcontext()
 BATCH_BYTES = 32 * 1024
 """How much of what is ready together goes out in one message."""
+LARGE = 1 << 20
+"""Of a run that has emitted more bytes the trace is closed in a thread: MLflow looks through all of
+its output in Python."""
 BREATH = 256
 """After how many outputs the event loop gets a turn, should the handler never wait."""
 
@@ -372,7 +375,8 @@ class Run:
         try:
             if self._trace is not None:
                 cause = self.context.cancelled.cause if self.error is None else self.error.code
-                await self._trace.end(self.channel.result(), self.status, error, cause)
+                large = max(self._emitted, self.channel.size) > LARGE
+                await self._trace.end(self.channel.result, self.status, error, cause, large=large)
         finally:
             self._drain.leave(self)
             if self._token is not None:

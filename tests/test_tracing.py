@@ -50,6 +50,22 @@ def test_stream_is_traced_with_the_body_as_it_came_and_the_reduced_response() ->
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_large_output_is_traced_whole_by_a_thread(stream: bool) -> None:
+    """Also where it holds what makes MLflow look for attachments, all in Python."""
+    router = AgentRouter(f"t-large-{stream}")
+    text = "b64 " * 300_000
+
+    @router.stream
+    async def long(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield text
+
+    ask(AgentApp(router), "/responses", {"input": "x", "stream": stream})
+    (trace,) = traces(agent=f"t-large-{stream}")
+    assert trace.data.spans[0].outputs["output"][0]["content"][0]["text"] == text
+    assert trace.info.tags["agent_asgi.status"] == "completed"
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_failed_run_keeps_its_partial_output_and_the_exception(stream: bool) -> None:
     router = AgentRouter(f"t-failed-{stream}")
 

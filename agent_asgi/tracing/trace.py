@@ -47,18 +47,21 @@ class Trace:
 
     async def end(
         self,
-        outputs: Any,
+        outputs: Callable[[], Any],
         status: str,
         error: Exception | None = None,
         cause: str | None = None,
+        *,
+        large: bool = False,
     ) -> None:
         """Close the span with the run's outputs; wait a bounded moment where exports fall behind.
 
         Args:
-            outputs: The reduced response, or what there is of it.
+            outputs: Gives the reduced response, or what there is of it.
             status: completed, failed, incomplete or cancelled.
             error: What the handler raised. Default None.
             cause: Why the run was cancelled, or the code of its error. Default None.
+            large: Whether the outputs take MLflow so long that a thread is worth it. Default False.
         """
         try:
             self._leave_context()
@@ -66,10 +69,12 @@ class Trace:
             try:
                 room = await wait_for_room()
             finally:  # also where the task is cancelled while it waits
-                if room:
-                    self._finish(outputs, status, error, cause)
-                else:
+                if not room:
                     self._drop()
+                elif large:
+                    await _in_thread(lambda: self._finish(outputs(), status, error, cause))
+                else:
+                    self._finish(outputs(), status, error, cause)
             if self._continued:
                 await asyncio.wait_for(asyncio.to_thread(hand_over), 2)
         except Exception:  # tracing never fails a request
@@ -105,6 +110,15 @@ class Trace:
                     leave_to_otlp(trace, span)
         span.set_attribute("agent_asgi.status", status)
         span.end(status="ERROR" if status == "failed" else "OK")
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Do some work in a thread, to its end, also where the task is cancelled meanwhile."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):  # the run ends, and says so itself
+            await asyncio.wait([task])
+    task.result()
 
 
 def _can_be_told(error: Exception) -> bool:
