@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from . import codec
 from .items import OpenItems, Slot
 from .outputs import Get, as_dict, as_item, new_id, real_id, text_name
 
@@ -142,7 +145,10 @@ def _on_text(part: str, kind: str, place: str) -> Callable[[Upstream, Get], None
 
 
 def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, list | tuple) else []
+    if not isinstance(given, list | tuple):
+        return []
+    plain: list[Any] = msgspec.to_builtins(list(given), str_keys=True, enc_hook=codec.plain)
+    return plain
 
 
 def _on_text_done(part: str, kind: str, place: str) -> Callable[[Upstream, Get], None]:

@@ -125,6 +125,20 @@ def test_log_probabilities_are_a_list(odd: Any) -> None:
     assert streamed(delta)["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "response.output_text.delta", "delta": "hi", "logprobs": [object]},
+        {"type": "acme:thing", "of": object},
+        {"type": "acme:thing", "id": "a", "of": object},
+        {"type": "message", "role": "assistant", "content": "x", "of": object},
+        {"type": "function_call", "name": "f", "arguments": "{}", "of": object},
+    ],
+)
+def test_what_cannot_be_written_leaves_no_gap(odd: Any) -> None:
+    assert streamed("hi", odd, "more")["status"] == "failed"
+
+
 @pytest.mark.parametrize("kind", ["reasoning_text", "refusal"])
 def test_only_a_text_has_annotations(kind: str) -> None:
     part = {"type": kind, "text": "no", "refusal": "no", "annotations": [{"type": "url"}]}
