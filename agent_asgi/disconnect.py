@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import struct
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Send
@@ -47,47 +47,71 @@ def watch_unread(send: Send, seconds: float) -> None:
     """
     transport = _transport(send)
     if transport is not None and transport.get_write_buffer_size():
-        _look_later(transport, seconds)
+        _look_later(send, transport, seconds)
 
 
-def _look_later(transport: Any, seconds: float) -> None:
-    opened = transport.get_extra_info("socket")
-    left = transport.get_write_buffer_size() + _in_kernel(opened)
+def _look_later(send: Send, transport: Any, seconds: float) -> None:
+    before = taken(send)
 
     def look() -> None:
-        waiting = transport.get_write_buffer_size()
-        if waiting and waiting + _in_kernel(opened) >= left:
+        if transport.is_closing() or not transport.get_write_buffer_size():
+            return
+        if before is not None and taken(send) == before:
             _reset(transport)
-        elif waiting:
-            _look_later(transport, seconds)
+        else:
+            _look_later(send, transport, seconds)
 
     asyncio.get_running_loop().call_later(seconds, look)
 
 
-def _in_kernel(opened: Any) -> int:
-    """Tell how many bytes the kernel holds of a connection, where it tells (Linux).
+def taken(call: Callable[..., Any]) -> int | None:
+    """Tell how many bytes the client has taken on a connection, as far as the kernel tells.
 
-    It asks for more only once a third of its buffer is free, some MB; a slow client needs minutes.
+    That a server's buffer stays full says nothing: the kernel takes more only once a third of its
+    own is free, some MB, for which a slow client needs minutes.
+
+    Args:
+        call: `receive` or `send`, as uvicorn gave it.
+
+    Returns:
+        Bytes; None below another server or another system than Linux.
     """
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl  # not everywhere
-        import termios
+    transport = _transport(call)
+    if transport is None or not hasattr(socket, "TCP_INFO"):
+        return None
+    with contextlib.suppress(OSError, ValueError, struct.error):  # it is closed, or no TCP
+        opened = transport.get_extra_info("socket")
+        about = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size)
+        acked: int = _ACKED.unpack(about)[0]
+        return acked
+    return None
 
-        return int.from_bytes(
-            fcntl.ioctl(opened.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder
-        )
-    return 0
+
+_ACKED = struct.Struct("=120xQ")
+"""`tcpi_bytes_acked` in the kernel's `struct tcp_info`."""
 
 
-def _transport(send: Send) -> Any:
-    """Give the connection below uvicorn's `send`; None where it is another's."""
-    return getattr(getattr(send, "__self__", None), "transport", None)
+def writes_last(call: Callable[..., Any]) -> bool:
+    """Tell whether the server, uvicorn, waits for room before it writes a message, not after.
+
+    Args:
+        call: `receive` or `send`, as the server gave it.
+    """
+    return _transport(call) is not None
+
+
+def _transport(call: Callable[..., Any]) -> Any:
+    """Give the connection below uvicorn's `receive` or `send`; None where it is another's."""
+    return getattr(getattr(call, "__self__", None), "transport", None)
 
 
 def _reset(transport: Any) -> None:
     """End a connection at once: nor does the kernel keep what nobody takes."""
-    opened = transport.get_extra_info("socket")
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if transport.is_closing():
+        return
+    with contextlib.suppress(OSError, ValueError):  # the client was faster
+        opened = transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 

@@ -27,9 +27,17 @@ class Gate:
         self._seconds = seconds
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def __enter__(self) -> None:
+    def check(self) -> None:
+        """Look whether there is room just now.
+
+        Raises:
+            TooMany: There is none.
+        """
         if not self.free:
             raise self._refusal()
+
+    def __enter__(self) -> None:
+        self.check()
         self.free -= 1
 
     def __exit__(self, *_: object) -> None:

@@ -309,7 +309,8 @@ class Run:
 
     def _give_up(self) -> None:
         task = self._task
-        if task is not None and not self.ended and task.cancelling():
+        unwanted = self.context.cancelled.is_set()  # where no task was cancelled, as by `interrupt`
+        if task is not None and not self.ended and (task.cancelling() or unwanted):
             self._giving_up = True
             self._cancels += 1
             task.cancel()
@@ -376,7 +377,10 @@ class Run:
             if self._trace is not None:
                 cause = self.context.cancelled.cause if self.error is None else self.error.code
                 large = max(self._emitted, self.channel.size) > LARGE
-                await self._trace.end(self.channel.result, self.status, error, cause, large=large)
+                with suppress(asyncio.CancelledError):  # `_settle` tells whose it was
+                    await self._trace.end(
+                        self.channel.result, self.status, error, cause, large=large
+                    )
         finally:
             self._drain.leave(self)
             if self._token is not None:

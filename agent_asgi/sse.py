@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from . import codec
-from .disconnect import ClientStalled, Watch
+from .disconnect import ClientStalled, Watch, taken, writes_last
 from .gate import Gate
 from .limits import Timeouts
 from .run import Run
@@ -78,6 +78,8 @@ class EventStreamResponse(EventSourceResponse):
         self._silence = times.ping
         self._patience = times.write
         self._stalled = False
+        self._progress = -1  # of the client's reading, at the last look while we were sending
+        self._progress_at = 0.0
         self._pinging: asyncio.Task[None] | None = None
         self._last = self._loop.time()
 
@@ -89,6 +91,7 @@ class EventStreamResponse(EventSourceResponse):
         """
         run = self.run
         self._send = send
+        self._receive = receive
         watch = self._watch = Watch(run, receive)
         self._timer = self._loop.call_later(min(self._silence, self._patience), self._tick)
         try:
@@ -118,25 +121,35 @@ class EventStreamResponse(EventSourceResponse):
             self._unsent += self._tail()
         else:
             self._watch.start()  # a client that reads no more holds us up in `send`
+        await self._put(not ended)
+
+    async def _put(self, more: bool) -> None:
+        """Send what is unsent; what is cancelled before it is written stays unsent."""
+        body, self._unsent = self._unsent, b""
         self._sending = True
         try:
             if not self._open:
                 await self._begin()
-            body, self._unsent = self._unsent, b""
+            self._last = self._loop.time()
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
             self.frames += 1
             self.sent += len(body)
-            self._last = self._loop.time()
-            await self._send({"type": "http.response.body", "body": body, "more_body": not ended})
+        except asyncio.CancelledError:
+            if writes_last(self._receive):
+                self._unsent = body + self._unsent
+            else:
+                self._open = True
+            raise
         except OSError:
             self._leave()
         finally:
             self._sending = False
 
     async def _begin(self) -> None:
-        self._open = True
         more = [(name.encode(), value.encode()) for name, value in self._make_headers().items()]
         headers = [*self.raw_headers, *more]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._open = True
 
     def _leave(self) -> None:
         self._gone = True
@@ -147,16 +160,28 @@ class EventStreamResponse(EventSourceResponse):
             self.run.cancel("client_disconnected")
 
     def _tick(self) -> None:
-        """Look whether a comment is due, or the client has read nothing for too long."""
+        """Look whether a comment is due, or the client takes nothing."""
         now = self._loop.time()
         silent = now - self._last
-        if self._sending and silent >= self._patience - 0.001:
-            self._stall()
-        elif not self._sending and silent >= self._silence - 0.001 and self._pinging is None:
+        if self._sending:
+            self._look(now)
+            self._timer = self._loop.call_later(min(self._silence, self._patience), self._tick)
+            return
+        self._progress = -1
+        if silent >= self._silence - 0.001 and self._pinging is None:
             self._pinging = asyncio.create_task(self._comment())
             silent = 0.0
         wait = min(max(self._silence - silent, 0.0) or self._silence, self._patience)
         self._timer = self._loop.call_later(max(wait, 0.001), self._tick)
+
+    def _look(self, now: float) -> None:
+        """Give the client up that has taken nothing since a look so long ago."""
+        acked = taken(self._receive)
+        progress = self.frames if acked is None else acked
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, now
+        elif now - self._progress_at >= self._patience - 0.001:
+            self._stall()
 
     def _stall(self) -> None:
         run = self.run
@@ -198,11 +223,17 @@ class FollowedLog(StreamingResponse):
         """Send the frames, until there are no more or the client is gone."""
 
         async def bounded(message: Message) -> None:
+            sending = asyncio.ensure_future(send(message))
             try:
-                async with asyncio.timeout(self._seconds):
-                    await send(message)
-            except TimeoutError:
-                raise ClientStalled from None
+                before = taken(receive)
+                while not (await asyncio.wait([sending], timeout=self._seconds))[0]:
+                    now = taken(receive)
+                    if now == before:
+                        raise ClientStalled
+                    before = now
+                await sending
+            finally:
+                sending.cancel()
 
         with self._streams:
             await super().__call__(scope, receive, bounded)

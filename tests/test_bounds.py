@@ -215,6 +215,10 @@ def test_open_streams_are_bounded(serve: Serve) -> None:
             with pytest.raises(openai.RateLimitError) as raised:
                 call()
             assert error_of(raised)[:2] == (429, "too_many_streams")
+        begun = held.begun
+        with pytest.raises(openai.RateLimitError):  # nor is a run begun that nobody could follow
+            client.responses.create(model="agent", input="x", stream=True, background=True)
+        assert held.begun == begun
         with pytest.raises(Exception, match="HTTP 429"), client.responses.connect():
             pass
         assert client.responses.retrieve(run.id).id == run.id

@@ -1,6 +1,8 @@
 """Each bound on time ends what it bounds, and says which one it was."""
 
 import asyncio
+import contextlib
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from calling import Serve, connect, ended, until
-from conftest import traces
+from conftest import started, traces
 
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
 from agent_asgi.testing import AgentClient, Answer
@@ -228,6 +230,76 @@ def test_a_slow_client_is_no_stalled_one(serve: Serve) -> None:
         while b"[DONE]" not in got:
             got += opened.recv(1 << 17)
             time.sleep(0.05)
+
+
+def flooding(text: str, times: int, **options: Any) -> AgentApp:
+    """Make an app whose agent says much at once."""
+    router = AgentRouter()
+
+    @router.stream
+    async def flood(request: ResponsesRequest) -> AsyncIterator[str]:
+        for _ in range(times):
+            yield text
+            await asyncio.sleep(0)
+
+    return AgentApp(router, **options)
+
+
+def test_a_client_that_reads_all_the_time_is_not_cut(serve: Serve) -> None:
+    """The kernel asks the server for more only now and then; what it has acknowledged counts."""
+    url = serve(flooding("x" * 10_000, 3000, timeouts=Timeouts(write=0.4, ping=0.2)))
+    body = b'{"input": "x", "stream": true}'
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head("/responses", len(body)) + body)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            assert opened.recv(3000)
+            time.sleep(0.005)
+
+
+def test_no_event_is_lost_where_a_run_is_cancelled_while_its_client_is_slow(serve: Serve) -> None:
+    url = serve(flooding("x" * 10_000, 3000, timeouts=Timeouts(run=0.5)))
+    body = b'{"input": "x", "stream": true}'
+    with connected(url, receive_buffer=4096) as opened:
+        opened.sendall(head("/responses", len(body)) + body)
+        time.sleep(1.5)
+        got = b""
+        while b"[DONE]" not in got[-50:]:
+            got += opened.recv(1 << 20)
+    numbers = [int(each) for each in re.findall(rb'"sequence_number":(\d+)', got)]
+    assert numbers == list(range(len(numbers)))
+    assert b'"code":"timeout"' in got
+
+
+def test_an_ignoring_handler_whose_client_cannot_be_sent_to_is_abandoned() -> None:
+    """A server of a later ASGI version raises where the client has left."""
+    router = AgentRouter()
+
+    @router.stream
+    async def ignores(request: ResponsesRequest) -> AsyncIterator[str]:
+        yield "word"
+        for _ in range(100):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    app = AgentApp(router, timeouts=Timeouts(cleanup=0.2))
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            raise OSError("The client has left.")
+
+        content = b'{"input": "x", "stream": true}'
+        receive = asyncio.Queue[Any]()
+        await receive.put({"type": "http.request", "body": content, "more_body": False})
+        scope = AgentClient(app)._scope("POST", "/responses", {}, len(content))
+        async with started(app):
+            await asyncio.wait_for(app(scope, receive.get, send), 10)
+            live = app._service.started()
+            assert live is not None
+            assert live.gates["agent"].free == Limits().max_runs
+            assert not live.drain.runs
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("name", ["body", "run", "silence", "write", "room"])

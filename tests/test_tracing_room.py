@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -106,3 +107,37 @@ def test_no_git_version(
     monkeypatch.chdir(tmp_path)
     assert track_git_version() is None
     assert "The git version is not tracked" in caplog.text
+
+
+def test_a_run_that_is_cancelled_while_its_trace_waits_ends_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answer is there already, and so is its status in the store and the metrics."""
+
+    async def slow() -> bool:
+        await asyncio.sleep(0.3)
+        return True
+
+    monkeypatch.setattr("agent_asgi.tracing.trace.wait_for_room", slow)
+    router = AgentRouter("waits")
+
+    @router.invoke
+    async def say(request: dict[str, Any]) -> str:
+        return "x"
+
+    app = AgentApp(router)
+
+    async def main() -> None:
+        async with started(app):
+            asking = asyncio.create_task(AgentClient(app).post("/responses", {"input": "x"}))
+            await asyncio.sleep(0.1)
+            for task in asyncio.all_tasks():
+                if "call" in repr(task.get_coro()):
+                    task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            statuses = app._service.counts.runs["waits"]["json"].statuses
+            assert {name: number for name, number in statuses.items() if number} == {"completed": 1}
+
+    asyncio.run(main())
+    assert [each.info.tags["agent_asgi.status"] for each in traces(agent="waits")] == ["completed"]

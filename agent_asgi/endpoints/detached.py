@@ -78,6 +78,8 @@ class Detached:
             raise InvalidRequest("background: a background run needs `store`.", "background")
         if live.drain.closed:
             raise Unavailable("The server is shutting down.")
+        if request.stream:  # before a run is begun whose stream finds no room
+            live.streams.check()
         gate = live.gates[turn.router.name]
         if request.background:
             self._check_queue()

@@ -252,9 +252,10 @@ class Connection:
             while self._unsent:
                 await self._put(self._unsent[0])
                 self._unsent.popleft()
-        except OSError:
+        except OSError as error:
+            stalled = isinstance(error, TimeoutError)
+            run.context.cancelled.set("client_stalled" if stalled else "client_disconnected")
             self._end(GONE)
-            run.context.cancelled.set("client_disconnected")
             run.interrupt(asyncio.CancelledError())
 
     async def _tell(self, error: AgentError) -> None:
