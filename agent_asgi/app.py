@@ -42,7 +42,9 @@ from .store.open import open_store
 
 logger = logging.getLogger("agent_asgi")
 
-STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+CLOSE = "websocket.close"
+"""Where it comes first, it refuses the handshake, and the server answers 403."""
+STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", CLOSE)
 """Messages that an answer begins with."""
 
 
@@ -150,13 +152,11 @@ class AgentApp:
             nonlocal begun
             if not begun and message["type"] in STARTS:
                 begun = True
-                headers = message.get("headers", ())
-                message = {
-                    **message,
-                    "headers": [*headers, (b"x-request-id", id_.encode("latin-1"))],
-                }
-                if message.get("status", 0) >= 400:
-                    self._count_refusal(message.pop(REFUSED, OTHER))
+                message = {**message}
+                if message["type"] != CLOSE:
+                    id_header = b"x-request-id", id_.encode("latin-1")
+                    message["headers"] = [*message.get("headers", ()), id_header]
+                self._count_refusal(message)
             return send(message)
 
         if origin is not None and self._origins.refuses(scope, origin):
@@ -231,9 +231,12 @@ class AgentApp:
             app = self._endpoints.get(path, app)
         return app(scope, receive, send)
 
-    def _count_refusal(self, code: str | None) -> None:
-        if code is not None:
-            self._service.counts.refuse(code)
+    def _count_refusal(self, start: Message) -> None:
+        """Count what an answer refuses, and take out what its start says of that."""
+        if start.get("status", 0) >= 400 or start["type"] == CLOSE:
+            code = start.pop(REFUSED, OTHER)
+            if code is not None:
+                self._service.counts.refuse(code)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

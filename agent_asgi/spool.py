@@ -1,6 +1,7 @@
 """The counts of an app's processes, one file each, so that any of them can tell of all."""
 
 import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 from .counts import Counts
+
+logger = logging.getLogger("agent_asgi")
 
 FOLDER = "AGENT_ASGI_METRICS_DIR"
 """The environment variable that names the folder; without it a process tells of itself alone."""
@@ -28,14 +31,14 @@ class Spool:
     def __init__(self, folder: str, app: int) -> None:
         self._folder = Path(folder)
         self._app = app
+        self._fails = False
 
     async def keep(self, counts: Callable[[], Counts]) -> None:
         """Write this process's counts once a second, where they have changed."""
         written = None
         while True:
             encoded = msgspec.json.encode(counts())
-            if encoded != written:
-                await asyncio.to_thread(self._write, encoded)
+            if encoded != written and await asyncio.to_thread(self._write, encoded):
                 written = encoded
             await asyncio.sleep(WRITE_SECONDS)
 
@@ -43,11 +46,22 @@ class Spool:
         """Write this process's counts."""
         self._write(msgspec.json.encode(counts))
 
-    def _write(self, counts: bytes) -> None:
-        """Write what readers see whole, or as it was before."""
+    def _write(self, counts: bytes) -> bool:
+        """Write what readers see whole, or as it was before; tell whether that went well.
+
+        Counts are no reason to end a server: what goes wrong is logged, once until it is over.
+        """
         path = self._folder / f"{self._app}-{os.getpid()}.json"
-        path.with_suffix(".new").write_bytes(counts)
-        path.with_suffix(".new").replace(path)
+        try:
+            path.with_suffix(".new").write_bytes(counts)
+            path.with_suffix(".new").replace(path)
+        except OSError as error:
+            if not self._fails:
+                logger.error("The counts for /metrics cannot be written: %s", error)
+            self._fails = True
+            return False
+        self._fails = False
+        return True
 
     def others(self) -> Iterator[Counts]:
         """Give the other processes' counts, of those that have ended too: totals never fall."""

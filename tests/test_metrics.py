@@ -4,11 +4,14 @@ import asyncio
 import http.client
 import json
 import os
+import shutil
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,16 @@ from test_cancellation import leave
 from test_cli import ask_text, command, free_port, running
 from websockets.sync.client import connect as connect_to
 
-from agent_asgi import AgentApp, AgentError, AgentRouter, Limits, ResponsesRequest, Timeouts, Usage
+from agent_asgi import (
+    AgentApp,
+    AgentError,
+    AgentRouter,
+    BearerTokens,
+    Limits,
+    ResponsesRequest,
+    Timeouts,
+    Usage,
+)
 from agent_asgi.counts import BOUNDS, Counts, Histogram, total
 from agent_asgi.spool import FOLDER, Spool
 from agent_asgi.testing import AgentClient
@@ -164,6 +176,93 @@ def test_refusals_count_by_their_code(serve: Serve) -> None:
         "previous_response_not_found": 1,
     }
     assert by(samples, "runs_total", "status") == {"failed": 1}
+
+
+async def shake(app: AgentApp, extensions: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """Begin a WebSocket's handshake; give the first message of the answer."""
+    scope = {
+        "type": "websocket",
+        "path": "/responses",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "extensions": extensions,
+    }
+    inbox, sent = asyncio.Queue[Any](), list[Any]()
+    inbox.put_nowait({"type": "websocket.connect"})
+    inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, inbox.get, send)
+    first: dict[str, Any] = sent[0]
+    return first
+
+
+@pytest.mark.parametrize("extensions", [{"websocket.http.response": {}}, {}])
+def test_a_refused_handshake_counts_once(extensions: dict[str, Any]) -> None:
+    kind = "websocket.http.response.start" if extensions else "websocket.close"
+    known = {"authorization": "Bearer token"}
+
+    @asynccontextmanager
+    async def broken(app: AgentApp) -> AsyncIterator[None]:
+        raise OSError("no database")
+        yield
+
+    async def main() -> None:
+        tokens = BearerTokens({"token": "ann"})
+        full = AgentApp(obedient("full"), authenticate=tokens, limits=Limits(max_streams=1))
+        async with started(full):
+            live = await full._service.live()
+            assert (await shake(full, extensions, **known))["type"] == "websocket.accept"
+            with live.streams:
+                for headers in ({}, known, {**known, "origin": "https://evil.example.com"}):
+                    answer = await shake(full, extensions, **headers)
+                    assert answer["type"] == kind
+                    assert answer.keys() <= {"type", "status", "headers", "code", "reason"}
+            samples = await metrics(AgentClient(full, known))
+        assert by(samples, "refused_total", "why") == {
+            "unauthenticated": 1,
+            "too_many_streams": 1,
+            "origin_not_allowed": 1,
+        }
+        failed = AgentApp(obedient("failed"), lifespan=broken)
+        assert (await shake(failed, extensions))["type"] == kind
+        samples = await metrics(AgentClient(failed))
+        assert by(samples, "refused_total", "why") == {"unavailable": 1}
+
+    asyncio.run(main())
+
+
+def test_ready_refuses_nothing() -> None:
+    async def main() -> None:
+        app = AgentApp(obedient("unready"))
+        client = AgentClient(app)
+        assert (await client.get("/ready")).status == 503  # it starts
+        async with started(app):
+            pass
+        assert (await client.get("/ready")).status == 503  # it has ended
+        assert not by(await metrics(client), "refused_total", "why")
+        assert (await client.post("/responses", {"input": "x"})).status == 503
+        assert by(await metrics(client), "refused_total", "why") == {"unavailable": 1}
+
+    asyncio.run(main())
+
+
+def test_scrapes_at_once_take_one_thread() -> None:
+    app = AgentApp(obedient("scraped"))
+
+    async def main() -> int:
+        before = threading.active_count()
+        tasks = [asyncio.create_task(AgentClient(app).get("/metrics")) for _ in range(100)]
+        most = before
+        while not all(each.done() for each in tasks):
+            most = max(most, threading.active_count())
+            await asyncio.sleep(0)
+        assert [(await each).status for each in tasks] == [200] * 100
+        return most - before
+
+    for _ in range(2):  # loops
+        assert asyncio.run(main()) == 1
 
 
 def test_codes_of_an_app_s_own_are_other() -> None:
@@ -314,6 +413,36 @@ def test_what_a_dead_process_had_in_flight_is_gone(
     (tmp_path / f"0-{pid}.json").rename(tmp_path / f"0-{os.getppid()}.json")
     (found,) = spool.others()
     assert found.runs["agent"]["json"].in_flight == 2
+
+
+def test_counts_that_cannot_be_written_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent_asgi.spool.WRITE_SECONDS", 0.02)
+    folder, left = tmp_path / "counts", list[str]()
+    monkeypatch.setenv(FOLDER, str(folder))
+
+    @asynccontextmanager
+    async def lifespan(app: AgentApp) -> AsyncIterator[None]:
+        yield
+        left.append("lifespan")
+
+    async def main() -> None:
+        app = AgentApp(obedient("spooled"), lifespan=lifespan)
+        async with started(app):
+            await asyncio.sleep(0.2)  # ten tries, without a folder
+            folder.mkdir()
+            for _ in range(500):
+                if list(folder.glob("*.json")):
+                    break
+                await asyncio.sleep(0.01)
+            assert list(folder.glob("*.json"))
+            assert caplog.text.count("cannot be written") == 1
+            shutil.rmtree(folder)
+
+    asyncio.run(main())
+    assert left == ["lifespan"]
+    assert caplog.text.count("cannot be written") == 2
 
 
 WORKERS = """

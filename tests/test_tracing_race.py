@@ -1,9 +1,14 @@
 """Processes that start at the same time on a database that is not there yet."""
 
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from agent_asgi.tracing.alone import alone
 
 ASK = """
 import asyncio
@@ -40,3 +45,46 @@ def test_all_of_them_trace(tmp_path: Path) -> None:
         for each in processes:
             each.kill()
     assert all(each.startswith("tr-") for each in said), said
+
+
+@pytest.mark.parametrize(
+    ("uri", "lock"),
+    [
+        ("sqlite:///mlflow.db", "mlflow.db.agent_asgi.lock"),
+        ("sqlite:///new/mlflow.db?timeout=5", "new/mlflow.db.agent_asgi.lock"),
+        ("sqlite:///{}/my%20runs.db", "my runs.db.agent_asgi.lock"),
+        ("sqlite+pysqlite:///{}/mlflow.db?a=/b", "mlflow.db.agent_asgi.lock"),
+    ],
+)
+def test_the_lock_is_beside_the_database(
+    uri: str, lock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with alone(uri.format(tmp_path)), (tmp_path / lock).open() as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / lock).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite://", "sqlite:///:memory:", "http://127.0.0.1:1/x", "postgresql:///x", "mlruns"]
+)
+def test_no_file_needs_no_lock(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with alone(uri):
+        assert not list(tmp_path.iterdir())
+
+
+def test_without_a_place_for_the_lock_it_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()  # root may write in any folder, but in no file
+    done = False
+    with alone(f"sqlite:///{tmp_path}/file/mlflow.db"):
+        done = True
+    assert done
+    assert "without a lock" in caplog.text
+    with pytest.raises(OSError, match="its own"), alone(f"sqlite:///{tmp_path}/mlflow.db"):
+        raise OSError("its own")
+    assert caplog.text.count("without a lock") == 1

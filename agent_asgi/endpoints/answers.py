@@ -22,29 +22,31 @@ CLIENT_GONE = 499
 
 
 REFUSED = "agent_asgi.refused"
-"""Where the start of an error's answer says why no handler was asked; None where one was. The app
-counts it and takes it out."""
+"""Where the start of an answer of 4xx or 5xx, or the close in its place, says by its error's code
+why no handler was asked; None where nothing was refused. The app counts it and takes it out."""
 
 
 class ErrorResponse(Response):
-    """The answer to an error.
+    """A JSON answer of 4xx or 5xx, over HTTP or to a WebSocket's handshake.
 
     Args:
-        error: The error.
+        body: The JSON.
+        status: The status.
         headers: Its headers.
-        started: Whether a handler ran.
+        refused: The code that it counts by as a refusal; None where nothing was refused.
     """
 
-    def __init__(self, error: AgentError, headers: Mapping[str, str], *, started: bool) -> None:
-        body = codec.encode({"error": error.payload()})
-        super().__init__(body, error.status, headers, media_type="application/json")
-        self._refused = None if started else error.code
+    def __init__(
+        self, body: bytes, status: int, headers: Mapping[str, str], *, refused: str | None
+    ) -> None:
+        super().__init__(body, status, headers, media_type="application/json")
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
 
         async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"].endswith("http.response.start"):  # a WebSocket's has a prefix
                 message[REFUSED] = self._refused
             await send(message)
 
@@ -69,7 +71,8 @@ def error_response(error: AgentError, *, started: bool = False) -> Response:
     headers = {name: value for name, value in error.headers.items() if _is_header(name, value)}
     if started:
         headers.setdefault("x-should-retry", "false")
-    return ErrorResponse(error, headers, started=started)
+    body = codec.encode({"error": error.payload()})
+    return ErrorResponse(body, error.status, headers, refused=None if started else error.code)
 
 
 def _is_header(name: str, value: str) -> bool:
@@ -96,7 +99,8 @@ async def deny(error: AgentError, code: int, scope: Scope, receive: Receive, sen
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await error_response(error)(scope, receive, send)
     else:
-        await send({"type": "websocket.close", "code": code, "reason": error.message})
+        close = {"type": "websocket.close", "code": code, "reason": error.message}
+        await send({**close, REFUSED: error.code})
 
 
 async def answer_json(

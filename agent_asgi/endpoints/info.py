@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,9 +16,11 @@ from ..counts import Counts
 from ..errors import NotFound
 from ..router import AgentRouter
 from ..service import Service
-from .answers import error_response, json_response
+from .answers import ErrorResponse, error_response, json_response
 
 _STARTED = int(time.time())
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("agent_asgi.metrics")
+"""Each event loop's one thread for `/metrics`, however many ask at once."""
 
 
 class Info:
@@ -61,7 +64,7 @@ class Info:
         if live.ready:
             return _json({"status": "ready"})
         status = "draining" if live.stage else "starting"
-        return _json({"status": status}, 503)
+        return ErrorResponse(codec.encode({"status": status}), 503, {}, refused=None)
 
     async def metrics(self, request: Request) -> Response:
         """Give the counts of all processes that share them, for Prometheus."""
@@ -69,7 +72,7 @@ class Info:
         accept = request.headers.get("accept", "")
         try:  # some milliseconds, and the import; in no thread that handlers may use up
             body, content_type = await anyio.to_thread.run_sync(
-                _exposition, counts, accept, alone, limiter=anyio.CapacityLimiter(1)
+                _exposition, counts, accept, alone, limiter=_one_thread()
             )
         except ImportError:
             told = "Metrics need an extra: pip install 'agent-asgi[metrics]'."
@@ -83,14 +86,22 @@ class Info:
         return _json({"status": busy, "time_of_last_update": int(drain.updated)})
 
 
+def _one_thread() -> anyio.CapacityLimiter:
+    try:
+        return _limiter.get()
+    except LookupError:
+        _limiter.set(limiter := anyio.CapacityLimiter(1))
+        return limiter
+
+
 def _exposition(counts: Counts, accept: str, alone: bool) -> tuple[bytes, str]:
     from ..metrics import exposition  # an extra
 
     return exposition(counts, accept, process=alone)
 
 
-def _json(body: dict[str, Any], status: int = 200) -> Response:
-    return json_response(codec.encode(body), status)
+def _json(body: dict[str, Any]) -> Response:
+    return json_response(codec.encode(body))
 
 
 def _model(router: AgentRouter) -> dict[str, Any]:

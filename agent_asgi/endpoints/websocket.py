@@ -52,7 +52,6 @@ class WebSocket:
         try:
             live = await self._service.live()
         except AgentError as error:
-            self._service.counts.refuse(error.code)
             await deny(error, TRY_LATER, scope, receive, send)
             return
         try:
