@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -46,6 +47,9 @@ CLOSE = "websocket.close"
 """Where it comes first, it refuses the handshake, and the server answers 403."""
 STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", CLOSE)
 """Messages that an answer begins with."""
+REQUEST_ID = re.compile(rb"[!-~]{1,200}")
+"""A request's own id is taken over where it is so: servers let through what a log or a terminal
+would take for a field or a command."""
 
 
 class AgentApp:
@@ -255,8 +259,8 @@ def _named(scope: Scope) -> tuple[str, str | None]:
     """Give the request's id and the origin of the web page that sends it, where one does."""
     id_, origin = "", None
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and 0 < len(value) <= 200:
-            id_ = id_ or value.decode("latin-1")
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            id_ = id_ or value.decode("ascii")
         elif name == b"origin":
             origin = value.decode("latin-1")
     return id_ or "req_" + random_text(), origin

@@ -18,11 +18,13 @@ class HttpProtocol(HttpToolsProtocol):
     """What `agent-asgi serve` speaks; elsewhere: `uvicorn --http agent_asgi.protocol:HttpProtocol`.
 
     A head that is larger than `MAX_HEAD` is a 431, one that takes longer than `HEAD_SECONDS` a 408.
+    Trailers count as a head does; what still comes of a request that has been answered, and blank
+    lines before the next, take from the time of the next head.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._size = 0
+        self._size = 0  # bytes since the parser last had a whole head, a part of a body, or its end
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(
@@ -39,18 +41,33 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes; those of a head that is not yet whole count."""
-        begun = self._late is not None
+        """Take in bytes; wait for the next head where they are not for a request at work."""
+        self._size += len(data)
         super().data_received(data)
-        if self.scope is not None and "method" in self.scope:  # uvicorn's sign of a whole head
-            if self._late is not None:
-                self._has_come()
-        elif not begun:  # the head of a further request, behind the body of the one before perhaps
+        if self._size > MAX_HEAD:
+            self._refuse(LARGE)
+        elif self._late is None and not self._at_work() and self.transport.get_protocol() is self:
             self._late = self.loop.call_later(HEAD_SECONDS, self._refuse, LATE)
-        else:
-            self._size += len(data)
-            if self._size > MAX_HEAD:
-                self._refuse(LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Take in a whole head."""
+        self._has_come()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a part of a body, which the app bounds."""
+        self._size = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take in the end of a request, and of its trailers."""
+        self._size = 0
+        super().on_message_complete()
+
+    def _at_work(self) -> bool:
+        """Tell whether the last head is whole, and its request not yet answered."""
+        cycle = self.cycle  # none before a WebSocket's head
+        return cycle is not None and not cycle.response_complete and "method" in self.scope
 
     def _has_come(self) -> None:
         self._size = 0

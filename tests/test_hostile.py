@@ -226,10 +226,19 @@ def test_an_errors_header_that_http_cannot_carry(serve: Serve, name: str, value:
     assert head.count(b"content-length") == 1
 
 
-@pytest.mark.parametrize("id_", [b"a\x80\xff", b"a b: c", b"'\"<>", b"x" * 200])
+@pytest.mark.parametrize("id_", [b"!", b"a~", b"'\"<>", b"x" * 200])
 def test_a_request_id_is_echoed_and_nothing_more(serve: Serve, id_: bytes) -> None:
     sent = post(b"{}", b"x-request-id: " + id_, b"connection: close")
     assert b"\r\nx-request-id: " + id_ + b"\r\n" in answered(serve(AgentApp(echo())), sent)
+
+
+@pytest.mark.parametrize("id_", [b"a\x80", b"a\x9b2J", b"\xff", b"a b", b"a\tb", b"x" * 201])
+def test_a_request_id_that_a_log_may_not_carry_is_not_taken_over(serve: Serve, id_: bytes) -> None:
+    sent = post(b"{}", b"x-request-id: " + id_, b"connection: close")
+    got = answered(serve(AgentApp(echo())), sent)
+    assert got.count(b"\r\nx-request-id: ") == 1
+    assert b"\r\nx-request-id: req_" in got
+    assert id_ not in got
 
 
 def echo() -> AgentRouter:

@@ -29,7 +29,11 @@ def _header(description: str, **schema: Any) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string", **schema}}
 
 
-REQUEST_ID = {"x-request-id": _header("The request's own, where it had one of 1 to 200 bytes.")}
+REQUEST_ID = {
+    "x-request-id": _header(
+        "The request's own, where it had one of 1 to 200 printable ASCII characters without blanks."
+    )
+}
 RETRY_AFTER = {"retry-after": _header("Seconds after which it is worth asking again.")}
 SHOULD_RETRY = {
     "x-should-retry": _header("`false` once a handler has started, or where it is no use.")
