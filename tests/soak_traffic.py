@@ -138,7 +138,10 @@ class Traffic:
         end = time.monotonic() + 25
         while begun.get("status") in ("queued", "in_progress") and time.monotonic() < end:
             await asyncio.sleep(0.2)
-            begun |= (await self.get(f"/responses/{begun['id']}", begun["token"])).json()
+            found = await self.get(f"/responses/{begun['id']}", begun["token"])
+            if found.status_code == 404:  # it has ended, and `stored` has deleted it
+                return
+            begun |= found.json()
         if begun.get("status") in ("queued", "in_progress"):
             self.problems["background: no end"] += 1
 
