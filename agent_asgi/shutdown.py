@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from enum import IntEnum
 from types import FrameType
 from typing import Any
@@ -126,7 +127,8 @@ class Shutdown:
         seconds = self._lead + _bound(bounds) if told == 1 else bounds.cleanup
         self._exit_within(seconds + LAST_SECONDS, 1)
         stage = Stage.LEAD if told == 1 else Stage.CUT
-        self._loop.call_soon_threadsafe(self._reach, stage, bounds)
+        # a context of its own: the signal may have come in the middle of a request
+        self._loop.call_soon_threadsafe(self._reach, stage, bounds, context=Context())
 
     def _reach(self, stage: Stage, bounds: Timeouts) -> None:
         if stage <= self.stage:
@@ -196,7 +198,7 @@ def _overheard(hear: Hear) -> Iterator[None]:
     def told(number: int, frame: FrameType | None) -> None:
         stage = Stage.ENDING if orders.count(number) == 1 else Stage.CUT
         with contextlib.suppress(RuntimeError):  # the loop is closed, where nobody ended the app
-            loop.call_soon_threadsafe(hear, stage)
+            loop.call_soon_threadsafe(hear, stage, context=Context())
         handler = before[number]
         if callable(handler):
             handler(number, frame)
