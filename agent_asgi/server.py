@@ -21,6 +21,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 from . import logs, spool
 from .errors import AgentError
 from .limits import Limits, Timeouts
+from .protocol import HttpProtocol
 from .shutdown import CUT_SHORT, SIGNALS, Shutdown
 from .store.base import Store
 
@@ -128,7 +129,7 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         port=options.port,
         workers=options.workers,
         reload=options.reload,
-        http="agent_asgi.protocol:HttpProtocol",
+        http=HttpProtocol,
         log_config=logs.config(options.log_format),
         ws_max_size=WEBSOCKET_ROOM * _limits(app).max_body_bytes,
     )
