@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import inspect
 import logging.config
 import math
 import os
@@ -161,7 +162,11 @@ def _run(config: Config, patience: float) -> None:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=sockets).run()
         elif config.workers > 1:
-            Supervisor(config, sockets=sockets).run()
+            by_target = (
+                "target" in inspect.signature(Multiprocess).parameters
+            )  # as uvicorn 0.35 has
+            more: dict[str, Any] = {"target": server.run} if by_target else {}
+            Supervisor(config, sockets=sockets, **more).run()
         else:
             server.run(sockets)
             if not server.started:
