@@ -53,18 +53,23 @@ async def read_body(
         waiting = next(steps)
     except StopIteration as ready:
         message = ready.value
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            whole: bytes = message.get("body", b"")
+            if len(whole) > limit:
+                raise TooLarge(limit) from None
+            return whole
+        rest = _read_on(receive, limit, message)
     else:
-        message = await _within(_rest(steps, waiting), seconds)
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        whole: bytes = message.get("body", b"")
-        if len(whole) > limit:
-            raise TooLarge(limit)
-        return whole
+        rest = _read_from(_rest(steps, waiting), receive, limit)
     try:
         async with asyncio.timeout(seconds):
-            return await _read_on(receive, limit, message)
+            return await rest
     except TimeoutError:
         raise BodyTimeout(seconds) from None
+
+
+async def _read_from(first: Awaitable[Any], receive: Receive, limit: int) -> bytes:
+    return await _read_on(receive, limit, await first)
 
 
 async def _read_on(receive: Receive, limit: int, message: MutableMapping[str, Any]) -> bytes:
@@ -92,14 +97,6 @@ def _rest(steps: Generator[Any, Any, Any], waiting: Any) -> Generator[Any, Any, 
                 waiting = next(steps)
     except StopIteration as ready:
         return ready.value
-
-
-async def _within(receiving: Awaitable[Any], seconds: float) -> Any:
-    try:
-        async with asyncio.timeout(seconds):
-            return await receiving
-    except TimeoutError:
-        raise BodyTimeout(seconds) from None
 
 
 async def discard(receive: Receive) -> None:

@@ -43,11 +43,18 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self.leave()
 
-    async def __aenter__(self) -> None:
+    async def enter(self) -> None:
+        """Enter, after a wait where it is full; `leave` belongs to it.
+
+        Raises:
+            TooMany: There is no room in time.
+        """
         if self.free:
             self.free -= 1
         else:
             await self.wait()
+
+    __aenter__ = enter
 
     async def __aexit__(self, *_: object) -> None:
         self.leave()

@@ -315,7 +315,7 @@ def test_a_bound_is_at_least_one(name: str) -> None:
 def test_room_made_just_as_a_wait_is_given_up_is_not_lost() -> None:
     async def main() -> None:
         gate = Gate(1, "runs", 10)
-        await gate.__aenter__()
+        await gate.enter()
         waits = asyncio.create_task(gate.wait())
         leaves = asyncio.create_task(gate.wait())
         await asyncio.sleep(0)

@@ -84,7 +84,7 @@ class Detached:
         if request.background:
             self._check_queue()
         else:
-            await gate.__aenter__()
+            await gate.enter()
         leave = _nothing if request.background else gate.leave
         try:
             record, there = await self._accept(turn, key)
