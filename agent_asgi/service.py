@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from .background import Executor, LocalQueue, Queue
+from .background import Executor, Queue
 from .context import request_id
 from .counts import Counts, total
 from .drain import Drain
 from .errors import InvalidRequest, NotFound, Unavailable
 from .gate import Gate
 from .limits import Limits, Timeouts
+from .local_queue import LocalQueue
 from .resume import Resumption
 from .router import AgentRouter
 from .runner import Runner
