@@ -163,14 +163,15 @@ def test_openai_models_are_what_a_client_may_ask_for(client: openai.OpenAI) -> N
     assert client.chat.completions.create(model=model.id, messages=asking("1 + 1")).choices
 
 
-def chat_model(url: str, **options: Any) -> ChatOpenAI:
-    """Make LangChain's model of the example agent."""
-    given: Any = {"model": "calculator", "base_url": url, "api_key": "none", "max_retries": 0}
-    return ChatOpenAI(**given, **options)
+@pytest.fixture
+def model(url: str) -> Iterator[ChatOpenAI]:
+    """LangChain's model of the example agent."""
+    options: Any = {"model": "calculator", "base_url": url, "api_key": "none", "max_retries": 0}
+    with openai.DefaultHttpxClient() as http:
+        yield ChatOpenAI(**options, stream_usage=True, http_client=http)
 
 
-def test_langchain_invoke_and_turns(url: str) -> None:
-    model = chat_model(url)
+def test_langchain_invoke_and_turns(model: ChatOpenAI) -> None:
     first = model.invoke("7 squared")
     assert isinstance(first, AIMessage)
     assert first.text.endswith("The answer is 49.")
@@ -181,8 +182,8 @@ def test_langchain_invoke_and_turns(url: str) -> None:
     assert model.invoke(talk).text.endswith("The answer is 147.")
 
 
-def test_langchain_stream(url: str) -> None:
-    chunks = list(chat_model(url, stream_usage=True).stream("15% of 80"))
+def test_langchain_stream(model: ChatOpenAI) -> None:
+    chunks = list(model.stream("15% of 80"))
     assert len(chunks) > 5
     whole = chunks[0]
     for each in chunks[1:]:
@@ -200,37 +201,34 @@ def get_weather(city: str) -> str:
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["json", "stream"])
-def test_langchain_tool_round_trip(url: str, streams: bool) -> None:
-    model = chat_model(url).bind_tools([get_weather])
+def test_langchain_tool_round_trip(model: ChatOpenAI, streams: bool) -> None:
+    bound = model.bind_tools([get_weather])
     question = HumanMessage("What is the weather in Paris?")
     first: Any = None
     if streams:
-        for chunk in model.stream([question]):
+        for chunk in bound.stream([question]):
             first = chunk if first is None else first + chunk
     else:
-        first = model.invoke([question])
+        first = bound.invoke([question])
     (call,) = first.tool_calls
     assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
     gave = get_weather.invoke(call)
     assert isinstance(gave, ToolMessage)
-    last = model.invoke([question, first, gave])
+    last = bound.invoke([question, first, gave])
     assert last.text == "This is what get_weather says: 21 degrees in Paris"
-
-
-@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_langchain_structured_output(url: str, method: Any) -> None:
-    if method == "json_schema":
-        model = chat_model(url).with_structured_output(Result, method=method)
-        assert model.invoke("12 * (3 + 4)") == Result(answer=84)
-    else:
-        city = chat_model(url).with_structured_output(City, method=method)
-        assert city.invoke("The weather in Paris?") == City(city="Paris")
 
 
 class City(pydantic.BaseModel):
     """Where somebody is."""
 
     city: str
+
+
+def test_langchain_structured_output(model: ChatOpenAI) -> None:
+    number = model.with_structured_output(Result, method="json_schema")
+    assert number.invoke("12 * (3 + 4)") == Result(answer=84)
+    city = model.with_structured_output(City, method="function_calling")
+    assert city.invoke("The weather in Paris?") == City(city="Paris")
 
 
 def weather_agent(model: Any) -> tuple[Agent, list[str]]:

@@ -74,13 +74,18 @@ def try_chat(body: bytes) -> Converted | None:
     try:
         request = decode_chat(body)
     except InvalidRequest as error:
-        root = (error.param or "").partition(".")[0].partition("[")[0]
-        assert not root or root in ChatRequest.__struct_fields__, error.param
+        check_param(error.param)
         return None
     again = codec.decode_request(codec.encode(request.to_dict()))
     assert again.input == request.input
     assert again.received() == request.to_dict()
     return request
+
+
+def check_param(param: str | None) -> None:
+    """Hold that a path begins with a field of the body."""
+    root = (param or "").partition(".")[0].partition("[")[0]
+    assert not root or root in ChatRequest.__struct_fields__, param
 
 
 async def check(app: Any, case: tuple[str, bytes, int]) -> None:
