@@ -183,7 +183,11 @@ CONVERTED: list[tuple[Json, Json]] = [
             "temperature": 0.5,
         },
     ),
-    (CHAT | {"response_format": {"type": "json_object"}, "tool_choice": "none"}, {}),
+    (
+        CHAT | {"response_format": {"type": "json_object"}, "tool_choice": "none"},
+        {"text": {"format": {"type": "json_object"}}, "tool_choice": "none"},
+    ),
+    (CHAT | {"reasoning_effort": "", "tools": []}, {"reasoning": {"effort": ""}, "tools": []}),
 ]
 
 
@@ -191,12 +195,7 @@ CONVERTED: list[tuple[Json, Json]] = [
 def test_the_handler_gets_a_responses_body(body: Json, wanted: Json) -> None:
     app, got = taking()
     assert ask(app, body).status == 200
-    if not wanted:
-        wanted = CONVERTED[0][1] | {
-            "text": {"format": {"type": "json_object"}},
-            "tool_choice": "none",
-        }
-    assert got == [{"store": False} | wanted]
+    assert got == [{"store": False} | CONVERTED[0][1] | wanted]
 
 
 def user(*parts: Json) -> Json:
@@ -235,6 +234,10 @@ WRONG: list[tuple[Any, str | None]] = [
     (
         CHAT | {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
         "tool_choice",
+    ),
+    (
+        CHAT | {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": [{}]}}},
+        "tool_choice.allowed_tools.tools[0].type",
     ),
     (CHAT | {"response_format": {"type": "xml"}}, "response_format.type"),
     (CHAT | {"response_format": {"type": "json_schema"}}, "response_format.json_schema"),

@@ -140,6 +140,8 @@ class Chunks:
 
     def _say(self, name: str, at: object, text: str, buffer: bytearray) -> None:
         """Add to a text; what comes from another place than before is a paragraph of its own."""
+        if not text:
+            return
         if self._places.setdefault(name, at) != at:
             self._places[name] = at
             text = PARAGRAPH + text

@@ -11,6 +11,7 @@ from ..errors import InvalidRequest
 from ..schema.base import Typed
 from ..schema.chat import (
     PARTS,
+    AllowedTool,
     AllowedTools,
     AssistantChat,
     Chat,
@@ -71,12 +72,13 @@ def decode_chat(body: bytes) -> Converted:
 
 def _converted(chat: ChatRequest) -> Json:
     """Give the fields that Responses has in another shape."""
+    effort = chat.reasoning_effort
     made = {
         "input": [item for n, each in enumerate(chat.messages) for item in _items(each, n)],
         "tools": _tools(chat.tools),
         "tool_choice": _choice(chat.tool_choice),
         "text": _text(chat),
-        "reasoning": chat.reasoning_effort and {"effort": chat.reasoning_effort},
+        "reasoning": None if effort is None else {"effort": effort},
         "max_output_tokens": chat.max_completion_tokens or chat.max_tokens,
         "store": chat.store is True,
     }
@@ -142,12 +144,16 @@ def _tool(tool: Json, path: str) -> Json:
 
 def _choice(choice: str | NamedTool | AllowedTools | None) -> str | Json | None:
     if isinstance(choice, NamedTool):
-        return {"type": "function", "name": choice.function.name}
+        return _named(choice)
     if isinstance(choice, AllowedTools):
         allowed = choice.allowed_tools
-        tools = [_choice(each) for each in allowed.tools]
+        tools = [_named(each) for each in allowed.tools]
         return {"type": "allowed_tools", "mode": allowed.mode, "tools": tools}
     return choice
+
+
+def _named(tool: NamedTool | AllowedTool) -> Json:
+    return {"type": "function", "name": tool.function.name}
 
 
 def _text(chat: ChatRequest) -> Json | None:

@@ -150,8 +150,17 @@ class FunctionName(Struct, kw_only=True):
 
 
 class NamedTool(Typed, kw_only=True, tag="function"):
-    """The function that must be called, or one that may be."""
+    """The function that must be called."""
 
+    function: FunctionName
+    """The function."""
+
+
+class AllowedTool(Struct, kw_only=True):
+    """A function that may be called."""
+
+    type: Literal["function"]
+    """Always `function`."""
     function: FunctionName
     """The function."""
 
@@ -161,7 +170,7 @@ class AllowedFunctions(Struct, kw_only=True):
 
     mode: Literal["auto", "required"] = "auto"
     """Whether one must be called."""
-    tools: list[NamedTool]
+    tools: list[AllowedTool]
     """The functions."""
 
 
