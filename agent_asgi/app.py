@@ -25,6 +25,7 @@ from .counts import OTHER
 from .disconnect import ClientStalled, cut, watch_unread
 from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
+from .endpoints.chat import ChatCompletions
 from .endpoints.compact import Compact
 from .endpoints.docs import Docs
 from .endpoints.info import Info
@@ -75,6 +76,8 @@ class AgentApp:
         continue_trace: Whether a run continues the trace that a `traceparent` names; only for
             callers that trace with MLflow. Default False: it becomes a link.
         debug: Whether an error tells the client of the handler's exception. Default False.
+        chat_completions: Whether `/chat/completions` is served too, for clients that know no
+            Responses. Default True.
 
     Raises:
         ValueError: No router, two of one name, one that is named like an endpoint, a store's
@@ -94,6 +97,7 @@ class AgentApp:
         lifespan: Lifespan | None = None,
         continue_trace: bool = False,
         debug: bool = False,
+        chat_completions: bool = True,
     ) -> None:
         tag_records()
         if store is None:
@@ -108,6 +112,7 @@ class AgentApp:
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             debug=debug,
+            chat_completions=chat_completions,
         )
         routes = _routes(self._service)
         access = [] if authenticate is None else [Middleware(Access, authenticate=authenticate)]
@@ -325,6 +330,9 @@ def _responses_routes(service: Service, router: AgentRouter | None, prefix: str)
             Route(f"{one}/cancel", Cancel(service, router), methods=["POST"]),
             Route(f"{one}/input_items", InputItems(service, router), methods=["GET"]),
         ]
+    if service.chat_completions:
+        for path in (f"{prefix}/chat/completions", f"{prefix}/v1/chat/completions"):
+            routes.append(Route(path, ChatCompletions(service, path, router), methods=["POST"]))
     return routes
 
 

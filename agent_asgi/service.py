@@ -243,6 +243,7 @@ class Service:
         continue_trace: Whether an MLflow caller's trace is continued.
         authenticated: Whether who asks must say who it is.
         debug: Whether errors tell of exceptions.
+        chat_completions: Whether agents are served by Chat Completions too.
 
     Raises:
         ValueError: No router, two of one name, or one that is named like an endpoint.
@@ -260,6 +261,7 @@ class Service:
         continue_trace: bool,
         authenticated: bool,
         debug: bool,
+        chat_completions: bool,
     ) -> None:
         if not routers:
             raise ValueError("AgentApp needs a router: AgentApp(AgentRouter(...)).")
@@ -280,6 +282,7 @@ class Service:
         self.continue_trace = continue_trace
         self.authenticated = authenticated
         self.debug = debug
+        self.chat_completions = chat_completions
         self.counts = Counts.of(names)
         folder, number = os.environ.get(FOLDER), next(_numbers)
         self.spool = Spool(folder, number) if folder else None
@@ -356,7 +359,7 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "docs", "health", "invocations", "metrics", "models", "openapi.json", "ping"}
+    {"agent", "chat", "docs", "health", "invocations", "metrics", "models", "openapi.json", "ping"}
     | {"ready", "responses", "v1"}
 )
 _numbers = itertools.count()

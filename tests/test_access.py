@@ -17,6 +17,7 @@ from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 from agent_asgi.store.open import open_store
 
 BODY = {"input": "x", "model": "one"}
+CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
 ITEM = "msg_of_ann"
 
 
@@ -50,6 +51,7 @@ TABLE: dict[str, list[Row]] = {
     "POST /responses/input_tokens": [NONE],
     "DELETE /responses/input_tokens": [NONE],
     "POST /invocations": [Row(body=BODY), Row(body={**BODY, "stream": True})],
+    "POST /chat/completions": [Row(body=CHAT), Row(body={**CHAT, "stream": True})],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],

@@ -110,7 +110,7 @@ async def answer_json(
 
     Args:
         run: The run.
-        body: Encodes the answer, once the run has ended.
+        body: Encodes the answer, once the run has ended; it may raise `AgentFailed`.
         endpoint: The endpoint's path, for the log.
     """
     watch = Watch(run, receive)
@@ -174,9 +174,7 @@ def trace_headers(run: Run) -> dict[str, str]:
 
 def _ended(run: Run, body: Callable[[], bytes]) -> Response:
     if run.error is not None:
-        response = error_response(run.error, started=True)
-        response.headers.update(trace_headers(run))
-        return response
+        return _failed(run, run.error)
     if run.status == "cancelled":
         gone = run.context.cancelled.cause == "client_disconnected"
         status, headers = (CLIENT_GONE, None) if gone else (503, {"retry-after": "1"})
@@ -184,9 +182,17 @@ def _ended(run: Run, body: Callable[[], bytes]) -> Response:
         return error_response(error, started=True)
     try:
         return json_response(body(), 200, trace_headers(run))
+    except AgentFailed as error:  # which the response tells of
+        return _failed(run, error)
     except Exception:
         logger.exception("What handler %r gave cannot be written as JSON.", run.name)
         return error_response(AgentFailed(), started=True)
+
+
+def _failed(run: Run, error: AgentError) -> Response:
+    response = error_response(error, started=True)
+    response.headers.update(trace_headers(run))
+    return response
 
 
 def asks_for_trace(headers: Mapping[str, str], options: Any) -> bool:

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
 from .. import codec
-from ..schema import events, items, requests, responses
-from ..schema.base import Typed
+from ..schema import chat, completions, events, items, requests, responses
 
 Schema = dict[str, Any]
 TEMPLATE = "#/components/schemas/{name}"
@@ -36,6 +35,7 @@ def nullable(*options: Schema) -> Schema:
 
 
 _CONTENT = {"anyOf": [{"type": "string"}, list_of("ContentPart")]}
+_CHAT = {"anyOf": [{"type": "string"}, list_of("ChatPart")]}
 _SHAPES: dict[Any, Schema] = {
     (items.Message, "content"): _CONTENT,
     (items.FunctionCallOutput, "output"): _CONTENT,
@@ -43,11 +43,19 @@ _SHAPES: dict[Any, Schema] = {
     (items.ReasoningItem, "content"): nullable(list_of("ReasoningPart")),
     (responses.Response, "output"): list_of("OutputItem"),
     (responses.Response, "tools"): list_of("Tool"),
+    (chat.SystemChat, "content"): _CHAT,
+    (chat.DeveloperChat, "content"): _CHAT,
+    (chat.UserChat, "content"): _CHAT,
+    (chat.AssistantChat, "content"): nullable(*_CHAT["anyOf"]),
+    (chat.ToolChat, "content"): _CHAT,
+    (chat.ChatRequest, "messages"): list_of("InputChat") | {"minItems": 1},
+    (chat.ChatRequest, "tools"): nullable(list_of("InputTool")),
     "item": ref("OutputItem"),
     "part": ref("ContentPart"),
     "response": ref("Response"),
 }
 """What msgspec cannot tell of: unions of structs with a dict, and what is in plain dicts."""
+_MESSAGES: tuple[type[Struct], ...] = get_args(chat.Chat)
 
 
 @cache
@@ -56,6 +64,8 @@ def schemas() -> Mapping[str, Schema]:
     told = [*events.ITEM_EVENTS, *events.ResponseEvent.__subclasses__()]
     structs: list[type[Struct]] = [*told, *items.ITEMS.values(), *items.PARTS.values()]
     structs += [requests.FunctionTool, requests.RequestFields, responses.Response]
+    structs += [*_MESSAGES, *chat.PARTS.values(), chat.ChatTool, chat.ChatRequest]
+    structs += [completions.ChatCompletion, completions.ChatChunk]
     _, found = msgspec.json.schema_components(map(_stand_in, structs), ref_template=TEMPLATE)
     for name, schema in found.items():
         _describe(name, schema)
@@ -77,6 +87,9 @@ def schemas() -> Mapping[str, Schema]:
         "OutputItem": _union(items.ITEMS),
         "ContentPart": _union(items.PARTS),
         "Tool": _union({"function": requests.FunctionTool}),
+        "InputChat": {"anyOf": [ref(each.__name__) for each in _MESSAGES]},
+        "ChatPart": _union({**items.PARTS, **chat.PARTS}),
+        "InputTool": _union({"function": chat.ChatTool}),
         "Event": _union({str(each.__struct_config__.tag): each for each in told}),
         "Error": {
             "title": "Error",
@@ -98,8 +111,8 @@ def _stand_in(struct: type[Struct]) -> type[Struct]:
         shape = shapes[each.name]
         kind = Annotated[Any, Meta(extra_json_schema=shape)] if shape else hints[each.name]
         made.append((each.name, kind) if each.required else (each.name, kind, _default(each)))
-    tag = {"tag_field": "type", "tag": struct.__struct_config__.tag}
-    more: dict[str, Any] = tag if issubclass(struct, Typed) else {}
+    tagged = struct.__struct_config__
+    more: dict[str, Any] = {"tag_field": tagged.tag_field, "tag": tagged.tag} if tagged.tag else {}
     doc = {"__doc__": struct.__doc__}
     return msgspec.defstruct(struct.__name__, made, kw_only=True, namespace=doc, **more)
 
@@ -158,7 +171,7 @@ def _request(plain: Schema) -> Schema:
 
 def _describe(name: str, schema: Schema) -> None:
     """Put the docs under a struct's fields into its schema."""
-    for module in (items, requests, responses, events):
+    for module in (items, requests, responses, events, chat, completions):
         struct = getattr(module, name, None)
         for base in getattr(struct, "__mro__", ()):
             for field, doc in _docs(inspect.getmodule(base)).get(base.__name__, {}).items():

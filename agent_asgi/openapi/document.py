@@ -23,7 +23,6 @@ from .operations import (
 
 SERVER = "the server"
 """The tag of the operations that ask no agent; no agent can have this name."""
-EXAMPLE = {"input": "What is 12 * (3 + 4)?"}
 _ONE = re.compile(r"\{(\w+)\}")
 
 
@@ -174,7 +173,7 @@ def _content(
         if mode in about.modes
     ]
     if not wanted or any(_is_any(each) for _, each in wanted):
-        return {"schema": given, "example": EXAMPLE}
+        return {"schema": given, "example": about.example}
     options = []
     for name, each in wanted:
         schema, found = of_annotation(each, name)

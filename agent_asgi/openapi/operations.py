@@ -71,6 +71,7 @@ def _one_of(*values: str) -> Schema:
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "integer"}
 _MAYBE: Schema = {"type": ["string", "null"]}
+_QUESTION = "What is 12 * (3 + 4)?"
 _JSON, _STREAM = "application/json", "text/event-stream"
 _OPEN_METRICS = "application/openmetrics-text"
 _MODEL = _object(id=_TEXT, object=_one_of("model"), created=_NUMBER, owned_by=_TEXT)
@@ -114,6 +115,7 @@ class Operation(NamedTuple):
     unready: Schema | None = None
     """Schema of a 503 that is no error."""
     description: str = ""
+    example: dict[str, Any] = {"input": _QUESTION}  # noqa: RUF012  nobody changes it
 
 
 _ALONE = (400, 403, 408, 413, 429, 500, 503, 504)
@@ -144,6 +146,20 @@ OPERATIONS = {
         runs=True,
         linked=True,
         description=f"{_STREAMS}{_DONE}",
+    ),
+    "ChatCompletions": Operation(
+        "Run the agent: the OpenAI Chat Completions API",
+        {
+            _JSON: ref("ChatCompletion"),
+            _STREAM: frames({"anyOf": [ref("ChatChunk"), ref("Error")]}),
+        },
+        _RUN,
+        "ChatRequest",
+        (SESSION,),
+        runs=True,
+        modes=(),
+        description=f"{_STREAMS}{_DONE}",
+        example={"messages": [{"role": "user", "content": _QUESTION}]},
     ),
     "JsonInvocations": Operation(
         "Run the agent: any JSON object in, anything JSON out",

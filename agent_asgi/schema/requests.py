@@ -87,23 +87,15 @@ class ConversationRef(Struct, kw_only=True):
     """The session of the trace."""
 
 
-class RequestFields(Struct, kw_only=True, omit_defaults=True):
-    """Every field of the body but `input`, `tools` and `tool_choice`, which vary in shape."""
+class SharedFields(Struct, kw_only=True, omit_defaults=True):
+    """The fields that bodies of Responses and of Chat Completions have alike."""
 
     model: str | None = None
     """Which agent answers, where the app has several; echoed in the response."""
-    previous_response_id: str | None = None
-    """The response that this one continues."""
     conversation: str | ConversationRef | None = None
     """The conversation that the run belongs to: an id, or an object with one."""
-    include: list[str] | None = None
-    """Further output that the client wants, such as `reasoning.encrypted_content`."""
-    instructions: str | None = None
-    """Instructions for the agent, on top of its own."""
     metadata: Annotated[Metadata, Meta(max_length=16)] | None = None
     """Up to 16 pairs that the response carries back; values of up to 512 characters."""
-    text: TextOptions | None = None
-    """Options of the text output."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     """Sampling temperature, 0 to 2."""
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -118,22 +110,10 @@ class RequestFields(Struct, kw_only=True, omit_defaults=True):
     """Whether the model may call several tools at once."""
     stream: bool | None = None
     """Whether the answer is a stream of events. Default: one JSON object."""
-    stream_options: StreamOptions | None = None
-    """Options of a streamed answer."""
-    background: bool | None = None
-    """Whether the run goes on without the client."""
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    """Bound on the tokens of the answer."""
-    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
-    """Bound on the number of tool calls."""
-    reasoning: ReasoningOptions | None = None
-    """Options of the reasoning."""
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     """A stable name of the end user, for abuse detection."""
     prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
     """Key for a prompt cache."""
-    truncation: Literal["auto", "disabled"] | None = None
-    """What happens to input that is too long. Default `disabled`."""
     store: bool | None = None
     """Whether the response may be fetched later."""
     service_tier: str | None = None
@@ -146,6 +126,31 @@ class RequestFields(Struct, kw_only=True, omit_defaults=True):
     """Anything that the agent and its clients agree on (MLflow)."""
     databricks_options: DatabricksOptions | None = None
     """Options that Databricks' chat clients send."""
+
+
+class RequestFields(SharedFields, kw_only=True, omit_defaults=True):
+    """Every field of the body but `input`, `tools` and `tool_choice`, which vary in shape."""
+
+    previous_response_id: str | None = None
+    """The response that this one continues."""
+    include: list[str] | None = None
+    """Further output that the client wants, such as `reasoning.encrypted_content`."""
+    instructions: str | None = None
+    """Instructions for the agent, on top of its own."""
+    text: TextOptions | None = None
+    """Options of the text output."""
+    stream_options: StreamOptions | None = None
+    """Options of a streamed answer."""
+    background: bool | None = None
+    """Whether the run goes on without the client."""
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """Bound on the tokens of the answer."""
+    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
+    """Bound on the number of tool calls."""
+    reasoning: ReasoningOptions | None = None
+    """Options of the reasoning."""
+    truncation: Literal["auto", "disabled"] | None = None
+    """What happens to input that is too long. Default `disabled`."""
 
 
 class ResponsesRequest(RequestFields, kw_only=True, omit_defaults=True):

@@ -186,4 +186,4 @@ async def _at_rest(app: Any, id_: str) -> None:
     check_answer(await ask(app, "GET", f"/responses/{id_}"), (200,))
 
 
-BODIES = Property("bodies", 30, cases, agents.app, check)
+BODIES = Property("bodies", 20, cases, agents.app, check)

@@ -16,7 +16,8 @@ from fuzz.harness import watched
 
 FROM_STATE = ("item_not_found", "tool_choice")
 """A 400's code or param that depends on more than the body's shape."""
-WHOLE = ("max_output_tokens", "max_tool_calls", "top_logprobs")
+WHOLE = ["max_output_tokens", "max_tool_calls", "top_logprobs"]
+WHOLE += ["max_tokens", "max_completion_tokens", "n"]
 """Integers; to JSON Schema 13.0 is one, and the document says that here it is none."""
 STEPS = 8
 
