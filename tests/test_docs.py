@@ -2,8 +2,10 @@
 
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error of its own);
-`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. Lines of `sh` blocks
-are run too, each as its command allows. `json` must parse; `text` is a drawing.
+`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. `<!-- file PATH -->`
+before a block of any kind: it stands so in that file of docs/. Lines of `sh` blocks are run too,
+each as its command allows. `yaml` starts an app, and is started; `json` must parse; `text` is a
+drawing.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from typing import Any, NamedTuple
 import calculator
 import psycopg
 import pytest
+import yaml
 
 from agent_asgi.testing import AgentClient
 
@@ -74,7 +77,9 @@ def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_block(
     block: Block, serve: Callable[[Any], str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if block.kind == "python" and block.how.startswith("app"):
+    if block.how.startswith("file "):
+        assert block.code in (ROOT / "docs" / block.how.split()[1]).read_text()
+    elif block.kind == "python" and block.how.startswith("app"):
         run_app(block)
     elif block.kind == "python":
         assert block.how in ("client", "script"), "say how to run it"
@@ -83,6 +88,8 @@ def test_block(
     elif block.kind == "sh":
         postgres = request.getfixturevalue("postgres") if "postgresql://" in block.code else ""
         run_lines(block.code, serve, tmp_path, postgres)
+    elif block.kind == "yaml":
+        run_app_yaml(block.code, tmp_path)
     elif block.kind == "json":
         json.loads(block.code)
     else:
@@ -119,8 +126,7 @@ def run_script(code: str, folder: Path) -> None:
 def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: str) -> None:
     """Run the commands of a shell block."""
     port, env = free_port(), dict(os.environ)
-    (folder / "tutor.py").write_text("from calculator import app\n")
-    env["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT / "docs" / "examples")))
+    have_agents(folder, env)
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line)
         if not words:
@@ -134,10 +140,40 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
             check_installed(words[2:])
         elif program == "export":
             set_variable(words[1], port, folder, env, postgres)
+        elif program in ("docker", "kubectl", "serve"):
+            check_named(words[1:])
         elif words[1] == "worker":
             run_worker(words[1:], folder, env)
         else:
             run_server(program, words[1:], port, folder, env)
+
+
+def have_agents(folder: Path, env: dict[str, str]) -> None:
+    """Have the modules there that pages name: the example agent, under each of its names."""
+    for name in ("tutor", "agent"):
+        (folder / f"{name}.py").write_text("from calculator import app\n")
+    env["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT / "docs" / "examples")))
+
+
+def run_app_yaml(code: str, folder: Path) -> None:
+    """Start what the `app.yaml` of a Databricks app starts; its traces go nowhere."""
+    app, port = yaml.safe_load(code), free_port()
+    program, *words = app["command"]
+    given = {each["name"]: each.get("value", "") for each in app["env"]}
+    env = {**os.environ, **given, "OTEL_SDK_DISABLED": "true"}
+    have_agents(folder, env)
+    assert words[words.index("--port") + 1] == "$DATABRICKS_APP_PORT"
+    run_server(program, words, port, folder, env)
+
+
+def check_named(words: list[str]) -> None:
+    """Check that what a command of another machine names is there: files, modules, an image."""
+    known = [*(ROOT / "docs" / "deploy").iterdir(), *(ROOT / "docs" / "examples").iterdir()]
+    named = [word for word in words if "/" in word or word.endswith((":served", ".yaml"))]
+    for word in named:
+        name = Path(word).name.partition(":")
+        file = f"{name[0]}.py" if name[1] else name[0]
+        assert file in {each.name for each in known}, word
 
 
 def run_curl(words: list[str], url: str) -> None:
@@ -179,6 +215,7 @@ def run_server(
     argv = [str(BIN / program), *(each.replace(":///", f":///{folder}/") for each in words)]
     if "--port" in argv:
         argv[argv.index("--port") + 1] = str(port)
+        argv = [each.replace("0.0.0.0", "127.0.0.1") for each in argv]
     else:
         argv += ["--port", str(port)]
     with running(argv, folder, env):

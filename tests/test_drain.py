@@ -242,9 +242,11 @@ def test_a_handler_that_blocks_the_loop(pool: ThreadPoolExecutor) -> None:
     "argv",
     [
         ("-m", "uvicorn", "drain_agent:app"),
+        ("-m", "uvicorn", "drain_agent:app", "--workers=2"),
         ("-m", "granian", "--interface=asgi", "drain_agent:app"),
+        ("-m", "granian", "--interface=asgi", "drain_agent:app", "--workers=2"),
     ],
-    ids=["uvicorn", "granian"],
+    ids=["uvicorn", "uvicorn workers", "granian", "granian workers"],
 )
 def test_other_servers(pool: ThreadPoolExecutor, argv: tuple[str, ...]) -> None:
     with serving(*argv, DRAIN_TIMES={"drain": 2.5}, **LIGHT) as server:

@@ -18,6 +18,9 @@ from .answers import error_response
 
 logger = logging.getLogger("agent_asgi")
 
+AGENTCORE_SESSION = "x-amzn-bedrock-agentcore-runtime-session-id"
+"""Amazon Bedrock AgentCore's name of the session, which it sends with each request."""
+
 
 class Incoming(NamedTuple):
     """A request that has arrived whole."""
@@ -117,12 +120,13 @@ def context_of(
 ) -> Context:
     """Make a run's context; who asks is looked up as DESIGN.md says under "Context"."""
     named = request or ResponsesRequest()
+    session = named.session_id or headers.get("x-session-id") or headers.get(AGENTCORE_SESSION)
     state: dict[str, Any] = {**live.state, **scope.get("state", {})}
     return Context(
         new_id("resp"),
         router.name,
         headers=headers,
-        session_id=named.session_id or headers.get("x-session-id"),
+        session_id=session,
         user=owner or named.user_id,
         model=named.model,
         state=state,
