@@ -170,7 +170,8 @@ async def outputs(stream: AbstractAsyncContextManager[AsyncIterator[Any]]) -> As
         async with stream as events:
             async for event in events:
                 if isinstance(event, AgentRunResultEvent):
-                    yield _ending(event.result.output, by_tool)
+                    if said := _ending(event.result.output, by_tool):
+                        yield said
                     yield _usage(event.result.usage)
                 elif isinstance(event, m.OutputToolResultEvent):
                     by_tool = event.part.outcome == "success"
@@ -234,16 +235,16 @@ def _returned(part: m.ToolReturnPart | m.NativeToolReturnPart) -> FunctionCallOu
     return FunctionCallOutput(call_id=part.tool_call_id, output=part.model_response_str())
 
 
-def _ending(output: Any, by_tool: bool) -> list[Any]:
+def _ending(output: Any, by_tool: bool) -> dict[str, Any] | None:
     """Give what the result says beside the text that has been streamed."""
     if isinstance(output, DeferredToolRequests):
         if output.approvals:
             names = ", ".join(each.tool_name for each in output.approvals)
             raise NotImplementedError(f"nobody can approve a tool call over this wire: {names}")
-        return []
+        return None  # the calls have been told; the client runs them
     if not by_tool:
-        return []
-    return [_message(output if isinstance(output, str) else to_json(output).decode())]
+        return None
+    return _message(output if isinstance(output, str) else to_json(output).decode())
 
 
 def _usage(used: RunUsage) -> Usage:
