@@ -1,7 +1,9 @@
 """The OpenAI Agents SDK behind a router: its own scripted model, and its real OpenAI clients."""
 
 import asyncio
+import importlib
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,13 @@ def types(items: Any) -> list[str]:
     return [each["type"] if isinstance(each, dict) else each.type for each in items]
 
 
+def test_a_lacking_sdk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agents", None)
+    monkeypatch.delitem(sys.modules, inputs.__module__)
+    with pytest.raises(ImportError, match=r"pip install 'agent-asgi\[openai-agents\]'"):
+        importlib.import_module(inputs.__module__)
+
+
 def test_text_tool_result_and_usage_of_the_turns(serve: Serve) -> None:
     agent = scripted(*call_then_say(), *call_then_say(), tools=[get_weather])
     url = serve(AgentApp(router_of(agent)))
@@ -110,9 +119,7 @@ def test_the_real_responses_client(serve: Serve) -> None:
     assert final.usage.input_tokens > 5
     items = chatted(url, WEATHER)
     assert types(items) == [CALL, RESULT, TEXT]
-    with mlflow.start_span("unused"):  # a client's own history, assistant's answers without a type
-        again, answer = streamed(url, [*items, {"role": "user", "content": "sing"}])
-    assert again
+    _, answer = streamed(url, [*items, {"role": "user", "content": "sing"}])
     assert "What would you like to know?" in answer.output_text
 
 
@@ -282,6 +289,15 @@ def test_a_tool_that_waits_for_approval_fails(
     assert "nobody can approve a tool call over this wire: erase" in caplog.text
 
 
+@pytest.fixture
+def autologging() -> Iterator[None]:
+    mlflow.openai.autolog()
+    try:
+        yield
+    finally:
+        mlflow.openai.autolog(disable=True)
+
+
 class Endless:
     """A model's stream that says one word and waits; it notes when it is ended."""
 
@@ -304,6 +320,7 @@ class Endless:
             self.ended = True
 
 
+@pytest.mark.usefixtures("autologging")
 def test_a_client_that_leaves_cancels_the_run() -> None:
     endless = Endless()
     router = router_of(scripted(ModelStep.stream(endless)), "t-agents-left")
@@ -322,6 +339,9 @@ def test_a_client_that_leaves_cancels_the_run() -> None:
     assert endless.ended
     (trace,) = traces(agent="t-agents-left")
     assert trace.info.tags["agent_asgi.status"] == "cancelled"
+    ends = {each.name: each.end_time_ns for each in trace.data.spans}
+    assert "AgentRunner.run_streamed" in ends
+    assert None not in ends.values()
 
 
 def test_closing_cancels_the_run() -> None:
@@ -336,15 +356,6 @@ def test_closing_cancels_the_run() -> None:
 
     asyncio.run(main())
     assert endless.ended
-
-
-@pytest.fixture
-def autologging() -> Iterator[None]:
-    mlflow.openai.autolog()
-    try:
-        yield
-    finally:
-        mlflow.openai.autolog(disable=True)
 
 
 @pytest.mark.usefixtures("autologging")

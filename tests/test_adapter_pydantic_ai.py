@@ -1,7 +1,9 @@
 """Pydantic AI behind a router: its own deterministic models, and its real OpenAI client."""
 
 import asyncio
+import importlib
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -86,6 +88,13 @@ def of_function(function: Any, **options: Any) -> Agent[Any, Any]:
 
 def types(items: Any) -> list[str]:
     return [each["type"] if isinstance(each, dict) else each.type for each in items]
+
+
+def test_a_lacking_pydantic_ai_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
+    monkeypatch.delitem(sys.modules, inputs.__module__)
+    with pytest.raises(ImportError, match=r"pip install 'agent-asgi\[pydantic-ai\]'"):
+        importlib.import_module(inputs.__module__)
 
 
 def test_text_thoughts_tool_result_and_usage(serve: Serve) -> None:
@@ -254,6 +263,15 @@ def test_usage_limits(serve: Serve) -> None:
     assert failure(serve, router)["code"] == "usage_limit_exceeded"
 
 
+@pytest.fixture
+def autologging() -> Iterator[None]:
+    mlflow.pydantic_ai.autolog()
+    try:
+        yield
+    finally:
+        mlflow.pydantic_ai.autolog(disable=True)
+
+
 class Endless:
     """A model's stream that says one word and waits; it notes when it is ended."""
 
@@ -268,6 +286,7 @@ class Endless:
             self.ended = True
 
 
+@pytest.mark.usefixtures("autologging")
 def test_a_client_that_leaves_cancels_the_run() -> None:
     endless = Endless()
     router = router_of(of_function(endless), "t-pydantic-left")
@@ -286,6 +305,9 @@ def test_a_client_that_leaves_cancels_the_run() -> None:
     assert endless.ended
     (trace,) = traces(agent="t-pydantic-left")
     assert trace.info.tags["agent_asgi.status"] == "cancelled"
+    ends = [each.end_time_ns for each in trace.data.spans]
+    assert len(ends) > 1
+    assert None not in ends
 
 
 def test_closing_cancels_the_run() -> None:
@@ -299,15 +321,6 @@ def test_closing_cancels_the_run() -> None:
 
     asyncio.run(main())
     assert endless.ended
-
-
-@pytest.fixture
-def autologging() -> Iterator[None]:
-    mlflow.pydantic_ai.autolog()
-    try:
-        yield
-    finally:
-        mlflow.pydantic_ai.autolog(disable=True)
 
 
 @pytest.mark.usefixtures("autologging")
@@ -338,7 +351,7 @@ def test_what_a_conversation_becomes() -> None:
             {"role": "system", "content": "be brief"},
             {"role": "user", "content": "weather?"},
             {"type": "reasoning", "summary": []},
-            {"role": "assistant", "content": "I look."},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "I look."}]},
             {"type": CALL, "call_id": "c1", "name": "look", "arguments": "{}"},
             {
                 "type": RESULT,
@@ -351,7 +364,10 @@ def test_what_a_conversation_becomes() -> None:
     first, answer, last = given["message_history"]
     assert [type(each) for each in first.parts] == [SystemPromptPart, UserPromptPart]
     assert isinstance(answer, ModelResponse)
-    assert [type(each) for each in answer.parts] == [TextPart, ToolCallPart]
+    text, call = answer.parts
+    assert isinstance(text, TextPart)
+    assert text.content == "I look."
+    assert isinstance(call, ToolCallPart)
     (result,) = last.parts
     assert isinstance(last, ModelRequest)
     assert isinstance(result, ToolReturnPart)

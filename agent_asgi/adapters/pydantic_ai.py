@@ -94,23 +94,23 @@ def _part(item: InputItem, names: dict[str, str], path: str) -> Any:
         case Message(role="user"):
             return m.UserPromptPart(_content(item.content, f"{path}.content"))
         case Message(role="assistant"):
-            return m.TextPart(item.text)
+            return m.TextPart(_said(item.content))
         case Message():
-            return m.SystemPromptPart(item.text)
+            return m.SystemPromptPart(_said(item.content))
         case FunctionCall():
             return m.ToolCallPart(item.name, item.arguments, item.call_id)
         case FunctionCallOutput() if item.call_id in names:
-            return m.ToolReturnPart(names[item.call_id], _result(item), item.call_id)
+            return m.ToolReturnPart(names[item.call_id], _said(item.output), item.call_id)
         case FunctionCallOutput():
             path = f"{path}.call_id"
             raise InvalidRequest(f"{path}: no function call has the id {item.call_id!r}.", path)
     raise InvalidRequest(f"{path}: this agent takes no item of this type.", path)
 
 
-def _result(item: FunctionCallOutput) -> str:
-    if isinstance(item.output, str):
-        return item.output
-    return "".join(getattr(part, "text", "") for part in item.output)
+def _said(content: str | list[ContentPart]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(getattr(each, "text", getattr(each, "refusal", "")) for each in content)
 
 
 def _content(content: str | list[ContentPart], path: str) -> str | list[m.UserContent]:
