@@ -16,12 +16,12 @@ import openai
 import pytest
 from agents.testing import ModelStep, ScriptedModel, assistant_message, function_call
 from conftest import started, traces
+from framework_agents import Serve, chatted, deltas, failure, streamed, three_turns
 from openai.types.responses import ResponseTextDeltaEvent
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
-from wire import Serve, chatted, deltas, failure, streamed, three_turns
 
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest
 from agent_asgi.adapters.openai_agents import inputs, outputs

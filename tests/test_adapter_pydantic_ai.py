@@ -13,6 +13,7 @@ import mlflow.pydantic_ai
 import pytest
 from calling import connect, error_of
 from conftest import started, traces
+from framework_agents import Serve, chatted, deltas, failure, streamed, three_turns
 from openai import APIStatusError, AsyncOpenAI
 from pydantic import BaseModel
 from pydantic_ai import Agent, DeferredToolRequests, ModelRetry, UsageLimits
@@ -38,7 +39,6 @@ from pydantic_ai.models.test import TestModel as Scripted
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import ExternalToolset
-from wire import Serve, chatted, deltas, failure, streamed, three_turns
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 from agent_asgi.adapters.pydantic_ai import inputs, outputs

@@ -1,8 +1,6 @@
 """Agents of the OpenAI Agents SDK: a streamed run as what a handler yields.
 
-@router.stream
-async def tutor(request: ResponsesRequest):
-    return outputs(Runner.run_streamed(agent, inputs(request)))
+A stream handler, an `async def`, is `return outputs(Runner.run_streamed(agent, inputs(request)))`.
 """
 
 import asyncio

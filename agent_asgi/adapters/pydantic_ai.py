@@ -1,8 +1,6 @@
 """Agents of Pydantic AI: a run's events as what a handler yields.
 
-@router.stream
-async def tutor(request: ResponsesRequest):
-    return outputs(agent.run_stream_events(**inputs(request)))
+A stream handler, an `async def`, is `return outputs(agent.run_stream_events(**inputs(request)))`.
 """
 
 import mimetypes
