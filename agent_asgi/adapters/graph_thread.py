@@ -13,6 +13,7 @@ from msgspec import structs
 from ..context import Context
 from ..schema.items import FunctionCall, FunctionCallOutput, InputItem, Message, ReasoningItem
 from ..schema.requests import ResponsesRequest
+from .chat_messages import inputs as chat_inputs
 
 
 def inputs(request: ResponsesRequest) -> list[AnyMessage]:
@@ -24,7 +25,7 @@ def inputs(request: ResponsesRequest) -> list[AnyMessage]:
     Raises:
         InvalidRequest: A file is given by its URL; its data is needed.
     """
-    messages: Any = convert_to_messages(chat_messages.inputs(request))
+    messages: Any = convert_to_messages(chat_inputs(request))
     for message in messages:
         message.id = str(uuid4())  # a graph that returns all of its messages says nothing twice
     return list(messages)

@@ -78,8 +78,6 @@ async def outputs(
         async for *namespace, mode, chunk in stream:
             for output in streamed.take(mode, chunk, namespace):
                 yield output
-    for output in streamed.end():
-        yield output
 
 
 class _Stream:
@@ -109,11 +107,6 @@ class _Stream:
                 yield from self._update(name, update, namespace)
         elif isinstance(chunk, str) or (isinstance(chunk, dict) and "type" in chunk):
             yield chunk
-
-    def end(self) -> Iterator[Any]:
-        """Close the messages that no model has ended."""
-        for fragments, _ in self._streams.values():
-            yield from fragments.end()
 
     def _fragment(self, chunk: AIMessageChunk, metadata: Any, node: Any) -> Iterator[Any]:
         # LangGraph gives the chunks of one call of a model the very same metadata; their ids vary
