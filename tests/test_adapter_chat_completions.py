@@ -1,15 +1,18 @@
 """Streams of Chat Completions behind the wire: the real client's, and those of any vendor."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing
 from typing import Any
 
+import mlflow
+import mlflow.openai
 import openai
 import pytest
 from asking import ask
 from calling import Json, Serve, connect, events_of, streamed, texts
+from conftest import traces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -108,9 +111,9 @@ def frame(fields: Json) -> str:
     return f"data: {json.dumps(fields)}\n\n"
 
 
-def agent_of(url: str, model: str = "m", *, sync: bool = False) -> AgentRouter:
+def agent_of(url: str, model: str = "m", *, name: str = "chat", sync: bool = False) -> AgentRouter:
     """Make an agent that passes everything on to a model."""
-    router = AgentRouter("chat")
+    router = AgentRouter(name)
 
     options: Any = {"base_url": url + "/v1", "api_key": "none", "max_retries": 0}
 
@@ -118,7 +121,7 @@ def agent_of(url: str, model: str = "m", *, sync: bool = False) -> AgentRouter:
         chat: Any = {"model": model, "messages": inputs(request), **tools(request)}
         async with openai.AsyncOpenAI(**options) as client:
             chunks = await client.chat.completions.create(stream=True, **chat)
-            async with aclosing(outputs(chunks)) as found:
+            async with contextlib.aclosing(outputs(chunks)) as found:
                 async for output in found:
                     yield output
 
@@ -191,6 +194,28 @@ def test_a_client_that_leaves_closes_the_models_stream(serve: Serve) -> None:
             return
         asyncio.run(asyncio.sleep(0.05))
     pytest.fail("the model still streams")
+
+
+@contextlib.contextmanager
+def autologging() -> Iterator[None]:
+    mlflow.openai.autolog()
+    try:
+        yield
+    finally:
+        mlflow.openai.autolog(disable=True)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_clients_span_nests_below_the_run(serve: Serve, sync: bool) -> None:
+    router = agent_of(serve(chat_server()), name=f"chat-traced-{sync}", sync=sync)
+    with autologging():
+        answer = asyncio.run(AgentClient(AgentApp(router)).post("/responses", {"input": "hi"}))
+    assert answer.status == 200
+    (trace,) = traces(agent=router.name)
+    root, below = trace.data.spans
+    assert below.parent_id == root.span_id
+    assert below.name == ("Completions" if sync else "AsyncCompletions")
+    assert below.inputs["messages"] == [{"role": "user", "content": "hi"}]
 
 
 def test_a_whole_completion(serve: Serve) -> None:

@@ -1,6 +1,7 @@
 """Graphs of LangGraph behind the wire: real graphs, LangChain's own fake models and its client."""
 
 import asyncio
+import contextlib
 import importlib
 import json
 import operator
@@ -9,11 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, TypedDict
 
 import calculator
+import mlflow
+import mlflow.langchain
 import openai
 import pytest
 from asking import ANN, BOB, TOKENS, ask
 from calling import Json, Serve, connect, events_of, streamed, texts
-from conftest import started
+from conftest import started, traces
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
@@ -147,11 +150,11 @@ def said(item: Json) -> str:
     return "".join(each["text"] for each in parts)
 
 
-def run(graph: Any, body: Json, **options: Any) -> Json:
+def run(graph: Any, body: Json, name: str = "graph", **options: Any) -> Json:
     """Stream an answer, hold it against the rules, give the response."""
 
     async def main() -> Json:
-        app = AgentApp(router_of(graph, **options))
+        app = AgentApp(router_of(graph, name, **options))
         async with started(app):
             answer = await AgentClient(app).post("/responses", body | {"stream": True})
         return check_stream(answer.events())
@@ -584,6 +587,38 @@ def test_a_second_attempt_goes_on_from_the_checkpoint() -> None:
     outputs = asyncio.run(attempt(2))
     assert ran == ["first", "second", "second"]
     assert [each["delta"] for each in outputs if "delta" in each] == ["second"]
+
+
+@contextlib.contextmanager
+def autologging() -> Iterator[None]:
+    mlflow.langchain.autolog()
+    try:
+        yield
+    finally:
+        mlflow.langchain.autolog(disable=True)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_spans_nest_below_the_run(sync: bool) -> None:
+    name = f"graph-traced-{sync}"
+    graph = react(Streaming(messages=script()), add, sync=sync).compile()
+    with autologging():
+        run(graph, {"input": "1 + 2?", "conversation": name}, name=name)
+    (trace,) = traces(agent=name)
+    spans = {each.span_id: each for each in trace.data.spans}
+    root, *below = trace.data.spans
+    assert (root.name, root.parent_id) == ("agent", None)
+    chains = {each.name: chain_of(each, spans) for each in below}
+    assert chains["LangGraph"] == ["LangGraph", "agent"]
+    assert chains["Streaming"][-2:] == ["LangGraph", "agent"]
+    assert chains["add"][-2:] == ["LangGraph", "agent"]
+    assert trace.info.trace_metadata["mlflow.trace.session"] == name
+
+
+def chain_of(span: Any, spans: dict[str, Any]) -> list[str]:
+    """Give the names from a span up to its root."""
+    above = [] if span.parent_id is None else chain_of(spans[span.parent_id], spans)
+    return [span.name.partition("_")[0], *above]
 
 
 def test_langgraph_is_told_of_where_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
