@@ -115,15 +115,19 @@ class _Chunks:
         if isinstance(content, list):
             for part in content:
                 yield from self._part(getter(part))
-        else:
-            yield from self._fragments.text(content)
+        elif content:
+            yield from self._text(content)
         yield from self._fragments.refusal(get("refusal"))
         for call in get("tool_calls") or ():
             yield from self._call(getter(call))
 
+    def _text(self, text: str) -> Iterator[Any]:
+        yield from self._fragments.settle()
+        yield text
+
     def _part(self, get: Get) -> Iterator[Any]:
-        if get("type") == "text":
-            yield from self._fragments.text(get("text"))
+        if get("type") == "text" and get("text"):
+            yield from self._text(get("text"))
         for name in ("summary", "thinking"):  # Databricks has the one, Mistral the other
             parts = get(name)
             for part in parts if isinstance(parts, list) else ():

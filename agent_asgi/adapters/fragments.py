@@ -15,8 +15,6 @@ class Fragments:
     """
 
     def __init__(self) -> None:
-        self.said = ""
-        """The text so far."""
         self._kind = ""  # of the open item that takes text; empty where there is none
         self._id = ""
         self._calls: list[_Call] = []
@@ -31,7 +29,6 @@ class Fragments:
 
     def text(self, delta: str | None) -> Iterator[Event]:
         """Take more of the text."""
-        self.said += delta or ""
         return self._delta("message", "response.output_text.delta", delta)
 
     def call(
@@ -49,16 +46,22 @@ class Fragments:
             name: The function; likewise.
             arguments: More of the arguments, a JSON text.
         """
-        yield from self._close()
+        yield from self.settle()
         call = self._find(index, call_id, name)
         if call is None:
             call = _Call(index)
             self._calls.append(call)
         yield from call.take(call_id, name, arguments or "")
 
+    def settle(self) -> Iterator[Event]:
+        """Close the open item that takes text; something else comes."""
+        if self._kind:
+            yield _done({"type": self._kind, "id": self._id})
+            self._kind = ""
+
     def end(self) -> Iterator[Event]:
         """Close what is open; the message is whole."""
-        yield from self._close()
+        yield from self.settle()
         for call in self._calls:
             yield from call.end()
         self._calls = []
@@ -67,14 +70,9 @@ class Fragments:
         if not delta:
             return
         if self._kind != kind:
-            yield from self._close()
+            yield from self.settle()
             self._kind, self._id = kind, item_id(kind)
         yield {"type": event, "item_id": self._id, "delta": delta}
-
-    def _close(self) -> Iterator[Event]:
-        if self._kind:
-            yield _done({"type": self._kind, "id": self._id})
-            self._kind = ""
 
     def _find(
         self, index: int | str | None, call_id: str | None, name: str | None

@@ -89,7 +89,7 @@ class _Stream:
 
     def __init__(self, thread: Thread | None) -> None:
         self._thread = thread
-        self._streams: dict[int, tuple[Fragments, Any]] = {}  # by the call of a model
+        self._streams: dict[int, tuple[Fragments, list[str], Any]] = {}  # by the call of a model
         self._said: dict[tuple[Any, ...], list[str]] = {}  # by node: texts that were streamed
         self._interrupts: set[str] = set()
 
@@ -110,8 +110,14 @@ class _Stream:
 
     def _fragment(self, chunk: AIMessageChunk, metadata: Any, node: Any) -> Iterator[Any]:
         # LangGraph gives the chunks of one call of a model the very same metadata; their ids vary
-        fragments, _ = self._streams.setdefault(id(metadata), (Fragments(), metadata))
-        yield from _parts(chunk, fragments)
+        stream = self._streams.get(id(metadata))
+        if stream is None:
+            stream = self._streams[id(metadata)] = (Fragments(), [], metadata)
+        fragments, said, _ = stream
+        for event in _parts(chunk, fragments):
+            yield event
+            if event["type"] == "response.output_text.delta":
+                said.append(event["delta"])
         for call in chunk.tool_call_chunks:
             yield from fragments.call(call["index"], call["id"], call["name"], call["args"])
         if chunk.usage_metadata:
@@ -119,7 +125,7 @@ class _Stream:
         if chunk.chunk_position == "last":
             yield from fragments.end()
             del self._streams[id(metadata)]
-            self._said.setdefault(node, []).append(fragments.said)
+            self._said.setdefault(node, []).append("".join(said))
 
     def _whole(self, message: BaseMessage, node: tuple[Any, ...]) -> Iterator[Any]:
         if isinstance(message, ToolMessage):
