@@ -14,8 +14,8 @@ from asking import ask
 from calling import connect, events_of, until
 from conftest import traces
 
-from agent_asgi import AgentApp
-from agent_asgi.adapters.mlflow import router_from_model
+from agent_asgi import AgentApp, Context
+from agent_asgi.adapters.mlflow import AgentRequest, router_from_model
 from agent_asgi.testing import parse_frame
 
 Json = dict[str, Any]
@@ -181,10 +181,22 @@ def test_request_that_mlflow_refuses_names_its_field(serve: Serve) -> None:
 def test_name_is_that_of_the_registered_model() -> None:
     router = router_from_model("models:/shop/1", description="Sells pens", max_threads=2)
     assert (router.name, router.description, router.max_threads) == ("shop", "Sells pens", 2)
+    mlflow.MlflowClient().set_registered_model_alias("shop", "champion", "1")
+    assert router_from_model("models:/shop@champion").name == "shop"
 
 
 def test_logged_model_without_a_name_has_that_of_its_class(model_id: str) -> None:
-    assert router_from_model(f"models:/{model_id}").name == "Shop"
+    run = mlflow.get_logged_model(model_id).source_run_id
+    for uri in (f"models:/{model_id}", f"runs:/{run}/shop"):
+        assert router_from_model(uri).name == "Shop"
+
+
+def test_handler_runs_where_nothing_is_traced() -> None:
+    router = router_from_model(shop_model.Shop())
+    assert router.stream_handler is not None
+    request = AgentRequest.model_validate({"input": "pens"})
+    outputs = list(router.stream_handler(request, Context("resp_1", "shop")))
+    assert outputs[-1].response["usage"] == shop_model.USAGE
 
 
 def test_other_models_are_refused() -> None:
