@@ -1,16 +1,22 @@
-"""A client for tests: calls an app as a server would and sees each frame as it is sent.
+"""For tests and evaluations: calls an app as a server would and sees each frame as it is sent.
 
 httpx's `ASGITransport` delivers a stream only when it has ended, which hides that a stream does
 not stream; this one does not, and it can leave in the middle.
 """
 
 import asyncio
+import functools
 import json
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.types import ASGIApp, Message
+
+from .app import AgentApp
+from .errors import AgentError
+from .router import AgentRouter
 
 
 class Answer:
@@ -178,6 +184,61 @@ class AgentClient:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
+
+
+def predict_fn(router: AgentRouter) -> Callable[..., Any]:
+    """Make a function for `mlflow.genai.evaluate` that runs an agent as the server would.
+
+    Each row's `inputs` are a request's body. The run is traced as ever, and MLflow puts its
+    assessments on that trace. All runs share one event loop, in a thread of its own, so that what
+    an agent keeps open serves all of them; each has an app of its own.
+
+    Args:
+        router: The agent.
+
+    Returns:
+        A sync function. Its keyword arguments are the body; it gives what `/invocations` answers:
+        the response, or the JSON of a "json" router. Where the body has `"stream": true`, the
+        stream handler runs, and the function gives the response that the stream ends with, or the
+        list of chunks. It raises `AgentError` where the run fails, or its inputs are at fault.
+    """
+
+    def predict(**inputs: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(_predict(router, inputs), _loop()).result()
+
+    return predict
+
+
+async def _predict(router: AgentRouter, inputs: dict[str, Any]) -> Any:
+    # a tracer that began while MLflow tried the function without traces would have none
+    app = AgentApp(router, store="memory://", debug=True)
+    async with app.lifespan():
+        answer = await AgentClient(app).post("/invocations", inputs)
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return _checked(answer.json())
+    events = [_checked(each) for each in answer.events()]
+    if router.protocol == "json":
+        return events
+    return next(each["response"] for each in reversed(events) if "response" in each)
+
+
+def _checked(given: Any) -> Any:
+    """Give what was answered.
+
+    Raises:
+        AgentError: It is an error.
+    """
+    error = given.get("error") if isinstance(given, dict) else None
+    if error:
+        raise AgentError(error["message"], code=error["code"], param=error["param"])
+    return given
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="agent-asgi-predict", daemon=True).start()
+    return loop
 
 
 def parse_frame(frame: bytes) -> dict[str, Any] | None:
