@@ -11,7 +11,7 @@ import anyio
 import httpx2
 from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from ..access import refuse
@@ -25,6 +25,8 @@ logger = logging.getLogger("agent_asgi")
 
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=2.0)
 """Requests wait for one of the connections; idle ones go before Node ends them, after 5 s."""
+CLOSE_SECONDS = 2.0
+"""How long the other server may take to answer that a WebSocket is closed."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -59,7 +61,8 @@ class ReverseProxy:
         """Serve one HTTP request or WebSocket.
 
         Raises:
-            Exception: The other server broke off within its answer, as this one then has to.
+            ConnectionError: The other server broke off; raised through to the server in front, it
+                breaks the client's connection off, which would else pass for whole.
         """
         if scope["type"] == "lifespan":
             raise NotImplementedError("ReverseProxy is no app of its own: its host has a lifespan.")
@@ -98,6 +101,8 @@ class ReverseProxy:
                     await response.aclose()
             except ClientGone:
                 return
+            except httpx2.TransportError as error:
+                raise self._broken(error) from None
             finally:
                 watch.cancel()
 
@@ -133,6 +138,8 @@ class ReverseProxy:
         else:
             try:
                 await relay(upstream, receive, send)
+            except ConnectionClosed as error:
+                raise self._broken(error) from None
             finally:
                 await upstream.close(GOING_AWAY)
 
@@ -161,6 +168,7 @@ class ReverseProxy:
                 subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", ())] or None,
                 proxy=None,
                 open_timeout=self._timeout,
+                close_timeout=CLOSE_SECONDS,
                 ping_interval=None,  # a client that reads slowly would hold up the pongs
                 max_size=None,
             )
@@ -180,6 +188,9 @@ class ReverseProxy:
     def _failed(self, error: Exception) -> AgentError:
         logger.warning("%s did not answer: %s", self._url, error or type(error).__name__)
         return AgentError("The front end does not answer.", 502, "bad_gateway")
+
+    def _broken(self, error: Exception) -> ConnectionError:
+        return ConnectionError(f"{self._url} broke off: {error or type(error).__name__}")
 
 
 class _Upload:

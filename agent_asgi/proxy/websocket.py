@@ -12,8 +12,8 @@ from .headers import handshake_headers, response_headers
 
 GOING_AWAY = 1001
 NORMAL = 1000
-SEEN = {1005: NORMAL, 1006: GOING_AWAY, 1015: GOING_AWAY}
-"""What is sent for codes that are only ever seen, never sent (RFC 6455, 7.4.1)."""
+UNSENT = frozenset({1005, 1006, 1015})
+"""Codes that are seen where none came, and never sent (RFC 6455, 7.4.1)."""
 
 
 class Connect(connect):
@@ -51,7 +51,7 @@ async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> Non
             return  # the client closed first
         if closed.rcvd is None:
             raise
-        code = SEEN.get(closed.rcvd.code, closed.rcvd.code)
+        code = NORMAL if closed.rcvd.code in UNSENT else closed.rcvd.code
         await send({"type": "websocket.close", "code": code, "reason": closed.rcvd.reason})
     finally:
         upward.cancel()
@@ -62,8 +62,8 @@ async def _pass_up(receive: Receive, upstream: ClientConnection) -> None:
         while (message := await receive())["type"] == "websocket.receive":
             text = message.get("text")
             await upstream.send(message["bytes"] if text is None else text)
-        code = message.get("code") or NORMAL
-        await upstream.close(SEEN.get(code, code), message.get("reason") or "")
+        code = message.get("code", 1005)
+        await upstream.close(GOING_AWAY if code in UNSENT else code, message.get("reason") or "")
 
 
 async def pass_refusal(refusal: InvalidStatus, scope: Scope, receive: Receive, send: Send) -> None:
