@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message
 from upstream import (
     echo,
@@ -569,13 +569,15 @@ def test_connections_are_used_again_and_closed_at_the_end() -> None:
 
 def test_an_app_starts_and_ends_the_fallback(serve: Serve) -> None:
     inner = AgentApp(tutor())
-    app = AgentApp(tutor(), fallback=Mount("/inner", inner).app)
+    app = AgentApp(tutor(), fallback=inner)
 
     async def call() -> None:
         async with app.lifespan():
             assert inner._service.started() is not None
             assert (await AgentClient(app).get("/nothing")).status == 404
-        assert inner._service.started() is None or inner._service.begin().stage
+        live = inner._service.started()
+        assert live is not None
+        assert live.drain.closed
 
     asyncio.run(call())
 
