@@ -70,6 +70,10 @@ class AgentApp:
             authenticated the request. Default None: anybody may ask.
         allowed_origins: Origins of web pages that may use the app, such as
             `https://app.example.com`, beside its own; "*" for all. Default none, and no CORS.
+        fallback: An ASGI app that gets what no endpoint takes, HTTP and WebSocket, such as
+            `agent_asgi.proxy.ReverseProxy`; it stands behind `authenticate`, the check of origins
+            and the middleware. Where it has a `lifespan`, as an `AgentApp` has, that is entered.
+            Default None: such requests are a 404.
         middleware: Starlette middleware around all endpoints. Default none.
         lifespan: An async context manager of the app, entered at start. What it yields, a
             mapping, is in `Context.state`. Default None.
@@ -93,6 +97,7 @@ class AgentApp:
         timeouts: Timeouts | None = None,
         authenticate: Authenticate | None = None,
         allowed_origins: Sequence[str] = (),
+        fallback: ASGIApp | None = None,
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
         continue_trace: bool = False,
@@ -108,7 +113,7 @@ class AgentApp:
             store=open_store(store) if isinstance(store, str) else store,
             limits=limits or Limits(),
             timeouts=timeouts or Timeouts(),
-            lifespan=lifespan,
+            lifespans=[each for each in (lifespan, getattr(fallback, "lifespan", None)) if each],
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             debug=debug,
@@ -122,6 +127,8 @@ class AgentApp:
             exception_handlers={HTTPException: _http_error, Exception: _server_error},
         )
         self._inner.router.redirect_slashes = False
+        if fallback is not None:
+            self._inner.router.default = _uncounted(fallback)
         # Starlette's stack and its search for the route take as long as all else of a short run
         self._endpoints = {} if middleware else _endpoints(routes, access)
         self._origins = Origins(allowed_origins)
@@ -269,6 +276,20 @@ def _named(scope: Scope) -> tuple[str, str | None]:
         elif name == b"origin":
             origin = value.decode("latin-1")
     return id_ or "req_" + random_text(), origin
+
+
+def _uncounted(app: ASGIApp) -> ASGIApp:
+    """Have no answer of a fallback count as a refusal of ours, but for errors in our form."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message.get("status", 0) >= 400:
+                message.setdefault(REFUSED, None)
+            await send(message)
+
+        await app(scope, receive, told)
+
+    return serve
 
 
 def _routes(service: Service) -> list[BaseRoute]:

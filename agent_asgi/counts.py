@@ -22,9 +22,11 @@ OTHER = "other"
 CODES = frozenset(
     {
         "authentication_error",
+        "bad_gateway",
         "body_timeout",
         "conversation_locked",
         "forbidden",
+        "gateway_timeout",
         "idempotency_key_reused",
         "invalid_json",
         "invalid_request",

@@ -192,8 +192,8 @@ class Live:
     async def _running(self, service: "Service") -> AsyncIterator[None]:
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         async with contextlib.AsyncExitStack() as stack:
-            if service.lifespan is not None:
-                given = await stack.enter_async_context(service.lifespan(service.app))
+            for lifespan in service.lifespans:
+                given = await stack.enter_async_context(lifespan(service.app))
                 self.state.update(given or {})
             await stack.enter_async_context(_sharing(service))
             await self.tracer.start(service.timeouts.tracing)
@@ -239,7 +239,7 @@ class Service:
         limits: Bounds on what comes in.
         timeouts: Bounds on time.
         store: Keeps responses.
-        lifespan: Entered at start, left at the end. Default None.
+        lifespans: Entered at start, left at the end.
         continue_trace: Whether an MLflow caller's trace is continued.
         authenticated: Whether who asks must say who it is.
         debug: Whether errors tell of exceptions.
@@ -257,7 +257,7 @@ class Service:
         limits: Limits,
         timeouts: Timeouts,
         store: Store,
-        lifespan: Lifespan | None,
+        lifespans: Sequence[Lifespan],
         continue_trace: bool,
         authenticated: bool,
         debug: bool,
@@ -278,7 +278,7 @@ class Service:
         self.limits = limits
         self.timeouts = timeouts
         self.store = store
-        self.lifespan = lifespan
+        self.lifespans = lifespans
         self.continue_trace = continue_trace
         self.authenticated = authenticated
         self.debug = debug

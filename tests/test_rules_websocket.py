@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 from openresponses_schema import validate, validate_event
 from stream_rules import check_stream
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest, Timeouts
 from agent_asgi.testing import parse_frame
@@ -37,18 +38,18 @@ def telling() -> AgentRouter:
     return router
 
 
-def socket(url: str) -> ClientConnection:
+def socket(url: str) -> Connection:
     """Open a connection at the path of the POST."""
     return connect(url.replace("http", "ws") + "/v1/responses")
 
 
-def turn(connection: ClientConnection, **fields: Any) -> list[Json]:
+def turn(connection: Connection, **fields: Any) -> list[Json]:
     """Begin a turn and give its messages, the one that ends it included."""
     connection.send(json.dumps({"type": "response.create", **fields}))
     return messages(connection)
 
 
-def messages(connection: ClientConnection) -> list[Json]:
+def messages(connection: Connection) -> list[Json]:
     """Give the messages of one turn."""
     told: list[Json] = []
     while not told or told[-1]["type"] not in ENDS:

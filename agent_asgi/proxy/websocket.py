@@ -1,0 +1,84 @@
+"""A WebSocket that is passed on, message by message."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from .headers import handshake_headers, response_headers
+
+GOING_AWAY = 1001
+NORMAL = 1000
+UNSENT = frozenset({1005, 1006, 1015})
+"""Codes that are seen where none came, and never sent (RFC 6455, 7.4.1)."""
+
+
+class Connect(connect):
+    """websockets' `connect`, which goes where it is told and nowhere else."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Follow no redirect."""
+        return exc
+
+
+async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> None:
+    """Accept a WebSocket as its upstream was accepted, and pass messages until either end closes.
+
+    Args:
+        upstream: The connection to the other server.
+        receive: The ASGI callable.
+        send: The ASGI callable.
+
+    Raises:
+        ConnectionClosed: The other server broke off without closing; the client's connection, too,
+            is then to end without.
+    """
+    await receive()  # "websocket.connect"
+    subprotocol = upstream.subprotocol
+    headers = handshake_headers(_answer_headers(upstream.response))
+    await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+    upward = asyncio.create_task(_pass_up(receive, upstream))
+    try:
+        while True:
+            message = await upstream.recv()
+            kind = "text" if isinstance(message, str) else "bytes"
+            await send({"type": "websocket.send", kind: message})
+    except ConnectionClosed as closed:
+        if closed.sent is not None and not closed.rcvd_then_sent:
+            return  # the client closed first
+        if closed.rcvd is None:
+            raise
+        code = NORMAL if closed.rcvd.code in UNSENT else closed.rcvd.code
+        await send({"type": "websocket.close", "code": code, "reason": closed.rcvd.reason})
+    finally:
+        upward.cancel()
+
+
+async def _pass_up(receive: Receive, upstream: ClientConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):  # which the other direction sees too
+        while (message := await receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            await upstream.send(message["bytes"] if text is None else text)
+        code = message.get("code", 1005)
+        await upstream.close(GOING_AWAY if code in UNSENT else code, message.get("reason") or "")
+
+
+async def pass_refusal(refusal: InvalidStatus, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a handshake as the other server did; where the server cannot, by a 403."""
+    await receive()  # "websocket.connect"
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    answer, start = refusal.response, "websocket.http.response.start"
+    headers = [each for each in _answer_headers(answer) if each[0] != b"content-length"]
+    await send({"type": start, "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": bytes(answer.body or b"")})
+
+
+def _answer_headers(answer: Any) -> list[tuple[bytes, bytes]]:
+    raw = answer.headers.raw_items()
+    encoded = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in raw]
+    return response_headers(encoded, answer.status_code)
