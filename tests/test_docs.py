@@ -3,8 +3,8 @@
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error of its own);
 `<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. Lines of `sh` blocks
-are run too, each as its command allows. `json` must parse; `text` is a drawing; `http` was captured,
-and test_wire.py captures it anew.
+are run too, each as its command allows. `json` must parse; `text` is a drawing; `http` was captured
+(test_wire.py). `<!-- tutorial: ... -->` is for test_tutorial.py.
 """
 
 import asyncio
@@ -53,6 +53,8 @@ def blocks() -> Iterator[Any]:
         text = page.read_text()
         assert "\n\n    " not in re.sub(FENCE, "", text), f"{page} has a block without a fence"
         for number, found in enumerate(FENCE.finditer(text)):
+            if (found["how"] or "").startswith("tutorial: "):
+                continue
             block = Block(page.name, found["how"] or "", found["kind"], found["code"])
             yield pytest.param(block, id=f"{page.name}-{number}-{block.kind}")
 
