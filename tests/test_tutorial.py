@@ -1,8 +1,8 @@
 """docs/tutorial.md is followed, step by step, as somebody who reads it would.
 
 A comment before a block says what to do with it: `<!-- tutorial: save NAME -->`, `serve`, `run`,
-`run soon` (as soon as it prints what follows), `prints` (what the last command printed), `kill` (the
-server), `install` (the environment of the tests stands in for it).
+`run soon` (as soon as it prints what follows), `prints` (what the last command printed), `kill`
+(the server), `install` (the environment of the tests stands in for it).
 """
 
 import os

@@ -43,7 +43,7 @@ async def every_part(request: ResponsesRequest) -> AsyncIterator[Any]:
         return
     think = {"type": "reasoning", "summary": []}
     yield think | {"content": [{"type": "reasoning_text", "text": "Who is asking?"}]}
-    source: dict[str, Any] = {"type": "url_citation", "url": "https://example.com", "title": "Example"}
+    source: dict[str, Any] = {"type": "url_citation", "url": "https://example.com", "title": "E"}
     source |= {"start_index": 0, "end_index": 3}
     text = {"type": "output_text", "text": "Yes.", "annotations": [source]}
     for part in (text, {"type": "refusal", "refusal": "No."}):
