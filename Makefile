@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim run test lower check docs bench bench-quick chaos drain fuzz hostile ray soak build clean
+.PHONY: install slim run test lower check docs wire bench bench-quick chaos drain fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -53,6 +53,10 @@ check: install
 
 docs: install
 	$(BIN)/mkdocs build --strict
+
+# Captures docs/wire.md anew, from real servers.
+wire: install
+	PYTHONPATH=docs/examples $(BIN)/python tests/capture.py
 
 chaos: install
 	$(BIN)/python tests/chaos.py

@@ -3,9 +3,9 @@
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error of its own);
 `<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. `<!-- file PATH -->`
-before a block of any kind: it stands so in that file of docs/. Lines of `sh` blocks are run too,
-each as its command allows. `yaml` starts an app, and is started; `json` must parse; `text` is a
-drawing.
+before a block of any kind: it stands so in that file of docs/. `<!-- tutorial: ... -->` is for
+test_tutorial.py. Lines of `sh` blocks are run too, each as its command allows. `yaml` starts an
+app, and is started; `json` must parse; `http` was captured (test_wire.py); `text` is a drawing.
 """
 
 import asyncio
@@ -55,6 +55,8 @@ def blocks() -> Iterator[Any]:
         text = page.read_text()
         assert "\n\n    " not in re.sub(FENCE, "", text), f"{page} has a block without a fence"
         for number, found in enumerate(FENCE.finditer(text)):
+            if (found["how"] or "").startswith("tutorial: "):
+                continue
             block = Block(page.name, found["how"] or "", found["kind"], found["code"])
             yield pytest.param(block, id=f"{page.name}-{number}-{block.kind}")
 
@@ -93,7 +95,7 @@ def test_block(
     elif block.kind == "json":
         json.loads(block.code)
     else:
-        assert block.kind == "text", f"nobody runs {block.kind!r}"
+        assert block.kind in ("text", "http"), f"nobody runs {block.kind!r}"
 
 
 def run_app(block: Block) -> None:

@@ -1,0 +1,158 @@
+"""The apps whose answers docs/wire.md shows: the calculator, and small agents for all the rest."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import calculator
+
+from agent_asgi import (
+    AgentApp,
+    AgentRouter,
+    BearerTokens,
+    Limits,
+    ResponsesRequest,
+    Timeouts,
+    Usage,
+    get_context,
+)
+
+tutor = AgentRouter("tutor", description="Answers")
+
+
+@tutor.stream
+async def answer(request: ResponsesRequest) -> AsyncIterator[Any]:
+    """Say two words."""
+    yield "It"
+    yield " is."
+    yield Usage(input_tokens=3, output_tokens=2)
+
+
+parts = AgentRouter("parts")
+"""Gives what the calculator does not: a citation, a refusal, open reasoning, streamed arguments."""
+
+
+@parts.stream
+async def every_part(request: ResponsesRequest) -> AsyncIterator[Any]:
+    """Give one of each kind, or be cut short."""
+    if request.input == "cut":
+        yield "Once upon"
+        cut = {"incomplete_details": {"reason": "max_output_tokens"}}
+        yield {"object": "response", "output": [], "status": "incomplete", **cut}
+        return
+    think = {"type": "reasoning", "summary": []}
+    yield think | {"content": [{"type": "reasoning_text", "text": "Who is asking?"}]}
+    source: dict[str, Any] = {"type": "url_citation", "url": "https://example.com", "title": "E"}
+    source |= {"start_index": 0, "end_index": 3}
+    text = {"type": "output_text", "text": "Yes.", "annotations": [source]}
+    for part in (text, {"type": "refusal", "refusal": "No."}):
+        yield {"type": "message", "role": "assistant", "content": [part]}
+
+
+slow = AgentRouter("slow")
+
+
+@slow.stream
+async def wait(request: ResponsesRequest) -> AsyncIterator[str]:
+    """Say a word at once, the next one in a minute."""
+    if request.input != "silence":
+        yield "Wait"
+    await asyncio.sleep(60)
+
+
+failing = AgentRouter("failing")
+
+
+@failing.stream
+async def fail(request: ResponsesRequest) -> AsyncIterator[str]:
+    """Fail, after a word where it is asked for one; or say too much."""
+    if request.input == "too much":
+        yield "x" * 1000
+    if request.input == "say something":
+        yield "Something"
+    raise RuntimeError("the reason, for the log alone")
+
+
+caller = AgentRouter("caller")
+
+
+@caller.invoke
+async def call(request: ResponsesRequest) -> dict[str, Any]:
+    """Call a tool, whatever the request allows."""
+    return {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}
+
+
+adder = AgentRouter("adder", protocol="json")
+
+
+@adder.invoke
+async def add(request: dict[str, Any]) -> dict[str, Any]:
+    """Add numbers up."""
+    return {"sum": sum(request["numbers"])}
+
+
+counter = AgentRouter("counter", protocol="json")
+
+
+@counter.stream
+async def count(request: dict[str, Any]) -> AsyncIterator[Any]:
+    """Count."""
+    for number in range(int(request["to"])):
+        yield {"number": number + 1}
+
+
+ending = AgentRouter("ending")
+
+
+@ending.stream
+async def end(request: ResponsesRequest) -> AsyncIterator[str]:
+    """Have the app end, and either go or wait."""
+    drains.append(asyncio.create_task(get_context().state["app"].drain()))
+    await asyncio.sleep(60 if request.input == "wait" else 0)
+    yield "The server ends."
+
+
+drains: list[asyncio.Task[None]] = []
+
+
+@asynccontextmanager
+async def itself(app: AgentApp) -> AsyncIterator[dict[str, AgentApp]]:
+    """Have handlers find their app."""
+    yield {"app": app}
+
+
+async def broken(_: Any) -> str:
+    """Authenticate nobody: it fails."""
+    raise RuntimeError("the directory of users is away")
+
+
+QUICK = {"cleanup": 0.2, "drain": 0.2}
+
+
+def apps() -> dict[str, AgentApp]:
+    """Make every app, by the name that an exchange calls it."""
+    small = Limits(max_body_bytes=400, max_depth=4, max_nodes=8)
+    few = Limits(max_runs=1, max_queued=1, worker_concurrency=1)
+    return {
+        "calculator": AgentApp(calculator.router),
+        "tutor": AgentApp(tutor),
+        "parts": AgentApp(parts),
+        "adder": AgentApp(adder),
+        "counter": AgentApp(counter),
+        "several": AgentApp(calculator.router, parts, adder),
+        "slow": AgentApp(slow, timeouts=Timeouts(**QUICK)),
+        "few": AgentApp(slow, limits=few, timeouts=Timeouts(room=0, **QUICK)),
+        "talkative": AgentApp(failing, limits=Limits(max_output_bytes=600)),
+        "one stream": AgentApp(slow, limits=Limits(max_streams=1), timeouts=Timeouts(**QUICK)),
+        "failing": AgentApp(failing),
+        "caller": AgentApp(caller),
+        "small": AgentApp(calculator.router, limits=small, timeouts=Timeouts(body=0.2)),
+        "hasty": AgentApp(slow, timeouts=Timeouts(run=0.2, cleanup=0.2)),
+        "impatient": AgentApp(slow, timeouts=Timeouts(silence=0.2, cleanup=0.2)),
+        "closed": AgentApp(calculator.router, authenticate=BearerTokens({"secret": "ann"})),
+        "broken": AgentApp(calculator.router, authenticate=broken),
+        "ending": AgentApp(ending, timeouts=Timeouts(**QUICK), lifespan=itself),
+        "ended": AgentApp(ending, timeouts=Timeouts(**QUICK), lifespan=itself),
+        "counted": AgentApp(calculator.router),
+    }
