@@ -27,8 +27,10 @@ from .endpoints.answers import REFUSED, error_response
 from .endpoints.base import Endpoint
 from .endpoints.compact import Compact
 from .endpoints.docs import Docs
+from .endpoints.feedback import Feedback
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
+from .endpoints.playground import Playground
 from .endpoints.responses import Invocations, Responses
 from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
@@ -72,6 +74,8 @@ class AgentApp:
         middleware: Starlette middleware around all endpoints. Default none.
         lifespan: An async context manager of the app, entered at start. What it yields, a
             mapping, is in `Context.state`. Default None.
+        playground: Whether a page to talk to the agents is served at `/`. Anybody may have the
+            page; what it asks needs a token as ever. Default False.
         continue_trace: Whether a run continues the trace that a `traceparent` names; only for
             callers that trace with MLflow. Default False: it becomes a link.
         debug: Whether an error tells the client of the handler's exception. Default False.
@@ -92,6 +96,7 @@ class AgentApp:
         allowed_origins: Sequence[str] = (),
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
+        playground: bool = False,
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
@@ -109,8 +114,10 @@ class AgentApp:
             authenticated=authenticate is not None,
             debug=debug,
         )
-        routes = _routes(self._service)
-        access = [] if authenticate is None else [Middleware(Access, authenticate=authenticate)]
+        routes = _routes(self._service, playground)
+        access = []
+        if authenticate is not None:
+            access = [Middleware(Access, authenticate=authenticate, playground=playground)]
         self._inner = Starlette(
             routes=routes,
             middleware=[*middleware, *access],
@@ -266,7 +273,7 @@ def _named(scope: Scope) -> tuple[str, str | None]:
     return id_ or "req_" + random_text(), origin
 
 
-def _routes(service: Service) -> list[BaseRoute]:
+def _routes(service: Service, playground: bool) -> list[BaseRoute]:
     info = Info(service)
     routes: list[BaseRoute] = [
         Route("/models", info.models),
@@ -278,6 +285,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/ready", info.ready),
         Route("/ping", info.ping),
         Route("/metrics", info.metrics),
+        Route("/feedback", Feedback(service, "/feedback"), methods=["POST"]),
     ]
     if len(service.routers) == 1:
         routes = _agent_routes(service, service.routers[0], "") + routes
@@ -285,6 +293,13 @@ def _routes(service: Service) -> list[BaseRoute]:
         for router in service.routers:
             routes += _agent_routes(service, router, f"/{router.name}")
         routes = [*_responses_routes(service, None, ""), *routes]
+    if playground:
+        page = Playground(service)
+        routes += [
+            Route("/", page.playground),
+            Route("/playground/{file}", page.playground_file),
+            Route("/playground.json", page.playground_settings),
+        ]
     docs = Docs(service, routes)
     routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
     return routes

@@ -56,6 +56,7 @@ def schemas() -> Mapping[str, Schema]:
     told = [*events.ITEM_EVENTS, *events.ResponseEvent.__subclasses__()]
     structs: list[type[Struct]] = [*told, *items.ITEMS.values(), *items.PARTS.values()]
     structs += [requests.FunctionTool, requests.RequestFields, responses.Response]
+    structs += [requests.FeedbackRequest]
     _, found = msgspec.json.schema_components(map(_stand_in, structs), ref_template=TEMPLATE)
     for name, schema in found.items():
         _describe(name, schema)

@@ -1,0 +1,83 @@
+// The items of an answer: messages, reasoning, tool calls, and whatever else there is.
+
+import { element, pretty } from "./dom.js";
+import { markdown } from "./markdown.js";
+
+// Shows one item; what is open stays open while the item grows.
+export class ItemView {
+  constructor(item) {
+    this.shown = null;
+    const Kind = KINDS[item.type] ?? Other;
+    this.kind = new Kind(item);
+    this.node = this.kind.node;
+  }
+
+  update(item, output) {
+    const now = JSON.stringify([item, output]);
+    if (now === this.shown) return;
+    this.shown = now;
+    this.kind.update(item, output);
+  }
+}
+
+class Message {
+  node = element("div", { class: "text" });
+
+  update(item) {
+    const parts = typeof item.content === "string" ? [{ text: item.content }] : item.content ?? [];
+    const blocks = parts.map((part) => markdown(part?.text ?? part?.refusal ?? ""));
+    this.node.replaceChildren(...blocks);
+  }
+}
+
+class Reasoning {
+  #text = element("div", { class: "text" });
+  node = element("details", { class: "reasoning" }, element("summary", {}, "Reasoning"), this.#text);
+
+  update(item) {
+    const parts = [...(item.summary ?? []), ...(item.content ?? [])];
+    const text = parts.map((part) => part?.text ?? "").join("\n\n");
+    this.node.hidden = !text;
+    this.#text.replaceChildren(markdown(text));
+  }
+}
+
+class Call {
+  #name = element("span", { class: "name" });
+  #state = element("span", { class: "note" });
+  #arguments = element("pre", { tabindex: "0", "aria-label": "Arguments" });
+  #result = element("pre", { tabindex: "0", "aria-label": "Result" });
+  node = element(
+    "details",
+    { class: "call" },
+    element("summary", {}, this.#name, this.#state),
+    element("div", { class: "parts" }, element("h4", {}, "Arguments"), this.#arguments, element("h4", {}, "Result"), this.#result),
+  );
+
+  update(item, output) {
+    this.#name.textContent = item.name;
+    this.#state.textContent = output === null ? "no result yet" : brief(output);
+    this.#arguments.textContent = pretty(item.arguments ?? "");
+    this.#result.textContent = output === null ? "–" : pretty(output);
+  }
+}
+
+class Other {
+  #json = element("pre", { tabindex: "0", "aria-label": "The item" });
+  node;
+
+  constructor(item) {
+    this.node = element("details", { class: "call" }, element("summary", {}, element("span", { class: "name" }, item.type)), element("div", { class: "parts" }, this.#json));
+  }
+
+  update(item) {
+    this.#json.textContent = pretty(item);
+  }
+}
+
+const KINDS = { message: Message, reasoning: Reasoning, function_call: Call };
+
+function brief(output) {
+  const text = typeof output === "string" ? output : JSON.stringify(output);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,153 @@
+// One turn on the page: the question, the answer's items, and what can be done with it.
+
+import { element, icon } from "./dom.js";
+import { FeedbackView } from "./feedback.js";
+import { ItemView } from "./items.js";
+
+const ENDINGS = {
+  running: "",
+  completed: "",
+  incomplete: "The answer is incomplete.",
+  failed: "",
+  cancelled: "Stopped. The next message does not continue from here.",
+  stopped: "Stopped. The next message does not continue from here.",
+};
+
+export class TurnView {
+  #items = [];
+  #answer = element("div", { class: "answer" });
+  #waiting = element("p", { class: "waiting" }, element("span", { class: "hidden" }, "The agent is at work"));
+  #ending = element("p", { class: "note", hidden: true });
+  #error = element("div", { class: "error", role: "alert", hidden: true });
+  #tools = element("div", { class: "tools", hidden: true });
+  #raw = new RawView();
+  #toolsFor = null;
+
+  // `actions`: `retry()`, `saved()`, and `tracePage(turn)`, the address of the turn's trace or null.
+  constructor(turn, actions) {
+    this.turn = turn;
+    this.actions = actions;
+    this.node = element(
+      "article",
+      { class: "turn", "aria-label": `Message to ${turn.agent}` },
+      element("h3", { class: "hidden" }, "You"),
+      element("div", { class: "question" }, turn.input),
+      element("h3", { class: "agent" }, turn.agent),
+      this.#answer,
+      this.#waiting,
+      this.#ending,
+      this.#error,
+      this.#tools,
+    );
+  }
+
+  update(isLast) {
+    const { turn } = this;
+    this.node.setAttribute("aria-busy", String(turn.running));
+    this.#showItems();
+    this.#waiting.hidden = !turn.running;
+    this.#ending.textContent = ENDINGS[turn.status];
+    this.#ending.hidden = !ENDINGS[turn.status];
+    this.#showError();
+    this.#raw.update(turn.events);
+    this.#showTools(isLast);
+  }
+
+  #showItems() {
+    const { items } = this.turn;
+    const outputs = new Map();
+    for (const item of items) if (item?.type === "function_call_output") outputs.set(item.call_id, item.output);
+    const calls = new Set(items.map((item) => item?.type === "function_call" && item.call_id));
+    items.forEach((item, index) => {
+      if (!item || (item.type === "function_call_output" && calls.has(item.call_id))) return;
+      if (!this.#items[index]) {
+        this.#items[index] = new ItemView(item);
+        this.#answer.append(this.#items[index].node);
+      }
+      this.#items[index].update(item, outputs.get(item.call_id) ?? null);
+    });
+  }
+
+  #showError() {
+    const { error } = this.turn;
+    this.#error.hidden = !error;
+    if (!error || this.#error.firstChild) return;
+    const code = error.code ? element("code", {}, error.code) : null;
+    this.#error.append(element("span", {}, error.message), code ?? "");
+  }
+
+  #showTools(isLast) {
+    const { turn } = this;
+    this.#tools.hidden = turn.running && !turn.events.length;
+    const state = `${turn.running} ${isLast} ${turn.trace}`;
+    if (state === this.#toolsFor) return;
+    const focused = this.#tools.contains(document.activeElement);
+    this.#toolsFor = state;
+    const row = element("div", { class: "row" });
+    const under = element("div", { class: "under" });
+    if (!turn.running) this.#addEnded(row, under, isLast);
+    row.append(this.#raw.button);
+    under.append(this.#raw.node);
+    this.#tools.replaceChildren(row, under);
+    if (focused) this.#raw.button.focus();
+  }
+
+  #addEnded(row, under, isLast) {
+    const { turn, actions } = this;
+    if (turn.trace && turn.id) {
+      const feedback = new FeedbackView(turn, actions.saved);
+      row.append(feedback.buttons);
+      under.append(feedback.form);
+    }
+    if (isLast) row.append(element("button", { type: "button", class: "icon", "aria-label": "Retry", title: "Retry", click: actions.retry }, icon("retry")));
+    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
+    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} in, ${written} out`));
+    if (turn.trace) traceOf(turn.trace, actions.tracePage(turn), row, under);
+  }
+}
+
+// Show the way to a trace: MLflow's page of it, or its id and how to open it.
+function traceOf(id, page, row, under) {
+  if (page) {
+    row.append(element("a", { class: "quiet", href: page, target: "_blank", rel: "noopener noreferrer" }, "Trace", element("span", { class: "hidden" }, " in MLflow, in a new tab")));
+    return;
+  }
+  const copied = element("span", { class: "note", role: "status" });
+  const copy = () => navigator.clipboard.writeText(id).then(() => (copied.textContent = "Copied"));
+  const button = element("button", { type: "button", class: "quiet" , click: copy }, "Copy");
+  const told = element(
+    "div",
+    { class: "trace" },
+    element("p", {}, "Trace ", element("code", {}, id), navigator.clipboard ? button : null, copied),
+    element("p", { class: "note" }, "Look for it in MLflow: ", element("code", {}, "mlflow ui --backend-store-uri …"), ", with the server’s own tracking URI."),
+  );
+  row.append(disclosure("Trace", told));
+  under.append(told);
+}
+
+class RawView {
+  #lines = element("pre", { tabindex: "0", "aria-label": "Raw events" });
+  #shown = 0;
+  #events = [];
+  node = element("div", { class: "raw" }, this.#lines);
+  button = disclosure("Raw events", this.node, () => this.update(this.#events));
+
+  update(events) {
+    this.#events = events;
+    if (this.node.hidden) return;
+    const lines = events.slice(this.#shown).map((event) => JSON.stringify(event) + "\n");
+    this.#shown = events.length;
+    this.#lines.append(...lines);
+  }
+}
+
+function disclosure(label, node, opened = () => {}) {
+  node.hidden = true;
+  const toggle = () => {
+    node.hidden = !node.hidden;
+    button.setAttribute("aria-expanded", String(!node.hidden));
+    if (!node.hidden) opened();
+  };
+  const button = element("button", { type: "button", class: "quiet", "aria-expanded": "false", click: toggle }, label);
+  return button;
+}
