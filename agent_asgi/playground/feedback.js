@@ -42,6 +42,7 @@ export class FeedbackView {
     this.saved();
     this.#show();
     this.#form.hidden = said.comment !== undefined;
+    if (!this.#form.hidden) this.#form.scrollIntoView({ block: "nearest" });
     this.#told.textContent = said.comment === undefined ? "Saved" : "Comment saved";
   }
 

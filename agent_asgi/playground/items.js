@@ -44,18 +44,20 @@ class Reasoning {
 
 class Call {
   #name = element("span", { class: "name" });
+  #given = element("span", { class: "note given" });
   #state = element("span", { class: "note" });
   #arguments = element("pre", { tabindex: "0", "aria-label": "Arguments" });
   #result = element("pre", { tabindex: "0", "aria-label": "Result" });
   node = element(
     "details",
     { class: "call" },
-    element("summary", {}, this.#name, this.#state),
+    element("summary", {}, this.#name, this.#given, this.#state),
     element("div", { class: "parts" }, element("h4", {}, "Arguments"), this.#arguments, element("h4", {}, "Result"), this.#result),
   );
 
   update(item, output) {
     this.#name.textContent = item.name;
+    this.#given.textContent = brief(item.arguments ?? "");
     this.#state.textContent = output === null ? "no result yet" : brief(output);
     this.#arguments.textContent = pretty(item.arguments ?? "");
     this.#result.textContent = output === null ? "–" : pretty(output);

@@ -87,6 +87,8 @@ export class TurnView {
     const under = element("div", { class: "under" });
     if (!turn.running) this.#addEnded(row, under, isLast);
     row.append(this.#raw.button);
+    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
+    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} in, ${written} out`));
     under.append(this.#raw.node);
     this.#tools.replaceChildren(row, under);
     if (focused) this.#raw.button.focus();
@@ -100,8 +102,6 @@ export class TurnView {
       under.append(feedback.form);
     }
     if (isLast) row.append(element("button", { type: "button", class: "icon", "aria-label": "Retry", title: "Retry", click: actions.retry }, icon("retry")));
-    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
-    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} in, ${written} out`));
     if (turn.trace) traceOf(turn.trace, actions.tracePage(turn), row, under);
   }
 }
