@@ -224,14 +224,14 @@ def test_a_lost_connection_goes_on_after_the_last_event(serve: Serve, browser: B
     inner = AgentApp(agent.router, playground=True)
 
     async def cutting(scope: Scope, receive: Receive, send: Send) -> None:
-        """Cut the stream of the run once its first word is out."""
+        """Cut the stream of the run before its last words."""
         if scope["type"] == "http" and scope["path"].startswith("/v1/responses/"):
             asked.append(scope["query_string"])
 
         async def cut(message: Message) -> None:
-            await send(message)
-            if scope.get("method") == "POST" and b"Begun" in message.get("body", b""):
+            if scope.get("method") == "POST" and b"ended" in message.get("body", b""):
                 raise ConnectionAbortedError("It is cut.")
+            await send(message)
 
         await inner(scope, receive, cut)
 
@@ -360,7 +360,7 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(serve: Serve, browser: Browser
 def test_one_agent_of_several_is_picked_below_a_prefix(serve: Serve, browser: Browser) -> None:
     routers = [AgentRouter(name, description=f"Says {name}") for name in ("first", "second")]
     for router in routers:
-        router.invoke(lambda request, name=router.name: f"{name}: {request.to_dict()['input']}")
+        router.invoke(lambda request, name=router.name: f"{name}: {request['input']}")
     other = AgentRouter("other", protocol="json")
     other.invoke(lambda request: {})
     app = AgentApp(*routers, other, playground=True)

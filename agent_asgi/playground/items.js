@@ -52,7 +52,7 @@ class Call {
     "details",
     { class: "call" },
     element("summary", {}, this.#name, this.#given, this.#state),
-    element("div", { class: "parts" }, element("h4", {}, "Arguments"), this.#arguments, element("h4", {}, "Result"), this.#result),
+    element("div", { class: "parts" }, element("h3", {}, "Arguments"), this.#arguments, element("h3", {}, "Result"), this.#result),
   );
 
   update(item, output) {

@@ -30,9 +30,9 @@ export class TurnView {
     this.node = element(
       "article",
       { class: "turn", "aria-label": `Message to ${turn.agent}` },
-      element("h3", { class: "hidden" }, "You"),
+      element("h2", { class: "hidden" }, "You"),
       element("div", { class: "question" }, turn.input),
-      element("h3", { class: "agent" }, turn.agent),
+      element("h2", { class: "agent" }, turn.agent),
       this.#answer,
       this.#waiting,
       this.#ending,
