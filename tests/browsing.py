@@ -15,10 +15,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 WEB = Path(__file__).parent / "web"
-ARGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Without a sandbox, for containers; and nothing that calls home."""
 WIDTHS = (400, 1400)
 SCHEMES = ("light", "dark")
 WAIT = 10_000
@@ -51,7 +57,7 @@ def axe() -> str:
     if not script.exists():
         with tempfile.TemporaryDirectory() as fresh:
             shutil.copy(WEB / "package.json", fresh)
-            npm = [Path(sys.executable).parent / "npm", "install", "--no-audit", "--no-fund"]
+            npm = [str(Path(sys.executable).parent / "npm"), "install", "--no-audit", "--no-fund"]
             done = subprocess.run(npm, cwd=fresh, capture_output=True, text=True, timeout=120)
             if done.returncode:
                 lacking(f"axe-core: {done.stderr[-300:]}")

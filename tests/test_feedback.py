@@ -94,11 +94,11 @@ def test_what_is_not_there(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_bad_field_is_named(serve: Serve, wrong: dict[str, Any], param: str) -> None:
     url = serve(AgentApp(liked()))
-    told = tell(url, **{"response_id": "r", "trace_id": "t", "value": True, **wrong})
+    fields: dict[str, Any] = {"response_id": "r", "trace_id": "t", "value": True}
+    told = tell(url, **(fields | wrong)
     assert (told.status, told.error["param"]) == (400, param)
-    missing = {"response_id": "r", "trace_id": "t", "value": True}
-    del missing["value" if param == "comment" else param]
-    assert tell(url, **missing).status == 400
+    del fields["value" if param == "comment" else param]
+    assert tell(url, **fields).status == 400
 
 
 def test_tracing_off_is_told(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,12 +183,15 @@ def test_text_streams_and_is_stopped(serve: Serve, browser: Browser, background:
     tab.ready()
     if background:
         tab.page.get_by_label("Run in the background").press("Space")
-    for number, stop in enumerate((lambda: tab.message.press("Escape"), tab.button("Stop").click)):
-        tab.ask(f"Wait {number}.")
+    for way in ("by key", "by button"):
+        tab.ask(f"Wait for a stop {way}.")
         expect(tab.turns.last).to_contain_text("Begun, ", timeout=WAIT)
         expect(tab.turns.last).to_have_attribute("aria-busy", "true")
         expect(tab.page.get_by_text("Answering…")).to_be_visible()
-        stop()
+        if way == "by key":
+            tab.message.press("Escape")
+        else:
+            tab.button("Stop").click()
         expect(tab.turns.last).to_contain_text("does not continue from here", timeout=WAIT)
         expect(tab.button("Send")).to_be_visible()
         expect(tab.message).to_be_focused()

@@ -10,7 +10,7 @@ ERRORS = {
     401: "Nobody who is known asks. Codes `unauthenticated`, `invalid_token`.",
     403: "A web page of another origin asks. Code `origin_not_allowed`.",
     404: "What the request names does not exist. Codes `model_not_found`, `response_not_found`, "
-    "`previous_response_not_found`, `not_found`.",
+    "`previous_response_not_found`, `trace_not_found`, `not_found`.",
     408: "The body did not arrive in time. Code `body_timeout`.",
     409: "Another run has the conversation, or the key came with another body. Codes "
     "`conversation_locked`, `idempotency_key_reused`.",
