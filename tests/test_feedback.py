@@ -95,7 +95,7 @@ def test_what_is_not_there(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_bad_field_is_named(serve: Serve, wrong: dict[str, Any], param: str) -> None:
     url = serve(AgentApp(liked()))
     fields: dict[str, Any] = {"response_id": "r", "trace_id": "t", "value": True}
-    told = tell(url, **(fields | wrong)
+    told = tell(url, **(fields | wrong))
     assert (told.status, told.error["param"]) == (400, param)
     del fields["value" if param == "comment" else param]
     assert tell(url, **fields).status == 400

@@ -161,6 +161,10 @@ def see_trace(tab: Tab, response_id: str) -> None:
     tab.button("Trace").click()
     expect(tab.page.locator(".trace").last).to_contain_text(trace.info.trace_id)
     expect(tab.page.locator(".trace").last).to_contain_text("mlflow ui --backend-store-uri …")
+    tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.button("Copy").click()
+    expect(tab.page.get_by_text("Copied")).to_be_visible()
+    assert tab.page.evaluate("navigator.clipboard.readText()") == trace.info.trace_id
 
 
 def give_feedback(tab: Tab, response_id: str) -> None:
@@ -220,6 +224,27 @@ def test_a_background_run_outlives_a_reload(serve: Serve, browser: Browser) -> N
     assert len(agent.inputs) == 1
     expect(tab.button("Good answer")).to_be_visible()
     tab.close()
+
+
+def test_a_reload_tells_what_the_server_does_not_have(serve: Serve, browser: Browser) -> None:
+    agent = Held()
+    url = serve(AgentApp(agent.router, playground=True))
+    tab = Tab(browser, url)
+    tab.ready()
+    tab.ask("Wait.")
+    expect(tab.turns.last).to_contain_text("Begun, ", timeout=WAIT)
+    tab.page.reload()
+    expect(tab.turns.last).to_contain_text("does not continue from here")
+    assert agent.causes == ["client_disconnected"]
+    agent.go.set()
+    tab.ask("Again.")
+    tab.answered("Begun, and ended.")
+    assert agent.inputs[-1] == "Again."
+    assert ask(url, "DELETE", f"/responses/{tab.turn_id()}").status == 200
+    tab.page.reload()
+    expect(tab.turns.last).to_contain_text("The server does not have this answer.")
+    expect(tab.button("Send")).to_be_enabled()
+    tab.close(REFUSED)
 
 
 def test_a_lost_connection_goes_on_after_the_last_event(serve: Serve, browser: Browser) -> None:

@@ -7,7 +7,7 @@ import { TurnView } from "./turn-view.js";
 
 const AGENT = "agent_asgi.agent";
 const BACKGROUND = "agent_asgi.background";
-const STATES = { completed: "Done", incomplete: "Incomplete", failed: "Failed", cancelled: "Stopped", stopped: "Stopped" };
+const STATES = { completed: "Done", incomplete: "Incomplete", failed: "Failed", cancelled: "Stopped", stopped: "Stopped", lost: "" };
 
 const agent = byId("agent");
 const background = byId("background");

@@ -60,6 +60,7 @@ export class Conversation {
   async #restore(turn) {
     if (turn.id) await this.#take(turn, follow(turn.id, { signal: turn.abort.signal }));
     else turn.status = "stopped";
+    if (turn.error?.code === "response_not_found") Object.assign(turn, { status: "lost", error: null });
     this.changed(turn);
   }
 

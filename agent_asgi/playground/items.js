@@ -1,7 +1,7 @@
 // The items of an answer: messages, reasoning, tool calls, and whatever else there is.
 
 import { element, pretty } from "./dom.js";
-import { markdown } from "./markdown.js";
+import { MarkdownView } from "./markdown.js";
 
 // Shows one item; what is open stays open while the item grows.
 export class ItemView {
@@ -21,24 +21,24 @@ export class ItemView {
 }
 
 class Message {
-  node = element("div", { class: "text" });
+  #text = new MarkdownView();
+  node = this.#text.node;
 
-  update(item) {
-    const parts = typeof item.content === "string" ? [{ text: item.content }] : item.content ?? [];
-    const blocks = parts.map((part) => markdown(part?.text ?? part?.refusal ?? ""));
-    this.node.replaceChildren(...blocks);
+  update({ content }) {
+    const parts = typeof content === "string" ? [{ text: content }] : content ?? [];
+    this.#text.update(parts.map((part) => part?.text ?? part?.refusal ?? "").join("\n\n"));
   }
 }
 
 class Reasoning {
-  #text = element("div", { class: "text" });
-  node = element("details", { class: "reasoning" }, element("summary", {}, "Reasoning"), this.#text);
+  #text = new MarkdownView();
+  node = element("details", { class: "reasoning" }, element("summary", {}, "Reasoning"), this.#text.node);
 
   update(item) {
     const parts = [...(item.summary ?? []), ...(item.content ?? [])];
     const text = parts.map((part) => part?.text ?? "").join("\n\n");
     this.node.hidden = !text;
-    this.#text.replaceChildren(markdown(text));
+    this.#text.update(text);
   }
 }
 

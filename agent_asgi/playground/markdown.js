@@ -5,14 +5,28 @@ import { element } from "./dom.js";
 const INLINE = /`([^`\n]+)`|\*\*(\S(?:[^*\n]*\S)?)\*\*|\*(\S(?:[^*\n]*\S)?)\*|\[([^\]\n]+)\]\((https?:\/\/[^\s()]+)\)/g;
 const ITEM = /^\s*(?:[-*+]|(\d{1,9})[.)])\s+(.*)$/;
 
+// Shows a text that grows, block by block: what is there already stays as it is.
+export class MarkdownView {
+  #blocks = [];
+  node = element("div", { class: "text" });
+
+  update(text) {
+    const blocks = blocksOf(text);
+    let same = 0;
+    while (same < blocks.length && blocks[same] === this.#blocks[same]) same++;
+    while (this.node.children.length > same) this.node.lastChild.remove();
+    this.node.append(...blocks.slice(same).map((block) => nodeOf(block.split("\n"))));
+    this.#blocks = blocks;
+  }
+}
+
 // Give the blocks of a text: paragraphs, headings, lists and code.
-export function markdown(text) {
-  const blocks = document.createDocumentFragment();
+function blocksOf(text) {
+  const blocks = [];
   const lines = text.split("\n");
   for (let at = 0; at < lines.length; ) {
     const end = blockEnd(lines, at);
-    const block = blockOf(lines.slice(at, end));
-    if (block) blocks.append(block);
+    if (kindOf(lines[at]) !== "blank") blocks.push(lines.slice(at, end).join("\n"));
     at = end;
   }
   return blocks;
@@ -39,9 +53,8 @@ function blockEnd(lines, at) {
   return end;
 }
 
-function blockOf(lines) {
+function nodeOf(lines) {
   const kind = kindOf(lines[0]);
-  if (kind === "blank") return null;
   if (kind === "code") return codeOf(lines);
   if (kind === "heading") return element("p", { class: "heading" }, ...inline(lines[0].replace(/^#+\s+/, "")));
   if (kind === "p") return element("p", {}, ...inline(lines.join("\n")));

@@ -11,6 +11,7 @@ const ENDINGS = {
   failed: "",
   cancelled: "Stopped. The next message does not continue from here.",
   stopped: "Stopped. The next message does not continue from here.",
+  lost: "The server does not have this answer. The next message does not continue from here.",
 };
 
 export class TurnView {
@@ -21,6 +22,7 @@ export class TurnView {
   #error = element("div", { class: "error", role: "alert", hidden: true });
   #tools = element("div", { class: "tools", hidden: true });
   #raw = new RawView();
+  #shown = null;
   #toolsFor = null;
 
   // `actions`: `retry()`, `saved()`, and `tracePage(turn)`, the address of the turn's trace or null.
@@ -43,6 +45,9 @@ export class TurnView {
 
   update(isLast) {
     const { turn } = this;
+    const state = `${turn.events.length} ${turn.status} ${isLast}`;
+    if (state === this.#shown) return;
+    this.#shown = state;
     this.node.setAttribute("aria-busy", String(turn.running));
     this.#showItems();
     this.#waiting.hidden = !turn.running;
@@ -88,7 +93,7 @@ export class TurnView {
     if (!turn.running) this.#addEnded(row, under, isLast);
     row.append(this.#raw.button);
     const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
-    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} in, ${written} out`));
+    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} tokens in, ${written} out`));
     under.append(this.#raw.node);
     this.#tools.replaceChildren(row, under);
     if (focused) this.#raw.button.focus();
@@ -113,8 +118,9 @@ function traceOf(id, page, row, under) {
     return;
   }
   const copied = element("span", { class: "note", role: "status" });
-  const copy = () => navigator.clipboard.writeText(id).then(() => (copied.textContent = "Copied"));
-  const button = element("button", { type: "button", class: "quiet" , click: copy }, "Copy");
+  const tell = (text) => () => (copied.textContent = text);
+  const copy = () => navigator.clipboard.writeText(id).then(tell("Copied"), tell("The browser does not allow it"));
+  const button = element("button", { type: "button", class: "quiet", click: copy }, "Copy");
   const told = element(
     "div",
     { class: "trace" },

@@ -15,7 +15,7 @@ export class Turn {
     Object.assign(this, { input, agent, previous, background, id, trace, vote });
     this.abort = new AbortController();
     this.stopWanted = false;
-    this.status = "running"; // then: completed, incomplete, failed, cancelled, stopped
+    this.status = "running"; // then: completed, incomplete, failed, cancelled, stopped, lost
     this.events = [];
     this.items = [];
     this.error = null;
