@@ -1,5 +1,6 @@
 """`POST /feedback`: an assessment on the response's own trace, and who may give one."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from conftest import traces
 
 import agent_asgi.tracing.feedback as room
 from agent_asgi import AgentApp, AgentRouter
+from agent_asgi.errors import Unavailable
 from agent_asgi.tracing.tracer import Tracer
 
 Serve = Callable[[Any], str]
@@ -112,6 +114,12 @@ def test_tracing_off_is_told(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> N
         "not_supported",
         "trace_id",
     )
+
+
+def test_an_mlflow_that_has_not_answered_yet_is_told() -> None:
+    given = room.Feedback("tr-1", "resp_1", True, None, "ann")
+    with pytest.raises(Unavailable):
+        asyncio.run(Tracer([]).keep_feedback(given))
 
 
 def test_an_mlflow_that_does_not_answer_is_told(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import calculator
@@ -24,6 +25,7 @@ from agent_asgi import (
     FunctionCallOutput,
     ResponsesRequest,
 )
+from agent_asgi.endpoints.playground import POLICY
 
 Serve = Callable[[Any], str]
 REFUSED = "Failed to load resource: the server responded with a status of 4"
@@ -82,7 +84,7 @@ def test_a_conversation_step_by_step(serve: Serve, browser: Browser, width: int)
     expect(tab.page.get_by_role("heading", name="Ask calculator")).to_be_visible()
     expect(tab.page.get_by_text("Answers arithmetic")).to_be_visible()
     expect(tab.message).to_be_focused()
-    expect(tab.page.get_by_label("Agent")).to_have_value("calculator")
+    expect(tab.page.get_by_role("combobox", name="Agent")).to_have_value("calculator")
 
     tab.message.press_sequentially("What is")
     tab.message.press("Shift+Enter")
@@ -362,7 +364,8 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(serve: Serve, browser: Browser
         assert ask(url, "GET", path).status == 200
     for path in ("/playground.json", "/playground", "/v1/models"):
         assert ask(url, "GET", path).status == 401
-    assert ask(url, "GET", "/playground/..%2f..%2fapp.py").status == 404
+    for path in ("/playground/..%2f..%2fapp.py", "/playground/nothing.js", "/playground/"):
+        assert ask(url, "GET", path).status == 404
     tab = Tab(browser, url)
     field = tab.page.get_by_label("Bearer token")
     expect(field).to_be_focused()
@@ -394,7 +397,7 @@ def test_one_agent_of_several_is_picked_below_a_prefix(serve: Serve, browser: Br
     app = AgentApp(*routers, other, playground=True)
     tab = Tab(browser, serve(Starlette(routes=[Mount("/agents", app)])) + "/agents")
     tab.ready()
-    picker = tab.page.get_by_label("Agent")
+    picker = tab.page.get_by_role("combobox", name="Agent")
     assert picker.locator("option").all_inner_texts() == ["first", "second"]
     tab.ask("one")
     tab.answered("first: one")
@@ -433,6 +436,24 @@ def test_the_trace_is_linked_where_mlflow_has_a_page(serve: Serve, browser: Brow
     link = tab.page.get_by_role("link", name="Trace in MLflow, in a new tab")
     expect(link).to_have_attribute("href", page + trace.info.trace_id)
     tab.close()
+
+
+def test_the_page_is_there_where_the_app_could_not_start(serve: Serve) -> None:
+    @asynccontextmanager
+    async def broken(_: Any) -> AsyncIterator[None]:
+        raise RuntimeError("It is broken.")
+        yield
+
+    host = Starlette(routes=[Mount("/", AgentApp(Held().router, playground=True, lifespan=broken))])
+    url = serve(host)
+    page = ask(url, "GET", "/")
+    assert page.status == 200
+    assert page.headers["content-security-policy"] == POLICY
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert b"script>" not in page.body.replace(b"></script>", b"")
+    assert ask(url, "GET", "/playground.json").status == 503
+    assert ask(serve(AgentApp(Held().router)), "GET", "/").status == 404
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -120,6 +120,7 @@ async function load() {
     pages = (await getJson("playground.json")).traces;
   } catch (error) {
     status.textContent = error.message;
+    byId("welcome").hidden = conversation.turns.length > 0;
     if (error.status === 401) askForToken();
     return;
   }

@@ -22,13 +22,16 @@ export class TurnView {
   #error = element("div", { class: "error", role: "alert", hidden: true });
   #tools = element("div", { class: "tools", hidden: true });
   #raw = new RawView();
+  #retry;
   #shown = null;
-  #toolsFor = null;
+  #ended = false;
 
   // `actions`: `retry()`, `saved()`, and `tracePage(turn)`, the address of the turn's trace or null.
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
+    this.#retry = element("button", { type: "button", class: "icon", "aria-label": "Retry", title: "Retry", click: actions.retry }, icon("retry"));
+    this.#tools.append(element("div", { class: "row" }, this.#raw.button), element("div", { class: "under" }, this.#raw.node));
     this.node = element(
       "article",
       { class: "turn", "aria-label": `Message to ${turn.agent}` },
@@ -55,7 +58,9 @@ export class TurnView {
     this.#ending.hidden = !ENDINGS[turn.status];
     this.#showError();
     this.#raw.update(turn.events);
-    this.#showTools(isLast);
+    this.#tools.hidden = turn.running && !turn.events.length;
+    this.#retry.hidden = !isLast;
+    if (!turn.running && !this.#ended) this.#end(...this.#tools.children);
   }
 
   #showItems() {
@@ -77,45 +82,31 @@ export class TurnView {
     const { error } = this.turn;
     this.#error.hidden = !error;
     if (!error || this.#error.firstChild) return;
-    const code = error.code ? element("code", {}, error.code) : null;
-    this.#error.append(element("span", {}, error.message), code ?? "");
+    this.#error.append(element("span", {}, error.message));
+    if (error.code) this.#error.append(element("code", {}, error.code));
   }
 
-  #showTools(isLast) {
-    const { turn } = this;
-    this.#tools.hidden = turn.running && !turn.events.length;
-    const state = `${turn.running} ${isLast} ${turn.trace}`;
-    if (state === this.#toolsFor) return;
-    const focused = this.#tools.contains(document.activeElement);
-    this.#toolsFor = state;
-    const row = element("div", { class: "row" });
-    const under = element("div", { class: "under" });
-    if (!turn.running) this.#addEnded(row, under, isLast);
-    row.append(this.#raw.button);
-    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
-    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} tokens in, ${written} out`));
-    under.append(this.#raw.node);
-    this.#tools.replaceChildren(row, under);
-    if (focused) this.#raw.button.focus();
-  }
-
-  #addEnded(row, under, isLast) {
+  // Offer what can be done with an answer that has ended, once.
+  #end(row, under) {
     const { turn, actions } = this;
+    this.#ended = true;
+    row.prepend(this.#retry);
     if (turn.trace && turn.id) {
       const feedback = new FeedbackView(turn, actions.saved);
-      row.append(feedback.buttons);
-      under.append(feedback.form);
+      row.prepend(feedback.buttons);
+      under.prepend(feedback.form);
     }
-    if (isLast) row.append(element("button", { type: "button", class: "icon", "aria-label": "Retry", title: "Retry", click: actions.retry }, icon("retry")));
-    if (turn.trace) traceOf(turn.trace, actions.tracePage(turn), row, under);
+    if (turn.trace) this.#retry.after(traceOf(turn.trace, actions.tracePage(turn), under));
+    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
+    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} tokens in, ${written} out`));
   }
 }
 
-// Show the way to a trace: MLflow's page of it, or its id and how to open it.
-function traceOf(id, page, row, under) {
+// Make the way to a trace: a link to MLflow's page of it, or a button that shows its id below.
+function traceOf(id, page, under) {
   if (page) {
-    row.append(element("a", { class: "quiet", href: page, target: "_blank", rel: "noopener noreferrer" }, "Trace", element("span", { class: "hidden" }, " in MLflow, in a new tab")));
-    return;
+    const where = element("span", { class: "hidden" }, " in MLflow, in a new tab");
+    return element("a", { class: "quiet", href: page, target: "_blank", rel: "noopener noreferrer" }, "Trace", where);
   }
   const copied = element("span", { class: "note", role: "status" });
   const tell = (text) => () => (copied.textContent = text);
@@ -127,8 +118,8 @@ function traceOf(id, page, row, under) {
     element("p", {}, "Trace ", element("code", {}, id), navigator.clipboard ? button : null, copied),
     element("p", { class: "note" }, "Look for it in MLflow: ", element("code", {}, "mlflow ui --backend-store-uri …"), ", with the server’s own tracking URI."),
   );
-  row.append(disclosure("Trace", told));
   under.append(told);
+  return disclosure("Trace", told);
 }
 
 class RawView {
