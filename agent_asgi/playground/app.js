@@ -119,7 +119,8 @@ async function load() {
     agents = (await getJson("v1/models")).data;
     pages = (await getJson("playground.json")).traces;
   } catch (error) {
-    status.textContent = error.message;
+    const place = conversation.turns.length ? status : byId("welcome-title");
+    place.textContent = error.message;
     byId("welcome").hidden = conversation.turns.length > 0;
     if (error.status === 401) askForToken();
     return;

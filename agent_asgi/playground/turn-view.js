@@ -143,7 +143,9 @@ function disclosure(label, node, opened = () => {}) {
   const toggle = () => {
     node.hidden = !node.hidden;
     button.setAttribute("aria-expanded", String(!node.hidden));
-    if (!node.hidden) opened();
+    if (node.hidden) return;
+    opened();
+    node.scrollIntoView({ block: "nearest" });
   };
   const button = element("button", { type: "button", class: "quiet", "aria-expanded": "false", click: toggle }, label);
   return button;
