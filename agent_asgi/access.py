@@ -19,6 +19,8 @@ logger = logging.getLogger("agent_asgi")
 
 PROBES = frozenset({"/health", "/ready", "/ping"})
 """What anybody may ask, below the app's root."""
+PLAYGROUND = "/playground/"
+"""Where the files of the playground's page are; they hold nothing of the app's."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIMPLE_TYPES = frozenset(
     {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
@@ -32,22 +34,27 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
 
 
 class Access:
-    """ASGI middleware that lets only authenticated principals through, but for the probes.
+    """ASGI middleware that lets only authenticated principals through, but for the probes and,
+    where there is one, the playground's page and files.
 
     Where `scope["user"]` is authenticated already, `authenticate` is not asked.
 
     Args:
         app: What is behind it.
         authenticate: Gives who asks, or None.
+        playground: Whether there is a playground. Default False.
     """
 
-    def __init__(self, app: ASGIApp, authenticate: Authenticate) -> None:
+    def __init__(
+        self, app: ASGIApp, authenticate: Authenticate, *, playground: bool = False
+    ) -> None:
         self._app = app
+        self._playground = playground
         self._authenticate = awaited(authenticate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection, or refuse it before its body is read."""
-        if not _is_probe(scope):
+        if not self._is_open(scope):
             try:
                 if identity_of(scope.get("user")) is None:
                     scope["user"] = await self._principal(HTTPConnection(scope))
@@ -55,6 +62,11 @@ class Access:
                 await refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        shown = self._playground and (path == "/" or path.startswith(PLAYGROUND))
+        return scope["type"] == "http" and (path in PROBES or shown)
 
     async def _principal(self, request: HTTPConnection) -> BaseUser:
         try:
@@ -146,11 +158,6 @@ def _unauthenticated(request: HTTPConnection) -> AgentError:
         message, code = "The token is not valid.", "invalid_token"
         challenge = 'Bearer error="invalid_token"'
     return AgentError(message, 401, code, headers={"www-authenticate": challenge})
-
-
-def _is_probe(scope: Scope) -> bool:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) in PROBES and scope["type"] == "http"
 
 
 def without_headers(record: logging.LogRecord) -> bool:

@@ -28,8 +28,10 @@ from .endpoints.base import Endpoint
 from .endpoints.chat import ChatCompletions
 from .endpoints.compact import Compact
 from .endpoints.docs import Docs
+from .endpoints.feedback import Feedback
 from .endpoints.info import Info
 from .endpoints.invocations import JsonInvocations
+from .endpoints.playground import Playground
 from .endpoints.responses import Invocations, Responses
 from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
 from .endpoints.websocket import WebSocket
@@ -77,11 +79,13 @@ class AgentApp:
         middleware: Starlette middleware around all endpoints. Default none.
         lifespan: An async context manager of the app, entered at start. What it yields, a
             mapping, is in `Context.state`. Default None.
+        playground: Whether a page to talk to the agents is served at `/`. Anybody may have the
+            page; what it asks needs a token as ever. Default False.
+        chat_completions: Whether `/chat/completions` is served too, for clients that know no
+            Responses. Default True.
         continue_trace: Whether a run continues the trace that a `traceparent` names; only for
             callers that trace with MLflow. Default False: it becomes a link.
         debug: Whether an error tells the client of the handler's exception. Default False.
-        chat_completions: Whether `/chat/completions` is served too, for clients that know no
-            Responses. Default True.
 
     Raises:
         ValueError: No router, two of one name, one that is named like an endpoint, a store's
@@ -100,9 +104,10 @@ class AgentApp:
         fallback: ASGIApp | None = None,
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
+        playground: bool = False,
+        chat_completions: bool = True,
         continue_trace: bool = False,
         debug: bool = False,
-        chat_completions: bool = True,
     ) -> None:
         tag_records()
         if store is None:
@@ -119,8 +124,10 @@ class AgentApp:
             debug=debug,
             chat_completions=chat_completions,
         )
-        routes = _routes(self._service)
-        access = [] if authenticate is None else [Middleware(Access, authenticate=authenticate)]
+        routes = _routes(self._service, playground)
+        access = []
+        if authenticate is not None:
+            access = [Middleware(Access, authenticate=authenticate, playground=playground)]
         self._inner = Starlette(
             routes=routes,
             middleware=[*middleware, *access],
@@ -292,7 +299,7 @@ def _uncounted(app: ASGIApp) -> ASGIApp:
     return serve
 
 
-def _routes(service: Service) -> list[BaseRoute]:
+def _routes(service: Service, playground: bool) -> list[BaseRoute]:
     info = Info(service)
     routes: list[BaseRoute] = [
         Route("/models", info.models),
@@ -304,6 +311,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/ready", info.ready),
         Route("/ping", info.ping),
         Route("/metrics", info.metrics),
+        Route("/feedback", Feedback(service, "/feedback"), methods=["POST"]),
     ]
     if len(service.routers) == 1:
         routes = _agent_routes(service, service.routers[0], "") + routes
@@ -311,6 +319,13 @@ def _routes(service: Service) -> list[BaseRoute]:
         for router in service.routers:
             routes += _agent_routes(service, router, f"/{router.name}")
         routes = [*_responses_routes(service, None, ""), *routes]
+    if playground:
+        page = Playground(service)
+        routes += [
+            Route("/", page.playground),
+            Route("/playground/{file}", page.playground_file),
+            Route("/playground.json", page.playground_settings),
+        ]
     docs = Docs(service, routes)
     routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
     return routes

@@ -359,8 +359,8 @@ class Service:
 
 
 _ENDPOINTS = frozenset(
-    {"agent", "chat", "docs", "health", "invocations", "metrics", "models", "openapi.json", "ping"}
-    | {"ready", "responses", "v1"}
+    {"agent", "chat", "docs", "feedback", "health", "invocations", "metrics", "models"}
+    | {"openapi.json", "ping", "playground", "ready", "responses", "v1"}
 )
 _numbers = itertools.count()
 """Tell the apps of a process apart; they come in the same order in each process."""

@@ -58,6 +58,10 @@ TABLE: dict[str, list[Row]] = {
     "GET /metrics": [Row()],
     "GET /openapi.json": [Row()],
     "GET /docs": [Row()],
+    "POST /feedback": [Row(404, 404, {"response_id": "r", "trace_id": "t", "value": True})],
+    "GET /": [Row(free=True)],
+    "GET /playground/{file}": [Row(free=True)],
+    "GET /playground.json": [Row()],
     "GET /health": [Row(free=True)],
     "GET /ready": [Row(free=True)],
     "GET /ping": [Row(free=True)],
@@ -129,13 +133,13 @@ def made(url: str) -> str:
 def reply_to(url: str, method: str, path: str, row: Row, token: str | None) -> Reply:
     """Send what a row says to what is there, which the right user has."""
     id_ = made(url) if "/responses/{id}" in path else "one"
-    path = path.replace("{id}", id_) + row.query
+    path = path.replace("{id}", id_).replace("{file}", "app.js") + row.query
     return knock(url, path, token) if method == "WS" else ask(url, method, path, token, row.body)
 
 
 @pytest.mark.parametrize("kind", APPS)
 def test_each_endpoint_by_token(serve: Serve, kind: str) -> None:
-    app = AgentApp(*APPS[kind](), authenticate=TOKENS, timeouts=QUICK)
+    app = AgentApp(*APPS[kind](), authenticate=TOKENS, playground=True, timeouts=QUICK)
     url = serve(app)
     assert ask(url, "GET", "/health").status == 200
     for method, path in routes_of(app):
@@ -161,7 +165,7 @@ def check_form(method: str, reply: Reply, token: str | None) -> None:
 
 
 def test_each_row_is_of_a_route() -> None:
-    apps = [AgentApp(*routers()) for routers in APPS.values()]
+    apps = [AgentApp(*routers(), playground=True) for routers in APPS.values()]
     found = {id(row) for app in apps for each in routes_of(app) for row in rows_of(*each)}
     assert found == {id(row) for rows in TABLE.values() for row in rows}
 

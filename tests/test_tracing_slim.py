@@ -31,13 +31,19 @@ async def slim(request: ResponsesRequest):
         raise ValueError("oh")
 
 async def main():
-    app = AgentApp(router)
+    app = AgentApp(router, playground=True)
     async with app.lifespan():
         client = AgentClient(app, {"x-session-id": "s-slim"})
         for text in ("what?", "fail"):
             body = {"input": text, "user": "ann", "stream": True}
             answer = await client.post("/responses", body)
-            print(answer.headers["x-mlflow-trace-id"])
+            print(trace_id := answer.headers["x-mlflow-trace-id"])
+            if sys.argv[2:] and text == "what?":
+                said = {"trace_id": trace_id, "value": True, "comment": "Right."}
+                said["response_id"] = answer.events()[0]["response"]["id"]
+                kept = await client.post("/feedback", said)
+                assert kept.status == 200, kept.body
+                print((await client.get("/playground.json")).json()["traces"]["slim"])
 
 asyncio.run(main())
 """
@@ -60,14 +66,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def serve_two(python: str, folder: Path, experiment: str, **env: str) -> list[str]:
+def serve_two(python: str, folder: Path, *args: str, **env: str) -> list[str]:
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
     }
     done = subprocess.run(
-        [python, "-c", SCRIPT, experiment],
+        [python, "-c", SCRIPT, *args],
         cwd=folder,
         env={**kept, **env},
         capture_output=True,
@@ -87,6 +93,17 @@ def test_tracking_server(slim: str, server: str, experiment: str, tmp_path: Path
     _assert_complete(good, failed)
     made = client.get_experiment(good.info.experiment_id)
     assert made.name == (experiment or "Default")
+
+
+def test_feedback_and_the_traces_page(slim: str, server: str, tmp_path: Path) -> None:
+    liked, page, other = serve_two(slim, tmp_path, "", "feedback", MLFLOW_TRACKING_URI=server)
+    client = MlflowClient(server)
+    info = client.get_trace(liked).info
+    (kept,) = info.assessments
+    assert (kept.name, kept.value, kept.rationale) == ("user_feedback", True, "Right.")
+    assert client.get_trace(other).info.assessments == []
+    where = f"{server}/#/experiments/{info.experiment_id}/traces?selectedEvaluationId="
+    assert page == where
 
 
 def test_otlp(slim: str, server: str, tmp_path: Path) -> None:

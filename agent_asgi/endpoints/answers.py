@@ -60,6 +60,21 @@ def json_response(
     return Response(body, status, headers, media_type="application/json")
 
 
+def page_headers(policy: str) -> dict[str, str]:
+    """Give the headers of a page, and of its files, that keep it to itself in a browser.
+
+    Args:
+        policy: Its content-security-policy.
+    """
+    return {
+        "content-security-policy": policy,
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+
+
 def error_response(error: AgentError, *, started: bool = False) -> Response:
     """Make the answer to an error.
 

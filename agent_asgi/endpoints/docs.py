@@ -13,7 +13,7 @@ from .. import codec
 from ..openapi.document import document
 from ..openapi.page import POLICY, page
 from ..service import Service
-from .answers import json_response
+from .answers import json_response, page_headers
 
 
 class Docs:
@@ -50,7 +50,7 @@ class Docs:
 
     async def page(self, _: Request) -> Response:
         """Give the page that shows the document."""
-        return HTMLResponse(self._page, headers={"content-security-policy": POLICY})
+        return HTMLResponse(self._page, headers=page_headers(POLICY))
 
 
 def _version() -> str:

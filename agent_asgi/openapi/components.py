@@ -66,6 +66,7 @@ def schemas() -> Mapping[str, Schema]:
     structs += [requests.FunctionTool, requests.RequestFields, responses.Response]
     structs += [*_MESSAGES, *chat.PARTS.values(), chat.ChatTool, chat.ChatRequest]
     structs += [completions.ChatCompletion, completions.ChatChunk]
+    structs += [requests.FeedbackRequest]
     _, found = msgspec.json.schema_components(map(_stand_in, structs), ref_template=TEMPLATE)
     for name, schema in found.items():
         _describe(name, schema)

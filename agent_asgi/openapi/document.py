@@ -73,8 +73,9 @@ def _operations(
     for method in sorted((route.methods or set()) - {"HEAD"}):
         made[method.lower()] = _operation(route.path, method, about, agents)
         if about.body is not None:
-            content = _content(about, agents, found)
-            if router is None or about.named:
+            own = {"schema": ref(about.body)}
+            content = _content(about, agents, found) if about.asks else own
+            if about.asks and (router is None or about.named):
                 _need_model(content, agents if router is None else ())
             body = {"required": True, "content": {"application/json": content}}
             made[method.lower()]["requestBody"] = body

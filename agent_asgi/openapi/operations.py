@@ -10,7 +10,7 @@ ERRORS = {
     401: "Nobody who is known asks. Codes `unauthenticated`, `invalid_token`.",
     403: "A web page of another origin asks. Code `origin_not_allowed`.",
     404: "What the request names does not exist. Codes `model_not_found`, `response_not_found`, "
-    "`previous_response_not_found`, `not_found`.",
+    "`previous_response_not_found`, `trace_not_found`, `not_found`.",
     408: "The body did not arrive in time. Code `body_timeout`.",
     409: "Another run has the conversation, or the key came with another body. Codes "
     "`conversation_locked`, `idempotency_key_reused`.",
@@ -232,6 +232,23 @@ OPERATIONS = {
             _given("after", "query", "Id of the item after which the page begins."),
         ),
     ),
+    "Feedback": Operation(
+        "Say whether a response was good: an assessment on its MLflow trace",
+        {
+            _JSON: _object(
+                object=_one_of("feedback"),
+                id=_TEXT,
+                response_id=_TEXT,
+                trace_id=_TEXT,
+                value={"type": "boolean"},
+            )
+        },
+        (400, 403, 404, 408, 413, 503),
+        "FeedbackRequest",
+        modes=(),
+        asks=False,
+        description="A second opinion of the same person replaces the first.",
+    ),
     "models": Operation(
         "List the agents",
         {_JSON: _object(object=_one_of("list"), data={"type": "array", "items": _MODEL})},
@@ -274,4 +291,23 @@ OPERATIONS = {
     ),
     "document": Operation("Get this document", {_JSON: {"type": "object"}}, asks=False),
     "page": Operation("Read this document", {"text/html": {"type": "string"}}, asks=False),
+    "playground": Operation(
+        "Talk to the agents, in a browser",
+        {"text/html": {"type": "string"}},
+        asks=False,
+        open=True,
+    ),
+    "playground_file": Operation(
+        "Get a part of the playground's page",
+        {"text/css": {"type": "string"}, "text/javascript": {"type": "string"}},
+        (404,),
+        asks=False,
+        open=True,
+    ),
+    "playground_settings": Operation(
+        "Tell the playground where traces are to be seen",
+        {_JSON: _object(traces={"type": "object", "additionalProperties": _MAYBE})},
+        (503,),
+        asks=False,
+    ),
 }

@@ -203,3 +203,16 @@ class ResponsesRequest(RequestFields, kw_only=True, omit_defaults=True):
     def user_id(self) -> str | None:
         """The user named in the body: `context.user_id`, then `user`."""
         return (self.context.user_id if self.context else None) or self.user
+
+
+class FeedbackRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /feedback`: what a person thinks of a response."""
+
+    response_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    """A stored response."""
+    trace_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Its trace, as the header `x-mlflow-trace-id` names it."""
+    value: bool
+    """Whether it was good."""
+    comment: Annotated[str, Meta(max_length=10_000)] | None = None
+    """Why. Left out, what was said before stays."""

@@ -15,13 +15,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..context import Context
-from . import exports
+from ..errors import NotSupported, Unavailable
+from . import exports, feedback
 from .alone import alone
 from .batches import keep_many_traces
 from .callers import TRACEPARENT, continued, link_to
 from .exports import flush, flush_when_process_ends, take_over
+from .feedback import Feedback
 from .quiet import hush, unreachable
 from .trace import Trace, set_body
 
@@ -81,6 +84,45 @@ class Tracer:
     def backlog(self) -> tuple[int, int]:
         """Tell how many exports this process has waiting, and how many traces it gave up."""
         return (exports.waiting() if self._ready.is_set() else 0), exports.dropped
+
+    def page(self, experiment: str | None) -> str | None:
+        """Give the address of MLflow's page of a trace, but for the trace's id at its end.
+
+        Args:
+            experiment: The router's experiment; None for MLflow's own.
+
+        Returns:
+            The address, without credentials; None where traces go to no server of MLflow's.
+        """
+        id_ = self._ids.get(experiment) if self._ready.is_set() else None
+        if id_ is None:
+            return None
+        from mlflow import get_tracking_uri
+
+        uri = urlsplit(get_tracking_uri())
+        if uri.scheme not in ("http", "https"):
+            return None
+        root = f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}{uri.path.rstrip('/')}"
+        return f"{root}/#/experiments/{id_}/traces?selectedEvaluationId="
+
+    async def keep_feedback(self, given: Feedback) -> str | None:
+        """Have MLflow keep what a person thinks of a run.
+
+        Args:
+            given: The opinion.
+
+        Returns:
+            The assessment's id; None where there is no such trace of that response.
+
+        Raises:
+            NotSupported: Tracing is off.
+            Unavailable: MLflow has not answered yet, or does not.
+        """
+        if self._ready.is_set():
+            return await feedback.keep(given)
+        if _switched_off():
+            raise NotSupported("trace_id: tracing is off, so no run has a trace.", "trace_id")
+        raise Unavailable("MLflow has not answered yet; runs go untraced.")
 
     def begin(
         self,

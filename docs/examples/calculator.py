@@ -248,7 +248,7 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
     return events
 
 
-app = AgentApp(router)
+app = AgentApp(router, playground=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+// The turns of this tab; they outlive a reload by their ids, and the server has the rest.
+
+import { follow, postJson, run } from "./client.js";
+import { Turn } from "./turn.js";
+
+const KEY = "agent_asgi.conversation";
+
+export class Conversation {
+  // `changed(turn)` is called whenever a turn has changed.
+  constructor(changed) {
+    this.changed = changed;
+    this.turns = JSON.parse(sessionStorage.getItem(KEY) ?? "[]").map((saved) => new Turn(saved));
+  }
+
+  get last() {
+    return this.turns.at(-1);
+  }
+
+  get running() {
+    return this.last?.running ?? false;
+  }
+
+  save() {
+    sessionStorage.setItem(KEY, JSON.stringify(this.turns));
+  }
+
+  clear() {
+    for (const turn of this.turns) turn.abort.abort();
+    this.turns = [];
+    this.save();
+  }
+
+  // Ask an agent; the turn is there at once, its answer comes.
+  ask(input, agent, background) {
+    const previous = this.turns.findLast((turn) => turn.continuable)?.id ?? null;
+    this.turns.push(new Turn({ input, agent, previous, background }));
+    this.#run(this.last);
+  }
+
+  // Ask again what was asked last; the new answer takes the place of the old one.
+  retry() {
+    const { input, agent, previous, background } = this.last;
+    this.turns[this.turns.length - 1] = new Turn({ input, agent, previous, background });
+    this.#run(this.last);
+  }
+
+  stop() {
+    const turn = this.last;
+    if (!turn?.running) return;
+    turn.stopWanted = true;
+    if (!turn.background) turn.abort.abort();
+    else if (turn.id) this.#cancel(turn);
+  }
+
+  // Have the server tell again what it told before a reload, and go on where a run goes on.
+  async restore() {
+    await Promise.all(this.turns.map((turn) => this.#restore(turn)));
+  }
+
+  async #restore(turn) {
+    if (turn.id) await this.#take(turn, follow(turn.id, { signal: turn.abort.signal }));
+    else turn.status = "stopped";
+    if (turn.error?.code === "response_not_found") Object.assign(turn, { status: "lost", error: null });
+    this.changed(turn);
+  }
+
+  async #run(turn) {
+    const body = { model: turn.agent, input: turn.input };
+    if (turn.previous) body.previous_response_id = turn.previous;
+    if (turn.background) body.background = true;
+    await this.#take(turn, turn.background ? this.#inBackground(turn, body) : this.#start(turn, body));
+  }
+
+  #start(turn, body) {
+    return run(body, { signal: turn.abort.signal, onTrace: (id) => (turn.trace = id) });
+  }
+
+  // Give the events of a background run; where the connection is lost, go on after the last one.
+  async *#inBackground(turn, body) {
+    try {
+      yield* this.#start(turn, body);
+    } catch (error) {
+      if (!turn.id || error.name === "AbortError") throw error;
+    }
+    if (turn.running) yield* follow(turn.id, { signal: turn.abort.signal, after: turn.lastNumber });
+  }
+
+  async #take(turn, events) {
+    this.changed(turn);
+    try {
+      for await (const event of events) {
+        const before = turn.id;
+        turn.take(event);
+        if (turn.id !== before) {
+          this.save();
+          if (turn.stopWanted && turn.background) this.#cancel(turn);
+        }
+        this.changed(turn);
+      }
+      if (turn.running) turn.fail(new Error("The connection was lost."));
+    } catch (error) {
+      if (error.name === "AbortError") turn.status = "stopped";
+      else turn.fail(error);
+    }
+    this.save();
+    this.changed(turn);
+  }
+
+  async #cancel(turn) {
+    try {
+      await postJson(`v1/responses/${encodeURIComponent(turn.id)}/cancel`);
+    } catch (error) {
+      turn.fail(error);
+      turn.abort.abort();
+    }
+  }
+}
