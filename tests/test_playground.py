@@ -176,6 +176,7 @@ def give_feedback(tab: Tab, response_id: str) -> None:
     tab.page.get_by_label("Comment on the answer").fill("Too many steps.")
     tab.button("Add comment").click()
     expect(tab.page.get_by_text("Comment saved")).to_be_visible(timeout=WAIT)
+    expect(tab.button("Bad answer")).to_be_focused()
     (trace,) = traces(response_id=response_id)
     (kept,) = trace.info.assessments
     assert (kept.name, kept.value, kept.rationale) == ("user_feedback", False, "Too many steps.")

@@ -99,8 +99,8 @@ export class Conversation {
       }
       if (turn.running) turn.fail(new Error("The connection was lost."));
     } catch (error) {
-      if (error.name === "AbortError") turn.status = "stopped";
-      else turn.fail(error);
+      if (error.name !== "AbortError") turn.fail(error);
+      else if (turn.running) turn.status = "stopped";
     }
     this.save();
     this.changed(turn);

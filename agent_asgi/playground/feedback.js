@@ -49,6 +49,6 @@ export class FeedbackView {
   #sayWhy(event) {
     event.preventDefault();
     this.#send({ value: this.turn.vote, comment: this.#comment.value });
-    this.up.focus();
+    (this.turn.vote ? this.up : this.down).focus(); // the form, and its focus, go
   }
 }
