@@ -37,9 +37,10 @@ class Exchange(NamedTuple):
     request: str
     """Method and path; `{id}` stands for the response that was made before."""
     body: Any = None
+    """Its body; in texts `{id}` stands for that response, `{trace}` for its trace."""
     headers: dict[str, str] | None = None
     first: Json | None = None
-    """The body of a request before, at the path of `POST`; its response is `{id}`."""
+    """The body of a request before, at `POST /v1/responses`; its response is `{id}`."""
     held: tuple[Json, ...] = ()
     """Bodies of requests at the same path, whose answers are begun and not read."""
     whole: bool = False
@@ -52,6 +53,9 @@ class Exchange(NamedTuple):
 
 ASK = {"input": "Is it?"}
 RUN = "POST /v1/responses"
+CHAT = "POST /v1/chat/completions"
+SAY_SOMETHING = [{"role": "user", "content": "say something"}]
+GOOD = {"response_id": "{id}", "trace_id": "{trace}"}
 WEATHER: Json = {"type": "function", "name": "get_weather", "description": "The weather of a place"}
 WEATHER |= {"parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 EXCHANGES = {
@@ -93,6 +97,21 @@ EXCHANGES = {
     ),
     "json": Exchange("adder", "POST /invocations", {"numbers": [1, 2, 3]}),
     "json stream": Exchange("counter", "POST /invocations", {"to": 2, "stream": True}),
+    "chat": Exchange("tutor", CHAT, {"messages": [{"role": "user", "content": "Is it?"}]}),
+    "chat stream": Exchange(
+        "calculator",
+        CHAT,
+        {
+            "messages": [{"role": "user", "content": "2 + 3"}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        },
+    ),
+    "chat failed": Exchange("failing", CHAT, {"messages": SAY_SOMETHING, "stream": True}),
+    "feedback": Exchange("tutor", "POST /feedback", {**GOOD, "value": True}, first=ASK),
+    "playground": Exchange("calculator", "GET /", lines=1),
+    "playground file": Exchange("calculator", "GET /playground/app.js", lines=1),
+    "playground settings": Exchange("calculator", "GET /playground.json"),
     "models": Exchange("several", "GET /v1/models"),
     "model": Exchange("calculator", "GET /v1/models/calculator"),
     "agent info": Exchange("several", "GET /agent/info"),
@@ -124,6 +143,9 @@ ERRORS = {
     "response_not_found": Exchange("calculator", "GET /v1/responses/resp_of_nobody"),
     "previous_response_not_found": Exchange(
         "calculator", RUN, {**ASK, "previous_response_id": "resp_of_nobody"}
+    ),
+    "trace_not_found": Exchange(
+        "tutor", "POST /feedback", {**GOOD, "trace_id": "tr-of-nobody", "value": False}, first=ASK
     ),
     "body_timeout": Exchange("small", RUN, b'{"input": ', {"content-length": "100"}),
     "conversation_locked": Exchange(
@@ -163,8 +185,10 @@ ERRORS = {
     "output_too_large": Exchange("talkative", RUN, {"input": "too much"}),
     "no_handler": Exchange("adder", "POST /invocations", {"numbers": [], "stream": True}),
     "server_error": Exchange("broken", RUN, ASK),
+    "bad_gateway": Exchange("fronted", "GET /assets/app.js"),
     "unavailable": Exchange("ending", RUN, {"input": "x"}, first={"input": "go"}),
     "cancelled": Exchange("ended", RUN, {"input": "wait"}),
+    "gateway_timeout": Exchange("slow fronted", "GET /assets/app.js"),
     "timeout": Exchange("hasty", RUN, {"input": "x"}),
     "silence_timeout": Exchange("impatient", RUN, {"input": "silence"}),
 }
@@ -197,7 +221,11 @@ class Capture:
             for body in exchange.held:
                 held.callback(_send(host, "POST", path, body, None)[0].close)
             if exchange.first is not None:
-                path = path.replace("{id}", self._made(host, exchange))
+                made, trace = self._made(host, exchange)
+                path = path.replace("{id}", made)
+                if isinstance(exchange.body, dict):
+                    told = json.dumps(exchange.body).replace("{id}", made).replace("{trace}", trace)
+                    exchange = exchange._replace(body=json.loads(told))
             if method == "WS":
                 return _talk(host, path, exchange)
             connection, answer = _send(host, method, path, exchange.body, exchange.headers)
@@ -211,7 +239,8 @@ class Capture:
             self._stack.callback(self._servers[name].stop)
         return self._servers[name].url.removeprefix("http://")
 
-    def _made(self, host: str, exchange: Exchange) -> str:
+    def _made(self, host: str, exchange: Exchange) -> tuple[str, str]:
+        """Make the response before; give its id, and its trace's."""
         connection, answer = _send(host, "POST", "/v1/responses", exchange.first, exchange.headers)
         made: str = json.loads(answer.read())["id"]
         until = time.monotonic() + 30
@@ -220,7 +249,7 @@ class Capture:
                 raise TimeoutError(f"{exchange} does not end")
             time.sleep(0.05)
         connection.close()
-        return made
+        return made, answer.headers["x-mlflow-trace-id"] or ""
 
 
 def _send(

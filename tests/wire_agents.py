@@ -1,6 +1,8 @@
 """The apps whose answers docs/wire.md shows: the calculator, and small agents for all the rest."""
 
 import asyncio
+import atexit
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +19,7 @@ from agent_asgi import (
     Usage,
     get_context,
 )
+from agent_asgi.proxy import ReverseProxy
 
 tutor = AgentRouter("tutor", description="Answers")
 
@@ -69,7 +72,7 @@ async def fail(request: ResponsesRequest) -> AsyncIterator[str]:
     """Fail, after a word where it is asked for one; or say too much."""
     if request.input == "too much":
         yield "x" * 1000
-    if request.input == "say something":
+    if "say something" in str(request.input):
         yield "Something"
     raise RuntimeError("the reason, for the log alone")
 
@@ -127,15 +130,19 @@ async def broken(_: Any) -> str:
     raise RuntimeError("the directory of users is away")
 
 
+SILENT = socket.create_server(("127.0.0.1", 0))
+"""A front end that takes connections, and never answers."""
+atexit.register(SILENT.close)
 QUICK = {"cleanup": 0.2, "drain": 0.2}
 
 
 def apps() -> dict[str, AgentApp]:
     """Make every app, by the name that an exchange calls it."""
     small = Limits(max_body_bytes=400, max_depth=4, max_nodes=8)
+    silent = f"http://127.0.0.1:{SILENT.getsockname()[1]}"
     few = Limits(max_runs=1, max_queued=1, worker_concurrency=1)
     return {
-        "calculator": AgentApp(calculator.router),
+        "calculator": AgentApp(calculator.router, playground=True),
         "tutor": AgentApp(tutor),
         "parts": AgentApp(parts),
         "adder": AgentApp(adder),
@@ -154,5 +161,7 @@ def apps() -> dict[str, AgentApp]:
         "broken": AgentApp(calculator.router, authenticate=broken),
         "ending": AgentApp(ending, timeouts=Timeouts(**QUICK), lifespan=itself),
         "ended": AgentApp(ending, timeouts=Timeouts(**QUICK), lifespan=itself),
+        "fronted": AgentApp(tutor, fallback=ReverseProxy("http://127.0.0.1:1")),
+        "slow fronted": AgentApp(tutor, fallback=ReverseProxy(silent, timeout=0.2)),
         "counted": AgentApp(calculator.router),
     }
