@@ -1,6 +1,6 @@
 """Looks for known vulnerabilities in what the package needs at run time; `make check` runs it.
 
-pip-audit is asked for what is installed of the dependencies and of three extras, with all that they
+pip-audit is asked for what is installed of the dependencies and of the extras, with all that they
 need in turn; the tools of the tests are left out. Where its index does not answer, a line says so
 and the check passes, for it must work without a network. What is found is never passed over.
 """
@@ -18,7 +18,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PACKAGE = "agent-asgi[sqlite,postgres,metrics]"
+EXTRAS = "sqlite,postgres,metrics,proxy,openai-agents,langgraph,pydantic-ai"
+PACKAGE = f"agent-asgi[{EXTRAS}]"
 ANSWER_SECONDS = 5
 """How long the index may take for one answer."""
 SECONDS = 60.0
