@@ -52,7 +52,7 @@ check: install
 	$(BIN)/python tests/audit.py $(BIN)/pip-audit
 
 docs: install
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Captures docs/wire.md anew, from real servers.
 wire: install

@@ -230,6 +230,9 @@ class Executor:
         record = await self._insist(lambda: self._store.claim(id, self.holder, lease))
         if record is None:
             return
+        if record.attempt > 1:
+            told = "%s of %s: attempt %d; the process of the one before is gone."
+            logger.info(told, id, record.agent, record.attempt)
         for error in (None, AgentFailed()):  # what cannot be executed is at least ended
             try:
                 await self._attempt(record, error)

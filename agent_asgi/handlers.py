@@ -9,6 +9,7 @@ import anyio
 
 from . import codec
 from .context import Context
+from .errors import InvalidRequest
 from .schema.requests import ResponsesRequest
 from .threads import in_thread, is_iterator
 
@@ -39,17 +40,27 @@ class Handler:
     def value(self, body: Mapping[str, Any] | ResponsesRequest) -> object:
         """Give the request in the type that the function's annotation asks for.
 
+        A text is the user's message for a type that takes messages alone, as MLflow's does.
+
         Raises:
             InvalidRequest: A field is wrong; `param` names it.
         """
         wanted = self.input_type
+        text = None
         if isinstance(body, ResponsesRequest):
             if wanted is ResponsesRequest:
                 return body
+            text = body.input if isinstance(body.input, str) else None
             body = body.to_dict()
         if wanted in (None, Any, dict) or getattr(wanted, "__origin__", None) is dict:
             return body
-        return codec.convert(dict(body), wanted)
+        try:
+            return codec.convert(dict(body), wanted)
+        except InvalidRequest as error:
+            if text is None or error.param != "input":
+                raise
+            message = {"type": "message", "role": "user", "content": text}
+            return codec.convert({**body, "input": [message]}, wanted)
 
     def iterate(
         self, request: object, context: Context, limiter: anyio.CapacityLimiter

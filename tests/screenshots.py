@@ -15,7 +15,7 @@ def main() -> None:
     sys.path.append(str(ROOT / "docs" / "examples"))
     folder = tempfile.mkdtemp()
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-    os.environ.pop("OPENAI_API_KEY", None)
+    os.environ.pop("OPENAI_MODEL", None)
     import calculator  # traces to the database above
     from browsing import SCHEMES, WIDTHS, Tab, chromium
     from conftest import Server

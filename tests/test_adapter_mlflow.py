@@ -13,9 +13,10 @@ import shop_model
 from asking import ask
 from calling import connect, events_of, until
 from conftest import traces
+from mlflow.types.responses import ResponsesAgentRequest
 
 from agent_asgi import AgentApp, Context
-from agent_asgi.adapters.mlflow import AgentRequest, router_from_model
+from agent_asgi.adapters.mlflow import router_from_model
 from agent_asgi.testing import parse_frame
 
 Json = dict[str, Any]
@@ -194,7 +195,7 @@ def test_logged_model_without_a_name_has_that_of_its_class(model_id: str) -> Non
 def test_handler_runs_where_nothing_is_traced() -> None:
     router = router_from_model(shop_model.Shop())
     assert router.stream_handler is not None
-    request = AgentRequest.model_validate({"input": "pens"})
+    request = ResponsesAgentRequest.model_validate({"input": [{"role": "user", "content": "pens"}]})
     outputs = list(router.stream_handler(request, Context("resp_1", "shop")))
     assert outputs[-1].response["usage"] == shop_model.USAGE
 

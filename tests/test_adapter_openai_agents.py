@@ -34,7 +34,7 @@ TEXT, CALL, RESULT = "message", "function_call", "function_call_output"
 @pytest.fixture(autouse=True)
 def off_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the SDK's traces, and the example agent, here."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
     agents.set_trace_processors([])
 
 

@@ -52,7 +52,7 @@ TEXT, CALL, RESULT = "message", "function_call", "function_call_output"
 
 @pytest.fixture(autouse=True)
 def off_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
 
 
 def get_weather(city: str) -> str:

@@ -49,7 +49,7 @@ def asking(content: str) -> Any:
 @pytest.fixture(autouse=True)
 def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the example agent off the network, and LangSmith out of LangChain."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
 
 

@@ -2,10 +2,11 @@
 
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error of its own);
-`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself. `<!-- file PATH -->`
-before a block of any kind: it stands so in that file of docs/. `<!-- tutorial: ... -->` is for
-test_tutorial.py. Lines of `sh` blocks are run too, each as its command allows. `yaml` starts an
-app, and is started; `json` must parse; `http` was captured (test_wire.py); `text` is a drawing.
+`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself, `<!-- script on -->`
+after the script before it. `<!-- file PATH -->` before a block of any kind: it stands so in that
+file of docs/. `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too,
+each as its command allows. `yaml` starts an app, and is started; `json` must parse; `http` was
+captured (test_wire.py); `text` is a drawing.
 """
 
 import asyncio
@@ -54,10 +55,14 @@ def blocks() -> Iterator[Any]:
     for page in PAGES:
         text = page.read_text()
         assert "\n\n    " not in re.sub(FENCE, "", text), f"{page} has a block without a fence"
+        before = ""
         for number, found in enumerate(FENCE.finditer(text)):
             if (found["how"] or "").startswith("tutorial: "):
                 continue
             block = Block(page.name, found["how"] or "", found["kind"], found["code"])
+            if block.how == "script on":
+                block = block._replace(how="script", code=before + block.code)
+            before = block.code
             yield pytest.param(block, id=f"{page.name}-{number}-{block.kind}")
 
 
@@ -72,7 +77,7 @@ def free_port() -> int:
 @pytest.fixture(autouse=True)
 def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the example agent off the network."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
 
 
 @pytest.mark.parametrize("block", list(blocks()))
@@ -130,7 +135,7 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
     port, env = free_port(), dict(os.environ)
     have_agents(folder, env)
     for line in code.replace("\\\n", " ").splitlines():
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         if not words:
             continue
         program = words[0].rpartition("/")[2]
@@ -192,7 +197,7 @@ def check_installed(words: list[str]) -> None:
     slim = ROOT / ".venv" / "slim"
     for word in words:
         name = re.split(r"[\[>=]", word)[0]
-        if name in (".", "agent-asgi") or name.startswith("-"):
+        if name in (".", "./agent_asgi", "agent-asgi") or name.startswith("-"):
             continue
         folder = name.replace("-", "_")
         if not list(slim.glob(f"lib/python*/site-packages/{folder}-*.dist-info")):

@@ -25,7 +25,7 @@ TALK: list[dict[str, Any]] = [
 @pytest.fixture(autouse=True)
 def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the example agent off the network."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
 
 
 def with_client(talk: Callable[[AgentClient], Awaitable[None]]) -> None:
@@ -164,6 +164,7 @@ def test_a_model_compacts_for_itself(
         return [{"type": "compaction", "encrypted_content": "only-mine"}, Usage(input_tokens=5)]
 
     monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("OPENAI_MODEL", "tiny")
     monkeypatch.setenv("OPENAI_BASE_URL", serve(AgentApp(router)))
     calculator.model_client.cache_clear()
 

@@ -335,3 +335,29 @@ def test_threads_are_bounded() -> None:
 
     asyncio.run(main())
     assert most == 2
+
+
+@pytest.mark.parametrize("path", ["/responses", "/invocations"])
+def test_a_text_is_a_message_for_a_type_that_takes_messages_alone(path: str) -> None:
+    router = AgentRouter()
+
+    @router.invoke
+    async def echo(request: ResponsesAgentRequest) -> str:
+        return str(request.model_dump()["input"][0]["content"])
+
+    assert text(post(router, {"input": "hello"}, path)) == "hello"
+
+
+def test_what_the_type_refuses_of_a_text_is_still_refused() -> None:
+    class Asked(BaseModel):
+        input: int
+
+    router = AgentRouter()
+
+    @router.invoke
+    async def echo(request: Asked) -> str:
+        raise AssertionError
+
+    answer = post(router, {"input": "hello"})
+    assert answer.status == 400
+    assert answer.json()["error"]["param"] == "input"

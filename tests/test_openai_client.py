@@ -28,7 +28,7 @@ def client(
     serve: Callable[[Any], str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[openai.OpenAI]:
     """A client of the example agent, its base URL with and without /v1."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
     url = serve(calculator.app) + request.param
     with openai.OpenAI(base_url=url, api_key="none") as made:
         yield made

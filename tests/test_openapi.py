@@ -178,7 +178,7 @@ def test_what_is_answered_fits(kind: str, stream: bool, path: str) -> None:
 
 
 def test_what_the_example_agent_answers_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
     monkeypatch.delenv(
         "OTEL_SDK_DISABLED", raising=False
     )  # its own spans would switch MLflow off for good

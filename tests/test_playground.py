@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(autouse=True)
 def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the example agent off the network."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
 
 
 class Held:

@@ -2,7 +2,7 @@
 
 A comment before a block says what to do with it: `<!-- tutorial: save NAME -->`, `serve`, `run`,
 `run soon` (as soon as it prints what follows), `prints` (what the last command printed), `kill`
-(the server), `install` (the environment of the tests stands in for it).
+(the server, after a command), `install` (the environment of the tests stands in for it).
 """
 
 import os
@@ -52,6 +52,7 @@ class Reader:
                 self.run(self.soon)
             assert [line.rstrip() for line in self.printed.splitlines()] == code.splitlines()
         elif what == "kill":
+            self.run(code.partition(";")[0])
             self.end(signal.SIGKILL)
         else:
             assert what == "install"

@@ -16,7 +16,7 @@ ADAPTERS = {"max_turns_exceeded", "usage_limit_exceeded"}
 @pytest.fixture(autouse=True)
 def without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the example agent off the network."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
 
 
 def test_the_page_is_what_is_sent_now() -> None:

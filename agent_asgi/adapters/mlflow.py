@@ -22,17 +22,6 @@ except ImportError as error:
 _REGISTERED = re.compile(r"models:/([^/@]+)[/@]")
 
 
-class AgentRequest(ResponsesAgentRequest):
-    """MLflow's request, whose input may be a text alone."""
-
-    @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> "AgentRequest":
-        """Validate a body, as pydantic does; a text is the user's message."""
-        if isinstance(obj.get("input"), str):
-            obj = obj | {"input": [{"role": "user", "content": obj["input"]}]}
-        return super().model_validate(obj, **options)
-
-
 def router_from_model(
     model: str | ResponsesAgent, *, name: str | None = None, **options: Any
 ) -> AgentRouter:
@@ -80,7 +69,7 @@ def _load(uri: str) -> tuple[object, str | None]:
 
 def _register(router: AgentRouter, agent: ResponsesAgent, model_id: str | None) -> None:
     @router.invoke
-    def predict(request: AgentRequest, context: Context) -> Any:
+    def predict(request: ResponsesAgentRequest, context: Context) -> Any:
         _link(context, model_id)
         return agent.predict(request)
 
@@ -88,7 +77,7 @@ def _register(router: AgentRouter, agent: ResponsesAgent, model_id: str | None) 
         return
 
     @router.stream
-    def predict_stream(request: AgentRequest, context: Context) -> Iterator[Any]:
+    def predict_stream(request: ResponsesAgentRequest, context: Context) -> Iterator[Any]:
         _link(context, model_id)
         try:
             with contextlib.closing(agent.predict_stream(request)) as events:

@@ -3,7 +3,7 @@
 agent-asgi serve calculator:app
 curl -N 127.0.0.1:8000/responses -d '{"input": "what is 12 * (3 + 4)?", "stream": true}'
 
-With `OPENAI_API_KEY` (and optionally `OPENAI_BASE_URL`, `OPENAI_MODEL`) set, a model answers.
+With `OPENAI_MODEL` set, that model answers; `OPENAI_API_KEY` and `OPENAI_BASE_URL` say where.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ router = AgentRouter("calculator", description="Answers arithmetic and unit conv
 async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
     """Answer the last message of the conversation."""
     body = request.to_dict()
-    if os.environ.get("OPENAI_API_KEY"):
+    if model_name():
         async with await ask_model(body) as events:
             async for event in events:
                 yield event
@@ -93,7 +93,7 @@ async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterat
 async def compact(request: ResponsesRequest) -> AsyncIterator[Any]:
     """Keep what the calculator needs to go on: the last message, and the number answered last."""
     body = request.to_dict()
-    if os.environ.get("OPENAI_API_KEY"):
+    if model_name():
         given: Any = conversation(body)
         yield await model_client().responses.compact(model=model_name(), input=given)
         return
@@ -224,14 +224,14 @@ def model_client() -> "AsyncOpenAI":
     try:
         from openai import AsyncOpenAI
     except ImportError as error:
-        reason = "OPENAI_API_KEY is set, and the client is not installed: pip install openai"
+        reason = "OPENAI_MODEL is set, and the client is not installed: pip install openai"
         raise RuntimeError(reason) from error
     return AsyncOpenAI()
 
 
 def model_name() -> str:
-    """Give the model's name."""
-    return os.environ.get("OPENAI_MODEL", "gpt-4.1-mini")
+    """Give the model's name; empty where none answers."""
+    return os.environ.get("OPENAI_MODEL", "")
 
 
 async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
