@@ -23,6 +23,7 @@ from . import logs, spool
 from .errors import AgentError
 from .limits import Limits, Timeouts
 from .protocol import HttpProtocol
+from .router import AgentRouter
 from .shutdown import CUT_SHORT, SIGNALS, Shutdown
 from .store.base import Store
 
@@ -258,7 +259,8 @@ def _import(target: str) -> Any:
         if collects:
             gc.enable()
     if not callable(app):
-        _end(f"{target!r} is a {type(app).__name__}, not an app.")
+        mend = " Serve AgentApp(router)." if isinstance(app, AgentRouter) else ""
+        _end(f"{target!r} is no app, but of type {type(app).__name__}.{mend}")
     return app
 
 

@@ -74,7 +74,7 @@ def test_a_worker_executes_what_servers_accept(postgres: str, folder: Path) -> N
     ("target", "line"),
     [
         ("worked:app", "agent-asgi: A worker needs a store that it shares: postgresql://..."),
-        ("worked:number", "agent-asgi: 'worked:number' is a int, not an app."),
+        ("worked:number", "agent-asgi: 'worked:number' is no app, but of type int."),
         ("worked:echo", "agent-asgi: 'worked:echo' is a function, not an AgentApp."),
     ],
 )
