@@ -23,8 +23,9 @@ from .websocket import GOING_AWAY, Connect, pass_refusal, relay
 
 logger = logging.getLogger("agent_asgi")
 
-LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=2.0)
-"""Requests wait for one of the connections; idle ones go before Node ends them, after 5 s."""
+LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+"""As many connections as clients ask for, each for one request: what a server sends beyond the end
+of its answer, httpcore2 would take for the answer to the connection's next request."""
 CLOSE_SECONDS = 2.0
 """How long the other server may take to answer that a WebSocket is closed."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -55,7 +56,10 @@ class ReverseProxy:
         self._paths = Paths(paths)
         self._timeout = timeout
         # below httpx2's client: no cookie jar, no redirects, no proxies, no headers of its own
-        self._transport = httpx2.AsyncHTTPTransport(trust_env=False, limits=LIMITS)
+        self._tls = httpx2.create_ssl_context()
+        self._transport = httpx2.AsyncHTTPTransport(
+            verify=self._tls, trust_env=False, limits=LIMITS
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request or WebSocket.
@@ -163,6 +167,8 @@ class ReverseProxy:
                 f"{'wss' if secure else 'ws'}://{host}{target}",  # `host` becomes the header
                 host=self._url.host,
                 port=self._url.port or (443 if secure else 80),
+                ssl=self._tls if secure else None,
+                server_hostname=self._url.host if secure else None,
                 additional_headers=[each for each in headers if each[0] != "host"],
                 user_agent_header=None,
                 subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", ())] or None,
