@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from upstream import error_of, fronted, hosted, says, values
+from upstream import error_of, fronted, hosted, opened, read_head, says, values
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.sync.client import ClientConnection, connect
@@ -253,7 +253,21 @@ def test_failures_have_a_status(serve: Serve) -> None:
     assert error_of(knock(allowed, "/x")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("host", ["a/b?c", "a@b", "a b", "[::1", "a:b", "a:123456", "a#"])
+@pytest.mark.parametrize("value", [b"\xe9", "é".encode(), "Łukasz".encode()])
+def test_any_header_value_opens(serve: Serve, value: bytes) -> None:
+    url = serve(hosted(serve(front())))
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    head = f"GET /hmr HTTP/1.1\r\nHost: agents.example\r\n{upgrade}\r\n{key}\r\nX-Name: ".encode()
+    with opened(url) as client:
+        client.sendall(head + value + b"\r\n\r\n")
+        assert read_head(client).startswith(b"HTTP/1.1 101")
+
+
+BAD_HOSTS = ["a/b?c", "a@b", "a b", "[::1", "a:b", "a:123456", "a#", "a:99999", "[::::]"]
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
 def test_a_host_that_would_change_the_target_is_refused(serve: Serve, host: str) -> None:
     url = serve(hosted(serve(front())))
     reply = knock(url, "/x", headers={"host": host})
@@ -318,8 +332,8 @@ def test_a_certificate_is_of_the_other_server_whatever_the_client_calls_it(
     try:
         assert ask(server.url, "GET", "/").status == 404  # by the front end
         host, _, port = server.url.removeprefix("http://").partition(":")
-        opened = socket.create_connection((host, int(port)))
-        with connect("ws://agents.example/", sock=opened) as client:
+        connection = socket.create_connection((host, int(port)))
+        with connect("ws://agents.example/", sock=connection) as client:
             assert ["host", "agents.example"] in json.loads(client.recv())["headers"]
     finally:
         server.stop()

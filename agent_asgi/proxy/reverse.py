@@ -19,7 +19,7 @@ from ..body import ClientGone
 from ..errors import AgentError, InvalidRequest, NotFound
 from .headers import handshake_headers, request_headers, response_headers
 from .paths import Paths, path_below
-from .websocket import GOING_AWAY, Connect, pass_refusal, relay
+from .websocket import GOING_AWAY, Connect, pass_refusal, relay, text_of
 
 logger = logging.getLogger("agent_asgi")
 
@@ -155,7 +155,7 @@ class ReverseProxy:
             InvalidStatus: The other server refuses it.
         """
         headers = [
-            (name.decode("latin-1"), value.decode("utf-8", "replace"))
+            (name.decode("latin-1"), text_of(value))
             for name, value in handshake_headers(request_headers(scope))
         ]
         host = dict(headers).get("host", self._url.netloc.decode("ascii"))
@@ -182,7 +182,7 @@ class ReverseProxy:
             raise
         except TimeoutError as error:
             raise self._late() from error
-        except InvalidURI as error:
+        except (InvalidURI, ValueError) as error:  # a port or an address that there cannot be
             raise InvalidRequest("HTTP does not carry such a request.") from error
         except (OSError, InvalidHandshake) as error:
             raise self._failed(error) from error
