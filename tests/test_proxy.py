@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -601,6 +602,8 @@ def test_streams_that_stay_open_hold_up_nobody_else(serve: Serve) -> None:
 
         return StreamingResponse(parts())
 
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8192), most))  # four files a stream
     url = serve(hosted(serve(Starlette(routes=[Route("/", events), *echo().routes])), timeout=2))
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(opened(url)) for _ in range(1010)]
