@@ -19,8 +19,9 @@ logger = logging.getLogger("agent_asgi")
 
 PROBES = frozenset({"/health", "/ready", "/ping"})
 """What anybody may ask, below the app's root."""
-PLAYGROUND = "/playground/"
-"""Where the files of the playground's page are; they hold nothing of the app's."""
+PLAYGROUND = re.compile("/|/playground/[^/]+")
+"""The playground's page and its files, which hold nothing of the app's; not what a fallback has
+beside them."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIMPLE_TYPES = frozenset(
     {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
@@ -65,7 +66,7 @@ class Access:
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        shown = self._playground and (path == "/" or path.startswith(PLAYGROUND))
+        shown = self._playground and PLAYGROUND.fullmatch(path) is not None
         return scope["type"] == "http" and (path in PROBES or shown)
 
     async def _principal(self, request: HTTPConnection) -> BaseUser:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -57,6 +58,16 @@ def test_feedback_is_an_assessment_and_the_second_replaces_the_first(serve: Serv
     assert kept(ids["response_id"]) == [("user_feedback", False, "Good.", "HUMAN", "anonymous")]
 
 
+def test_of_several_at_once_one_is_kept(serve: Serve) -> None:
+    url = serve(AgentApp(liked()))
+    ids = answered(url)
+    assert tell(url, **answered(url), value=True).status == 200  # MLflow is imported
+    with ThreadPoolExecutor(room.AT_ONCE) as pool:
+        told = list(pool.map(lambda _: tell(url, **ids, value=True), range(room.AT_ONCE)))
+    assert {each.status for each in told} == {200}
+    assert len(kept(ids["response_id"])) == 1
+
+
 def test_only_the_owner_gives_feedback(serve: Serve) -> None:
     url = serve(AgentApp(liked(), authenticate=TOKENS))
     mine, other = answered(url, ANN), answered(url, ANN)
@@ -90,6 +101,8 @@ def test_what_is_not_there(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"value": None}, "value"),
         ({"response_id": 1}, "response_id"),
         ({"trace_id": ""}, "trace_id"),
+        ({"trace_id": "../../2.0/mlflow/experiments/search?x="}, "trace_id"),
+        ({"trace_id": "trace:/../../x"}, "trace_id"),
         ({"comment": "x" * 10_001}, "comment"),
         ({"comment": ["x"]}, "comment"),
     ],

@@ -359,15 +359,82 @@ def test_a_failure_is_told_and_can_be_retried(serve: Serve, browser: Browser) ->
     tab.close()
 
 
+def test_a_server_that_has_forgotten_is_asked_anew(serve: Serve, browser: Browser) -> None:
+    agent = Held()
+    agent.go.set()
+    url = serve(AgentApp(agent.router, playground=True))
+    tab = Tab(browser, url)
+    tab.ready()
+    tab.ask("First.")
+    tab.answered("Begun, and ended.")
+    assert ask(url, "DELETE", f"/responses/{tab.turn_id()}").status == 200
+    tab.ask("Second.")
+    expect(tab.turns.last).to_contain_text("previous_response_not_found", timeout=WAIT)
+    expect(tab.turns.first).to_contain_text("The server does not have this answer.")
+    tab.button("Retry").click()
+    tab.answered("Begun, and ended.")
+    tab.ask("Third.")
+    tab.answered("Begun, and ended.")
+    expect(tab.turns).to_have_count(3)
+    tab.close(REFUSED)
+
+
+def test_a_double_click_sends_and_does_not_stop(serve: Serve, browser: Browser) -> None:
+    agent = Held()
+    tab = Tab(browser, serve(AgentApp(agent.router, playground=True)))
+    tab.ready()
+    tab.message.fill("Wait.")
+    tab.button("Send").dblclick()
+    expect(tab.turns.last).to_contain_text("Begun, ", timeout=WAIT)
+    agent.go.set()
+    tab.answered("Begun, and ended.")
+    assert agent.causes == []
+    vote = tab.turn_id()
+    tab.button("Good answer").dblclick()
+    tab.button("Bad answer").click()
+    expect(tab.button("Bad answer")).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+    (trace,) = traces(response_id=vote)
+    assert [each.value for each in trace.info.assessments] == [False]
+    tab.close()
+
+
+def test_a_full_storage_of_the_tab_stops_no_conversation(serve: Serve, browser: Browser) -> None:
+    agent = Held()
+    agent.go.set()
+    tab = Tab(browser, serve(AgentApp(agent.router, playground=True)))
+    tab.ready()
+    tab.page.evaluate("sessionStorage.setItem('other', 'x'.repeat(5 * 1024 * 1024 - 400))")
+    for _ in range(2):
+        tab.ask("y" * 1000)
+        tab.answered("Begun, and ended.")
+    tab.close()
+
+
+def test_an_item_of_any_type_is_shown(serve: Serve, browser: Browser) -> None:
+    router = AgentRouter("odd")
+
+    @router.stream
+    async def answer(request: ResponsesRequest) -> AsyncIterator[Any]:
+        yield {"type": "constructor", "id": "x_1"}
+        yield "Ended."
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True)))
+    tab.ready()
+    tab.ask("Go.")
+    tab.answered("Ended.")
+    expect(tab.turns.last.locator("summary")).to_have_text("constructor")
+    tab.close()
+
+
 def test_a_token_is_asked_for_and_kept_in_the_tab(serve: Serve, browser: Browser) -> None:
     app = AgentApp(Held().router, playground=True, authenticate=TOKENS)
     url = serve(app)
     for path in ("/", "/playground/app.js", "/playground/style.css"):
         assert ask(url, "GET", path).status == 200
-    for path in ("/playground.json", "/playground", "/v1/models"):
+    guarded = ("/playground.json", "/playground", "/playground/", "/v1/models")
+    for path in (*guarded, "/playground/..%2f..%2fapp.py"):
         assert ask(url, "GET", path).status == 401
-    for path in ("/playground/..%2f..%2fapp.py", "/playground/nothing.js", "/playground/"):
-        assert ask(url, "GET", path).status == 404
+    assert ask(url, "GET", "/playground/nothing.js").status == 404
     tab = Tab(browser, url)
     field = tab.page.get_by_label("Bearer token")
     expect(field).to_be_focused()

@@ -1,15 +1,18 @@
 """The reverse proxy: requests and answers, as they are, by a real server on both sides."""
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import json
+import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -23,6 +26,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message
 from upstream import (
     echo,
@@ -93,6 +97,20 @@ def test_the_front_end_stands_behind_authentication_and_origins(serve: Serve) ->
     foreign = {"origin": "https://evil.example", "content-type": "text/plain"}
     refused = ask(url, "POST", "/api/chat", ANN, headers=foreign)
     assert error_of(refused) == (403, "origin_not_allowed")
+
+
+def test_what_a_fallback_has_beside_the_playground_is_behind_authentication(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "playground" / "own").mkdir(parents=True)
+    for each in ("secret.txt", "playground/own/secret.txt"):
+        (tmp_path / each).write_text("secret")
+    files = StaticFiles(directory=tmp_path, html=True)
+    url = serve(AgentApp(tutor(), fallback=files, authenticate=TOKENS, playground=True))
+    for path in ("/playground/../secret.txt", "/playground/own/secret.txt", "/playground/"):
+        assert exchange(url, get(path)).startswith(b"HTTP/1.1 401")
+    assert ask(url, "GET", "/secret.txt", ANN).body == b"secret"
+    assert ask(url, "GET", "/playground/app.js").status == 200
 
 
 @pytest.mark.parametrize("host", [Starlette, FastAPI])
@@ -173,6 +191,7 @@ def test_hop_by_hop_headers_of_a_request_are_dropped(echoing: str) -> None:
 
 def test_what_a_caller_says_of_itself_is_replaced(serve: Serve) -> None:
     claims = [f"X-Forwarded-{each}: evil.example" for each in ("For", "Host")]
+    claims.append("X_Forwarded_For: evil.example")
     user = "X-Forwarded-User: ann"  # a platform's proxy says who asks
     sent = get("/", *claims, "X-Forwarded-Proto: https", "Forwarded: for=evil.example", user)
     app = hosted(serve(echo()))
@@ -187,7 +206,7 @@ def test_what_a_caller_says_of_itself_is_replaced(serve: Serve) -> None:
         assert values(seen, "x-forwarded-proto") == [scheme]
         assert values(seen, "x-forwarded-host") == values(seen, "host") == ["agents.example"]
         assert values(seen, "x-forwarded-user") == ["ann"]
-        assert values(seen, "forwarded") == []
+        assert values(seen, "forwarded") == values(seen, "x_forwarded_for") == []
 
 
 def test_a_way_without_host_and_client(serve: Serve) -> None:
@@ -555,15 +574,52 @@ def test_the_target_is_always_the_front_end(echoing: str) -> None:
     assert exchange(echoing, get("*", method="OPTIONS")).startswith(b"HTTP/1.1 404")
 
 
-def test_connections_are_used_again_and_closed_at_the_end() -> None:
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_what_comes_after_an_answer_is_no_answer_to_another(method: str) -> None:
+    more = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison"
+    length = len(more) if method == "HEAD" else 2
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % length
+
+    def front(connection: socket.socket) -> None:
+        connection.sendall(answer + (b"" if method == "HEAD" else b"ok") + more)
+        while connection.recv(1000):
+            pass
+
+    with says(front, OK) as (url, _):
+        server = Server(hosted(url))
+        try:
+            exchange(server.url, get("/", method=method))
+            assert b"poison" not in exchange(server.url, get("/"))
+        finally:
+            server.stop()
+
+
+def test_streams_that_stay_open_hold_up_nobody_else(serve: Serve) -> None:
+    async def events(_: Request) -> Response:
+        async def parts() -> AsyncIterator[str]:
+            yield "data: 1\n\n"
+            await asyncio.sleep(60)
+
+        return StreamingResponse(parts())
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8192), most))  # four files a stream
+    url = serve(hosted(serve(Starlette(routes=[Route("/", events), *echo().routes])), timeout=2))
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(opened(url)) for _ in range(1010)]
+        for each in streams:
+            each.sendall(get("/"))
+            assert read_head(each).startswith(b"HTTP/1.1 200")
+        assert told(url, get("/x"))["path"] == "/x"
+
+
+def test_connections_are_closed() -> None:
     front = Server(echo())
-    app = fronted(front.url)
-    server = Server(app)
+    server = Server(fronted(front.url))
     for _ in range(20):
         told(server.url, get("/"))
-    assert len(front.state.connections) == 1
-    server.stop()
     until(lambda: not front.state.connections)
+    server.stop()
     front.stop()
 
 

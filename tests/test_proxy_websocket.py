@@ -8,18 +8,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets.exceptions as gone
-from asking import ANN, TOKENS, WAIT, bearer, knock
+from asking import ANN, TOKENS, WAIT, ask, bearer, knock
 from calling import Serve, until
 from conftest import Server
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from upstream import error_of, fronted, hosted, says, values
+from upstream import error_of, fronted, hosted, opened, read_head, says, values
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.sync.client import ClientConnection, connect
@@ -247,7 +253,21 @@ def test_failures_have_a_status(serve: Serve) -> None:
     assert error_of(knock(allowed, "/x")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("host", ["a/b?c", "a@b", "a b", "[::1", "a:b", "a:123456", "a#"])
+@pytest.mark.parametrize("value", [b"\xe9", "é".encode(), "Łukasz".encode()])
+def test_any_header_value_opens(serve: Serve, value: bytes) -> None:
+    url = serve(hosted(serve(front())))
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    head = f"GET /hmr HTTP/1.1\r\nHost: agents.example\r\n{upgrade}\r\n{key}\r\nX-Name: ".encode()
+    with opened(url) as client:
+        client.sendall(head + value + b"\r\n\r\n")
+        assert read_head(client).startswith(b"HTTP/1.1 101")
+
+
+BAD_HOSTS = ["a/b?c", "a@b", "a b", "[::1", "a:b", "a:123456", "a#", "a:99999", "[::::]"]
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
 def test_a_host_that_would_change_the_target_is_refused(serve: Serve, host: str) -> None:
     url = serve(hosted(serve(front())))
     reply = knock(url, "/x", headers={"host": host})
@@ -300,3 +320,39 @@ def test_the_end_of_the_server_is_told(serve: Serve) -> None:
     with contextlib.suppress(gone.ConnectionClosed):
         client.recv(WAIT)
     client.close()
+
+
+def test_a_certificate_is_of_the_other_server_whatever_the_client_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path / "pem")
+    monkeypatch.setenv("SSL_CERT_FILE", pem)
+    front = Server(Starlette(routes=[WebSocketRoute("/", echo)]), ssl_certfile=pem)
+    server = Server(hosted(front.url.replace("http://127.0.0.1", "https://localhost")))
+    try:
+        assert ask(server.url, "GET", "/").status == 404  # by the front end
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        connection = socket.create_connection((host, int(port)))
+        with connect("ws://agents.example/", sock=connection) as client:
+            assert ["host", "agents.example"] in json.loads(client.recv())["headers"]
+    finally:
+        server.stop()
+        front.stop()
+
+
+def certificate(path: Path) -> str:
+    """Write a key of localhost's and a certificate that it signs itself; give the file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = (
+        builder.not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encodings = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    path.write_bytes(key.private_bytes(*encodings) + signed.public_bytes(Encoding.PEM))
+    return str(path)

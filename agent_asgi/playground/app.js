@@ -136,6 +136,9 @@ async function load() {
 }
 
 byId("composer").addEventListener("submit", submit);
+send.addEventListener("click", (event) => {
+  if (event.detail > 1) event.preventDefault(); // a double click sends; it does not stop what it sent
+});
 message.addEventListener("keydown", keydown);
 message.addEventListener("input", fit);
 agent.addEventListener("change", describe);

@@ -21,7 +21,11 @@ export class Conversation {
   }
 
   save() {
-    sessionStorage.setItem(KEY, JSON.stringify(this.turns));
+    try {
+      sessionStorage.setItem(KEY, JSON.stringify(this.turns));
+    } catch {
+      // the tab's storage is full: a reload shows what was saved before
+    }
   }
 
   clear() {
@@ -39,9 +43,8 @@ export class Conversation {
 
   // Ask again what was asked last; the new answer takes the place of the old one.
   retry() {
-    const { input, agent, previous, background } = this.last;
-    this.turns[this.turns.length - 1] = new Turn({ input, agent, previous, background });
-    this.#run(this.last);
+    const { input, agent, background } = this.turns.pop();
+    this.ask(input, agent, background);
   }
 
   stop() {
@@ -99,11 +102,22 @@ export class Conversation {
       }
       if (turn.running) turn.fail(new Error("The connection was lost."));
     } catch (error) {
+      if (error.code === "previous_response_not_found") this.#forget(turn.previous);
       if (error.name !== "AbortError") turn.fail(error);
       else if (turn.running) turn.status = "stopped";
     }
     this.save();
     this.changed(turn);
+  }
+
+  // The server has no response of this id any more, or none that it continues.
+  #forget(id) {
+    const last = this.turns.findIndex((turn) => turn.id === id);
+    for (const turn of this.turns.slice(0, last + 1)) {
+      if (!turn.continuable) continue;
+      turn.status = "lost";
+      this.changed(turn);
+    }
   }
 
   async #cancel(turn) {

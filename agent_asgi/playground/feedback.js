@@ -8,6 +8,8 @@ export class FeedbackView {
   #comment = element("input", { type: "text", maxlength: "10000", placeholder: "Why? (optional)", "aria-label": "Comment on the answer" });
   #form = element("form", { class: "comment", hidden: true, submit: (event) => this.#sayWhy(event) }, this.#comment, element("button", { type: "submit", class: "outlined" }, "Add comment"));
 
+  #saving = Promise.resolve();
+
   // `saved()` is called once a vote is kept.
   constructor(turn, saved) {
     this.turn = turn;
@@ -29,7 +31,12 @@ export class FeedbackView {
     this.down.setAttribute("aria-pressed", String(this.turn.vote === false));
   }
 
-  async #send(said) {
+  // One after another, so that the last word counts.
+  #send(said) {
+    this.#saving = this.#saving.then(() => this.#keep(said));
+  }
+
+  async #keep(said) {
     const { id: response_id, trace: trace_id } = this.turn;
     this.#told.textContent = "Saving…";
     try {

@@ -7,7 +7,7 @@ import { MarkdownView } from "./markdown.js";
 export class ItemView {
   constructor(item) {
     this.shown = null;
-    const Kind = KINDS[item.type] ?? Other;
+    const Kind = KINDS.get(item.type) ?? Other;
     this.kind = new Kind(item);
     this.node = this.kind.node;
   }
@@ -77,7 +77,7 @@ class Other {
   }
 }
 
-const KINDS = { message: Message, reasoning: Reasoning, function_call: Call };
+const KINDS = new Map([["message", Message], ["reasoning", Reasoning], ["function_call", Call]]);
 
 function brief(output) {
   const text = typeof output === "string" ? output : JSON.stringify(output);

@@ -13,7 +13,8 @@ HOP_BY_HOP = frozenset(
 REPLACED = frozenset(
     {b"expect", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
 )
-"""`expect`, which the server in front has met, and what a caller may not say of itself."""
+"""`expect`, which the server in front has met, and what a caller may not say of itself, be it with
+`_` for `-`: CGI and WSGI take them for the same."""
 OF_THE_SERVER = frozenset({b"date", b"server"})
 """Headers of an answer that the server in front has of its own."""
 HTTP_SCHEMES = {"ws": b"http", "wss": b"https", "https": b"https"}
@@ -21,7 +22,8 @@ HTTP_SCHEMES = {"ws": b"http", "wss": b"https", "https": b"https"}
 
 def request_headers(scope: Scope) -> Headers:
     """Give what the other server gets: all that is for it, and by what way it came."""
-    kept = [each for each in _end_to_end(scope["headers"]) if each[0] not in REPLACED]
+    given = _end_to_end(scope["headers"])
+    kept = [each for each in given if each[0].replace(b"_", b"-") not in REPLACED]
     scheme = HTTP_SCHEMES.get(scope.get("scheme", "http"), b"http")
     kept.append((b"x-forwarded-proto", scheme))
     kept += [(b"x-forwarded-host", value) for name, value in kept if name == b"host"]

@@ -19,12 +19,13 @@ from ..body import ClientGone
 from ..errors import AgentError, InvalidRequest, NotFound
 from .headers import handshake_headers, request_headers, response_headers
 from .paths import Paths, path_below
-from .websocket import GOING_AWAY, Connect, pass_refusal, relay
+from .websocket import GOING_AWAY, Connect, pass_refusal, relay, text_of
 
 logger = logging.getLogger("agent_asgi")
 
-LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=2.0)
-"""Requests wait for one of the connections; idle ones go before Node ends them, after 5 s."""
+LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+"""As many connections as clients ask for, each for one request: what a server sends beyond the end
+of its answer, httpcore2 would take for the answer to the connection's next request."""
 CLOSE_SECONDS = 2.0
 """How long the other server may take to answer that a WebSocket is closed."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -55,7 +56,10 @@ class ReverseProxy:
         self._paths = Paths(paths)
         self._timeout = timeout
         # below httpx2's client: no cookie jar, no redirects, no proxies, no headers of its own
-        self._transport = httpx2.AsyncHTTPTransport(trust_env=False, limits=LIMITS)
+        self._tls = httpx2.create_ssl_context()
+        self._transport = httpx2.AsyncHTTPTransport(
+            verify=self._tls, trust_env=False, limits=LIMITS
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request or WebSocket.
@@ -151,7 +155,7 @@ class ReverseProxy:
             InvalidStatus: The other server refuses it.
         """
         headers = [
-            (name.decode("latin-1"), value.decode("utf-8", "replace"))
+            (name.decode("latin-1"), text_of(value))
             for name, value in handshake_headers(request_headers(scope))
         ]
         host = dict(headers).get("host", self._url.netloc.decode("ascii"))
@@ -163,6 +167,8 @@ class ReverseProxy:
                 f"{'wss' if secure else 'ws'}://{host}{target}",  # `host` becomes the header
                 host=self._url.host,
                 port=self._url.port or (443 if secure else 80),
+                ssl=self._tls if secure else None,
+                server_hostname=self._url.host if secure else None,
                 additional_headers=[each for each in headers if each[0] != "host"],
                 user_agent_header=None,
                 subprotocols=[Subprotocol(each) for each in scope.get("subprotocols", ())] or None,
@@ -176,7 +182,7 @@ class ReverseProxy:
             raise
         except TimeoutError as error:
             raise self._late() from error
-        except InvalidURI as error:
+        except (InvalidURI, ValueError) as error:  # a port or an address that there cannot be
             raise InvalidRequest("HTTP does not carry such a request.") from error
         except (OSError, InvalidHandshake) as error:
             raise self._failed(error) from error

@@ -24,6 +24,19 @@ class Connect(connect):
         return exc
 
 
+def text_of(value: bytes) -> str:
+    """Decode a header's value for websockets, which encodes it as UTF-8 again.
+
+    From 16 on it takes no character above U+00FF; a value with one arrives encoded twice.
+    """
+    try:
+        text = value.decode()
+        text.encode("latin-1")
+    except UnicodeError:
+        return value.decode("latin-1")
+    return text
+
+
 async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> None:
     """Accept a WebSocket as its upstream was accepted, and pass messages until either end closes.
 

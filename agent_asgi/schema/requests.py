@@ -205,12 +205,16 @@ class ResponsesRequest(RequestFields, kw_only=True, omit_defaults=True):
         return (self.context.user_id if self.context else None) or self.user
 
 
+TRACE_ID = r"^(?!.*\.\.)[A-Za-z0-9_:/.-]+$"
+"""MLflow's client puts it into a URL as it is, where `..` leads to other paths of the server."""
+
+
 class FeedbackRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /feedback`: what a person thinks of a response."""
 
     response_id: Annotated[str, Meta(min_length=1, max_length=200)]
     """A stored response."""
-    trace_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    trace_id: Annotated[str, Meta(max_length=200, pattern=TRACE_ID)]
     """Its trace, as the header `x-mlflow-trace-id` names it."""
     value: bool
     """Whether it was good."""

@@ -25,6 +25,8 @@ SECONDS = 30.0
 """The bound in all."""
 PAUSE_SECONDS = 0.1
 _slots = threading.BoundedSemaphore(AT_ONCE)
+_writing = threading.Lock()
+"""Or two opinions of one person at once would each be the first."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def _keep(feedback: Feedback) -> str | None:
     from mlflow import log_feedback, update_assessment
     from mlflow.entities import AssessmentSource
     from mlflow.entities import Feedback as Assessment
+    from mlflow.tracing.client import TracingClient
 
     info = _exported(feedback.trace_id)
     if info is None or info.tags.get("agent_asgi.response_id") != feedback.response_id:
@@ -95,12 +98,13 @@ def _keep(feedback: Feedback) -> str | None:
         "source": AssessmentSource("HUMAN", feedback.source),
         "rationale": feedback.comment,
     }
-    for each in info.assessments:
-        if each.name == NAME and each.source == said["source"]:
-            update_assessment(feedback.trace_id, each.assessment_id, Assessment(**said))
-            id_: str = each.assessment_id
-            return id_
-    return log_feedback(trace_id=feedback.trace_id, **said).assessment_id
+    with _writing:
+        for each in TracingClient().store.get_trace_info(feedback.trace_id).assessments:
+            if each.name == NAME and each.source == said["source"]:
+                update_assessment(feedback.trace_id, each.assessment_id, Assessment(**said))
+                id_: str = each.assessment_id
+                return id_
+        return log_feedback(trace_id=feedback.trace_id, **said).assessment_id
 
 
 def _exported(trace_id: str) -> Any:
