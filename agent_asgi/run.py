@@ -408,5 +408,7 @@ class Run:
         try:
             async with asyncio.timeout(self._timeouts.cleanup):
                 await steps.close()
-        except (Exception, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            pass  # the handler's, which waited, or another's: `_settle` tells
+        except Exception:
             logger.exception("Handler %r failed while it was closed.", self.name)

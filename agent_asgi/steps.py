@@ -6,6 +6,7 @@ waits for something; only then does the task, its other work done, wait for that
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import suppress
 from types import AsyncGeneratorType, coroutine
 from typing import Any
 
@@ -78,16 +79,24 @@ class Steps:
         return await self.wait() if output is PENDING else output
 
     async def close(self) -> None:
-        """Close the iterator, in this task."""
-        if self._step is not None:
-            self._step.close()
-            self._done()
-        close = getattr(self._outputs, "aclose", None)
-        if close is not None:
-            await close()
+        """Close the iterator, in this task; where it waits, cancel it there.
+
+        A generator that stands in an `await` is running, and cannot be closed.
+        """
+        try:
+            with suppress(StopAsyncIteration, GeneratorExit):
+                if self._parked:
+                    await self.interrupt(asyncio.CancelledError())
+                elif self._step is not None:  # abandoned: it gets no more time
+                    self._resume(self._step.throw, GeneratorExit())
+        finally:
+            close = getattr(self._outputs, "aclose", None)
+            if close is not None:
+                await close()
 
     def _throw(self, error: BaseException) -> Any:
         if not self._thrown(error):
+            self._parked = False
             raise Abandoned from error
         return self._resume(self._step.throw, error)
 

@@ -1,6 +1,6 @@
 """Tests the package with the lowest versions that pyproject.toml allows; `make lower` runs it.
 
-Of each dependency of the package and of three extras the lowest release is installed; what these
+Of each dependency of the package and of its extras the lowest release is installed; what these
 need in turn, and the tools of the tests, are the latest.
 """
 
@@ -19,16 +19,38 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 UV = str(Path(sys.executable).parent / "uv")
-EXTRAS = ("sqlite", "postgres", "metrics")
+EXTRAS = (
+    "sqlite",
+    "postgres",
+    "metrics",
+    "proxy",
+    "openai-agents",
+    "langgraph",
+    "pydantic-ai",
+)
 TESTS = (
+    "adapter_chat_completions",
+    "adapter_langgraph",
+    "adapter_mlflow",
+    "adapter_openai_agents",
+    "adapter_pydantic_ai",
     "auth",
     "background",
     "bounds",
+    "chat",
+    "chat_bodies",
+    "chat_clients",
     "cli",
     "codec",
+    "deployment",
     "errors_on_the_wire",
+    "feedback",
     "handlers",
+    "metrics",
     "openai_client",
+    "proxy",
+    "proxy_paths",
+    "proxy_websocket",
     "smoke",
     "sse",
     "store",
@@ -37,7 +59,7 @@ TESTS = (
     "tracing_sink",
     "websocket",
 )
-"""What depends on the dependencies' versions: the wire, the stores, traces, the command."""
+"""What depends on the dependencies' versions: wire, stores, traces, adapters, proxy, command."""
 SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
