@@ -14,13 +14,16 @@ from agent_asgi.testing import parse_frame
 Json = dict[str, Any]
 Serve = Callable[[Any], str]
 T = TypeVar("T")
+CLIENTS: list[openai.OpenAI] = []
+"""Those that the test has made; conftest closes them at its end."""
 QUICK = Timeouts(heartbeat=0.2, stalled=1, rescue=0.3, poll=0.2)
 
 
 def connect(url: str, **options: Any) -> openai.OpenAI:
     """Make a client that asks once and waits for some seconds."""
     defaults: Any = {"api_key": "none", "max_retries": 0, "timeout": 10}
-    return openai.OpenAI(base_url=url + "/v1", **(defaults | options))
+    CLIENTS.append(openai.OpenAI(base_url=url + "/v1", **(defaults | options)))
+    return CLIENTS[-1]
 
 
 def client_of(serve: Serve, store_url: str, *routers: AgentRouter, **options: Any) -> openai.OpenAI:

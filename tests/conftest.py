@@ -29,6 +29,18 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
+@pytest.fixture(autouse=True)
+def clients_closed() -> Iterator[None]:
+    """Close the clients that a test makes: sockets left to the garbage collector are warnings."""
+    from calling import CLIENTS
+
+    before = len(CLIENTS)
+    yield
+    for client in CLIENTS[before:]:
+        client.close()
+    del CLIENTS[before:]
+
+
 @contextlib.contextmanager
 def postgres_running() -> Iterator[Any]:
     """Run a real PostgreSQL, in a folder whose path is short enough for a socket."""
