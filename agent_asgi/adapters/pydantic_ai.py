@@ -52,7 +52,8 @@ class Inputs(TypedDict):
 def inputs(request: ResponsesRequest) -> Inputs:
     """Give what `agent.run_stream_events` takes, by name.
 
-    Reasoning is left out: what signs it for its provider is not part of the wire.
+    Reasoning is left out: what signs it for its provider is not part of the wire. A call without an
+    output is told as interrupted: an agent would run what a client only says was called.
 
     Args:
         request: The request.
@@ -78,10 +79,12 @@ def _history(items: list[InputItem]) -> list[m.ModelMessage]:
         for number, each in numbered
         if not isinstance(each, ReasoningItem)
     ]
-    return [
-        m.ModelResponse(parts=list(group)) if said else m.ModelRequest(parts=list(group))
-        for said, group in groupby(parts, lambda part: isinstance(part, _SAID))
-    ]
+    return m.repair_messages(
+        [
+            m.ModelResponse(parts=list(group)) if said else m.ModelRequest(parts=list(group))
+            for said, group in groupby(parts, lambda part: isinstance(part, _SAID))
+        ]
+    )
 
 
 _SAID = (m.TextPart, m.ToolCallPart)
