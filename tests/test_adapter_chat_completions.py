@@ -540,6 +540,16 @@ def test_a_conversation_with_calls() -> None:
     ]
 
 
+def test_a_call_without_an_output_was_interrupted() -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "a", "output": "1"}
+    answers = [call, output, call, {"role": "user", "content": "x"}, call]
+    roles = [(each["role"], each["content"]) for each in messages_of(input=answers)]
+    stopped = ("tool", "The call was interrupted: it has no result.")
+    called = ("assistant", None)
+    assert roles == [called, ("tool", "1"), called, stopped, ("user", "x"), called, stopped]
+
+
 @pytest.mark.parametrize(
     ("choice", "told"),
     [

@@ -236,6 +236,36 @@ def test_three_turns_in_a_session_of_the_sdk(serve: Serve, tmp_path: Path) -> No
     assert said == ["1", "3", "5"]
 
 
+def test_a_turn_after_one_that_was_stopped_in_a_tool() -> None:
+    @agents.function_tool
+    async def wait() -> str:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        return "never"
+
+    def last(call: Any) -> Any:
+        return [assistant_message(json.dumps([each.get("output") for each in call.input]))]
+
+    waiting = ModelStep(output=[function_call("wait", {}, call_id="call_1")])
+    router = router_of(scripted(waiting, ModelStep.respond(last), tools=[wait]))
+
+    async def main() -> Any:
+        async with started(AgentApp(router, store="memory://")) as app:
+            client = AgentClient(app)
+            stopped = ""
+            body = {"input": "go", "stream": True}
+            async with asyncio.timeout(10), client.stream("/responses", body) as stream:
+                async for event in stream.each_event():
+                    stopped = event.get("response", {}).get("id", stopped)
+                    if event["type"] == "response.output_item.done":
+                        break
+            again = {"input": "again", "previous_response_id": stopped}
+            return (await client.post("/responses", again)).json()
+
+    text = asyncio.run(main())["output"][0]["content"][0]["text"]
+    assert json.loads(text) == [None, None, "The call was interrupted: it has no result.", None]
+
+
 def counting(turns: int) -> list[ModelStep]:
     """Give the steps of a model that says how many items it was given."""
 
