@@ -242,7 +242,7 @@ def made(found: Any) -> Json:
 
 def calls_of(*deltas: list[Json]) -> list[tuple[str, str, str]]:
     """Give the calls that fragments amount to."""
-    response = made(outputs([chunk(tool_calls=each) for each in deltas]))
+    response = made(outputs([*(chunk(tool_calls=each) for each in deltas), chunk("stop")]))
     return [(each["call_id"], each["name"], each["arguments"]) for each in response["output"]]
 
 
@@ -312,7 +312,7 @@ def test_calls_without_ids() -> None:
 
 def test_a_call_without_a_name() -> None:
     with pytest.raises(RuntimeError, match="no name"):
-        list(outputs([chunk(tool_calls=[call(0, "a", arguments="{}")])]))
+        list(outputs([chunk("tool_calls", tool_calls=[call(0, "a", arguments="{}")])]))
 
 
 @st.composite
@@ -332,7 +332,7 @@ def test_however_it_is_cut_it_is_the_same(
         for number in range(len(asked))
     ]
     whole = [call(n, f"call_{n}", name=f"f{n}", arguments=each) for n, each in enumerate(asked)]
-    at_once = chunk(reasoning_content=thought, content=text, tool_calls=whole)
+    at_once = chunk("stop", reasoning_content=thought, content=text, tool_calls=whole)
     fragments = [
         call(number, arguments=part)
         for number, each in enumerate(asked)
@@ -391,7 +391,7 @@ def test_forms_of_reasoning(deltas: list[Json]) -> None:
         {"content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": ""}]},
         {"content": "."},
     ]
-    response = made(outputs([chunk(**each) for each in said]))
+    response = made(outputs([*(chunk(**each) for each in said), chunk("stop")]))
     thought, message = response["output"]
     assert thought["summary"] == [{"type": "summary_text", "text": "Hm, hm."}]
     assert texts([message]) == ["Yes."]
@@ -399,13 +399,20 @@ def test_forms_of_reasoning(deltas: list[Json]) -> None:
 
 def test_a_refusal_and_further_choices() -> None:
     other = {"index": 1, "delta": {"content": "other"}}
-    response = made(outputs([chunk(refusal="I "), chunk(refusal="won't.") | {"choices": [other]}]))
+    chunks = [chunk(refusal="I "), chunk() | {"choices": [other]}, chunk("stop")]
+    response = made(outputs(chunks))
     assert response["output"][0]["content"] == [{"type": "refusal", "refusal": "I "}]
 
 
 def test_an_error_in_the_stream() -> None:
     with pytest.raises(RuntimeError, match="carried an error: overloaded"):
         list(outputs([{"error": "overloaded"}]))
+
+
+def test_a_stream_that_was_cut() -> None:
+    begun = chunk(tool_calls=[call(0, "a", name="pay", arguments='{"amount": 1')])
+    with pytest.raises(RuntimeError, match="was cut"):
+        list(outputs([begun]))
 
 
 class Closing:
