@@ -310,6 +310,11 @@ def test_calls_without_ids() -> None:
     assert len({each[0] for each in found}) == 2
 
 
+def test_calls_without_ids_that_share_an_index() -> None:
+    found = calls_of([call(0, "", name="f", arguments='{"x":1}')], [call(0, name="g")])
+    assert [each[1:] for each in found] == [("f", '{"x":1}'), ("g", "{}")]
+
+
 def test_a_call_without_a_name() -> None:
     with pytest.raises(RuntimeError, match="no name"):
         list(outputs([chunk("tool_calls", tool_calls=[call(0, "a", arguments="{}")])]))
