@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest
+from agent_asgi import AgentApp, AgentRouter, Context, Message, ResponsesRequest
 from agent_asgi.adapters.openai_agents import inputs, outputs
 from agent_asgi.testing import AgentClient
 
@@ -216,6 +216,16 @@ def test_usage_of_an_agent_that_is_a_tool(serve: Serve) -> None:
 
 def test_three_turns_from_the_store(serve: Serve) -> None:
     assert three_turns(serve, router_of(scripted(*counting(3)))) == ["1", "3", "5"]
+
+
+def test_instructions_of_the_request() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    user: Any = {"role": "user", "content": "hi"}
+    said: list[Any] = ["hi", [Message(role="user", content="hi")]]
+    for given in said:
+        request = ResponsesRequest(input=given, new_input=given, instructions="Be brief.")
+        assert inputs(request) == [system, user]
+        assert inputs(request, session=True) == [user]
 
 
 def test_three_turns_in_a_session_of_the_sdk(serve: Serve, tmp_path: Path) -> None:

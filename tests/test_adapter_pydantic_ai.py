@@ -220,6 +220,16 @@ def test_three_turns(serve: Serve) -> None:
     assert answers == ["user", "user text user", "user text user text user"]
 
 
+def test_instructions_of_the_request(serve: Serve) -> None:
+    async def tell(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        yield str(info.instructions)
+
+    agent = of_function(tell, instructions="You teach.")
+    with connect(serve(AgentApp(router_of(agent)))) as client:
+        answer = client.responses.create(input="x", instructions="Be brief.")
+    assert answer.output_text.split("\n\n") == ["You teach.", "Be brief."]
+
+
 def test_a_clients_own_tool(serve: Serve) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     tool = ToolDefinition(name="get_weather", parameters_json_schema=schema)
@@ -428,8 +438,8 @@ def test_what_a_conversation_becomes() -> None:
     assert isinstance(last, ModelRequest)
     assert isinstance(result, ToolReturnPart)
     assert (result.tool_name, result.content, result.tool_call_id) == ("look", "sun", "c1")
-    assert list(inputs(ResponsesRequest(input="hi")).values()) == ["hi", []]
-    assert list(inputs(request_of()).values()) == [None, []]
+    assert list(inputs(ResponsesRequest(input="hi")).values()) == ["hi", [], None]
+    assert list(inputs(request_of()).values()) == [None, [], None]
 
 
 def test_what_a_users_parts_become() -> None:

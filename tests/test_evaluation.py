@@ -189,3 +189,16 @@ def test_inputs_at_fault_name_their_field() -> None:
     with pytest.raises(AgentError, match="a request needs a text") as raised:
         predict_fn(router)(question="x")
     assert raised.value.param == "input"
+
+
+def test_failure_with_a_note_is_told_without_it() -> None:
+    router = AgentRouter("t-eval-note", protocol="json")
+
+    @router.invoke
+    async def fail() -> None:
+        error = ValueError("boom")
+        error.add_note("in the second node")
+        raise error
+
+    with pytest.raises(AgentError, match=r"^ValueError: boom$"):
+        predict_fn(router)()

@@ -47,7 +47,8 @@ _MADE_HERE = ("tool_call_output_item", "handoff_output_item", "mcp_approval_resp
 def inputs(request: ResponsesRequest, *, session: bool = False) -> list[TResponseInputItem]:
     """Give what `Runner.run_streamed` takes as its input.
 
-    A call without an output is told as interrupted.
+    The request's `instructions` come first, as a system message; not with a session, which would
+    keep them. A call without an output is told as interrupted.
 
     Args:
         request: The request.
@@ -55,9 +56,12 @@ def inputs(request: ResponsesRequest, *, session: bool = False) -> list[TRespons
             came with this request. Default False: the whole conversation.
     """
     given = request.new_input if session else request.input
+    first: list[TResponseInputItem] = []
+    if request.instructions and not session:
+        first = [{"role": "system", "content": request.instructions}]
     if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    return [cast(TResponseInputItem, _item(each)) for each in settled(given)]
+        return [*first, {"role": "user", "content": given}]
+    return first + [cast(TResponseInputItem, _item(each)) for each in settled(given)]
 
 
 def _item(item: InputItem) -> dict[str, Any]:

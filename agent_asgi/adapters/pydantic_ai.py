@@ -47,6 +47,8 @@ class Inputs(TypedDict):
     """What the user said last; None where the input ends with something else."""
     message_history: list[m.ModelMessage]
     """What was said before."""
+    instructions: str | None
+    """The request's own, which come on top of the agent's."""
 
 
 def inputs(request: ResponsesRequest) -> Inputs:
@@ -62,13 +64,23 @@ def inputs(request: ResponsesRequest) -> Inputs:
         InvalidRequest: An item or a part of it has no counterpart; `param` names it.
     """
     if isinstance(request.input, str):
-        return {"user_prompt": request.input, "message_history": []}
+        return _inputs(request, request.input, [])
     items = list(request.input)
     last = items[-1] if items else None
     if not isinstance(last, Message) or last.role != "user":
-        return {"user_prompt": None, "message_history": _history(items)}
+        return _inputs(request, None, items)
     prompt = _content(last.content, f"input[{len(items) - 1}].content")
-    return {"user_prompt": prompt, "message_history": _history(items[:-1])}
+    return _inputs(request, prompt, items[:-1])
+
+
+def _inputs(
+    request: ResponsesRequest, prompt: str | list[m.UserContent] | None, before: list[InputItem]
+) -> Inputs:
+    return {
+        "user_prompt": prompt,
+        "message_history": _history(before),
+        "instructions": request.instructions,
+    }
 
 
 def _history(items: list[InputItem]) -> list[m.ModelMessage]:
