@@ -167,6 +167,13 @@ def test_the_shape_of_databricks(serve: Serve) -> None:
     done = [each["item"] for each in events if each["type"] == "response.output_item.done"]
     assert [each["type"] for each in done] == ["reasoning", "message"]
     assert texts(done[1:]) == ["1: hi "]
+    offered = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
+    events = events_of(ask(url, "POST", "/invocations", body=body | {"tools": [offered]}).body)
+    asked = next(each["item"] for each in events if each.get("item", {}).get("arguments"))
+    result = {"type": "function_call_output", "call_id": asked["call_id"], "output": "sunny"}
+    answer = json.loads(ask(url, "POST", "/invocations", body={"input": [asked, result]}).body)
+    assert texts(answer["output"][1:]) == ["2: sunny "]
+    assert answer["usage"]["total_tokens"] == 8
 
 
 def test_a_failing_model(serve: Serve) -> None:
