@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
 import msgspec
@@ -156,17 +156,29 @@ def convert(body: dict[str, Any], wanted: Any) -> Any:
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except ValueError as error:  # pydantic's ValidationError is one
-        raise _invalid_model(error) from error
+        raise _invalid_model(error, body) from error
 
 
-def _invalid_model(error: ValueError) -> InvalidRequest:
+def _invalid_model(error: ValueError, body: dict[str, Any]) -> InvalidRequest:
     errors = getattr(error, "errors", None)
     if errors is None:
         return InvalidRequest(str(error))
     first = errors()[0]
-    path = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in first["loc"])
-    path = path.lstrip(".")
+    path = _path(first["loc"], body)
     return InvalidRequest(f"{path}: {first['msg']}" if path else first["msg"], path or None)
+
+
+def _path(loc: Sequence[str | int], value: Any) -> str:
+    """Give a place as a path; pydantic names the members of a union in it, which no body has."""
+    path = ""
+    for number, at in enumerate(loc, 1):
+        if isinstance(at, int):
+            path += f"[{at}]"
+            value = value[at] if isinstance(value, list) and at < len(value) else None
+        elif isinstance(value, dict) and (at in value or number == len(loc)):
+            path += f".{at}"
+            value = value.get(at)
+    return path.lstrip(".")
 
 
 def encode(value: object) -> bytes:

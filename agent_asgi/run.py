@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from contextvars import Token
@@ -358,7 +357,7 @@ class Run:
         )
         if not self._debug:
             return AgentFailed()
-        return AgentFailed(traceback.format_exception_only(error)[-1].strip())
+        return AgentFailed(f"{type(error).__name__}: {error}")
 
     async def _finish(self, ending: Ending, error: Exception | None) -> None:
         """Close the handler, write the ending, close the span; all in the task that pulls."""

@@ -215,7 +215,8 @@ async def _predict(router: AgentRouter, inputs: dict[str, Any]) -> Any:
     async with app.lifespan():
         answer = await AgentClient(app).post("/invocations", inputs)
     if not answer.headers["content-type"].startswith("text/event-stream"):
-        return _checked(answer.json())
+        told = answer.json()  # what a "json" agent gives may have an `error` of its own
+        return told if router.protocol == "json" and answer.status == 200 else _checked(told)
     events = [_checked(each) for each in answer.events()]
     if router.protocol == "json":
         return events
@@ -229,13 +230,21 @@ def _checked(given: Any) -> Any:
         AgentError: It is an error.
     """
     error = given.get("error") if isinstance(given, dict) else None
-    if error:
-        raise AgentError(error["message"], code=error["code"], param=error["param"])
+    if isinstance(error, dict) and error.keys() >= {"message", "code"}:
+        raise AgentError(error["message"], code=error["code"], param=error.get("param"))
     return given
 
 
-@functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
+    with _starting:  # the first calls may come at once
+        return _started()
+
+
+_starting = threading.Lock()
+
+
+@functools.cache
+def _started() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="agent-asgi-predict", daemon=True).start()
     return loop

@@ -167,6 +167,13 @@ def test_the_shape_of_databricks(serve: Serve) -> None:
     done = [each["item"] for each in events if each["type"] == "response.output_item.done"]
     assert [each["type"] for each in done] == ["reasoning", "message"]
     assert texts(done[1:]) == ["1: hi "]
+    offered = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
+    events = events_of(ask(url, "POST", "/invocations", body=body | {"tools": [offered]}).body)
+    asked = next(each["item"] for each in events if each.get("item", {}).get("arguments"))
+    result = {"type": "function_call_output", "call_id": asked["call_id"], "output": "sunny"}
+    answer = json.loads(ask(url, "POST", "/invocations", body={"input": [asked, result]}).body)
+    assert texts(answer["output"][1:]) == ["2: sunny "]
+    assert answer["usage"]["total_tokens"] == 8
 
 
 def test_a_failing_model(serve: Serve) -> None:
@@ -242,7 +249,7 @@ def made(found: Any) -> Json:
 
 def calls_of(*deltas: list[Json]) -> list[tuple[str, str, str]]:
     """Give the calls that fragments amount to."""
-    response = made(outputs([chunk(tool_calls=each) for each in deltas]))
+    response = made(outputs([*(chunk(tool_calls=each) for each in deltas), chunk("stop")]))
     return [(each["call_id"], each["name"], each["arguments"]) for each in response["output"]]
 
 
@@ -310,9 +317,14 @@ def test_calls_without_ids() -> None:
     assert len({each[0] for each in found}) == 2
 
 
+def test_calls_without_ids_that_share_an_index() -> None:
+    found = calls_of([call(0, "", name="f", arguments='{"x":1}')], [call(0, name="g")])
+    assert [each[1:] for each in found] == [("f", '{"x":1}'), ("g", "{}")]
+
+
 def test_a_call_without_a_name() -> None:
     with pytest.raises(RuntimeError, match="no name"):
-        list(outputs([chunk(tool_calls=[call(0, "a", arguments="{}")])]))
+        list(outputs([chunk("tool_calls", tool_calls=[call(0, "a", arguments="{}")])]))
 
 
 @st.composite
@@ -332,7 +344,7 @@ def test_however_it_is_cut_it_is_the_same(
         for number in range(len(asked))
     ]
     whole = [call(n, f"call_{n}", name=f"f{n}", arguments=each) for n, each in enumerate(asked)]
-    at_once = chunk(reasoning_content=thought, content=text, tool_calls=whole)
+    at_once = chunk("stop", reasoning_content=thought, content=text, tool_calls=whole)
     fragments = [
         call(number, arguments=part)
         for number, each in enumerate(asked)
@@ -391,7 +403,7 @@ def test_forms_of_reasoning(deltas: list[Json]) -> None:
         {"content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": ""}]},
         {"content": "."},
     ]
-    response = made(outputs([chunk(**each) for each in said]))
+    response = made(outputs([*(chunk(**each) for each in said), chunk("stop")]))
     thought, message = response["output"]
     assert thought["summary"] == [{"type": "summary_text", "text": "Hm, hm."}]
     assert texts([message]) == ["Yes."]
@@ -399,13 +411,20 @@ def test_forms_of_reasoning(deltas: list[Json]) -> None:
 
 def test_a_refusal_and_further_choices() -> None:
     other = {"index": 1, "delta": {"content": "other"}}
-    response = made(outputs([chunk(refusal="I "), chunk(refusal="won't.") | {"choices": [other]}]))
+    chunks = [chunk(refusal="I "), chunk() | {"choices": [other]}, chunk("stop")]
+    response = made(outputs(chunks))
     assert response["output"][0]["content"] == [{"type": "refusal", "refusal": "I "}]
 
 
 def test_an_error_in_the_stream() -> None:
     with pytest.raises(RuntimeError, match="carried an error: overloaded"):
         list(outputs([{"error": "overloaded"}]))
+
+
+def test_a_stream_that_was_cut() -> None:
+    begun = chunk(tool_calls=[call(0, "a", name="pay", arguments='{"amount": 1')])
+    with pytest.raises(RuntimeError, match="was cut"):
+        list(outputs([begun]))
 
 
 class Closing:
@@ -538,6 +557,16 @@ def test_a_conversation_with_calls() -> None:
         {"role": "tool", "tool_call_id": "b", "content": "2"},
         {"role": "assistant", "content": "No. Sorry."},
     ]
+
+
+def test_a_call_without_an_output_was_interrupted() -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "a", "output": "1"}
+    answers = [call, output, call, {"role": "user", "content": "x"}, call]
+    roles = [(each["role"], each["content"]) for each in messages_of(input=answers)]
+    stopped = ("tool", "The call was interrupted: it has no result.")
+    called = ("assistant", None)
+    assert roles == [called, ("tool", "1"), called, stopped, ("user", "x"), called, stopped]
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,67 @@ def test_users_have_threads_of_their_own(serve: Serve) -> None:
     assert set(saver.storage) == {"ann/s", "bob/s"}
 
 
+def test_a_session_goes_on_after_it_was_stopped_in_a_tool() -> None:
+    @tool
+    async def wait() -> str:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        return "never"
+
+    def think(state: MessagesState) -> Json:
+        *before, last = state["messages"]
+        if last.text == "go":
+            return {
+                "messages": [AIMessage("", tool_calls=[{"name": "wait", "args": {}, "id": "1"}])]
+            }
+        return {"messages": [AIMessage(" ".join([each.type for each in before]))]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("think", think)
+    graph.add_node("tools", ToolNode([wait]))
+    graph.add_edge(START, "think")
+    graph.add_conditional_edges("think", tools_condition)
+    router = router_of(graph.compile(checkpointer=InMemorySaver()))
+
+    async def main() -> list[Json]:
+        async with started(AgentApp(router)) as app:
+            client = AgentClient(app)
+            body = {"input": "go", "conversation": "s", "stream": True}
+            async with asyncio.timeout(10), client.stream("/responses", body) as stream:
+                async for event in stream.each_event():
+                    if event["type"] == "response.output_item.done":
+                        break
+            again = [
+                await client.post("/responses", {"input": each, "conversation": "s"})
+                for each in ("again", "and again")
+            ]
+        return [each.json() for each in again]
+
+    first, second = asyncio.run(main())
+    assert outline(first["output"]) == [("message", "human ai tool")]
+    assert outline(second["output"]) == [("message", "human ai tool human ai")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"arguments": ""}, None),
+        ({"arguments": '{"a": ', "status": "in_progress"}, None),
+        ({"arguments": '{"a": '}, "input[1].arguments"),
+        ({"arguments": "[1]"}, "input[1].arguments"),
+    ],
+)
+def test_arguments_that_are_no_object(serve: Serve, fields: Json, param: str | None) -> None:
+    url = serve(AgentApp(router_of(one(echo).compile())))
+    call = {"type": "function_call", "call_id": "c", "name": "f", **fields}
+    body = {"input": [{"role": "user", "content": "x"}, call, {"role": "user", "content": "y"}]}
+    answer = json.loads(ask(url, "POST", "/responses", body=body).body)
+    if param is None:
+        assert texts(answer["output"]) == ["4: y"]
+    else:
+        assert (answer["error"]["code"], answer["error"]["param"]) == ("invalid_request", param)
+
+
 def test_instructions_and_more_state(serve: Serve) -> None:
     class State(MessagesState):
         language: str

@@ -172,10 +172,14 @@ def test_agent_without_predict_stream_serves_both(serve: Serve) -> None:
 
 def test_request_that_mlflow_refuses_names_its_field(serve: Serve) -> None:
     url = serve(AgentApp(router_from_model(shop_model.Shop())))
-    body = {"input": "x", "tools": [{"type": "function", "name": "look"}]}
-    reply = ask(url, "POST", "/responses", body=body)
-    assert reply.status == 400
-    assert reply.error["param"] == "tools[0].parameters"
+    tools = [{"type": "function", "name": "look"}]
+    for wrong, param in (
+        ({"input": "x", "tools": tools}, "tools[0].parameters"),
+        ({"input": [{"type": "acme:note"}]}, "input[0].content"),
+    ):
+        reply = ask(url, "POST", "/responses", body=wrong)
+        assert reply.status == 400
+        assert reply.error["param"] == param
 
 
 @pytest.mark.usefixtures("model_id")

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest
+from agent_asgi import AgentApp, AgentRouter, Context, Message, ResponsesRequest
 from agent_asgi.adapters.openai_agents import inputs, outputs
 from agent_asgi.testing import AgentClient
 
@@ -218,6 +218,16 @@ def test_three_turns_from_the_store(serve: Serve) -> None:
     assert three_turns(serve, router_of(scripted(*counting(3)))) == ["1", "3", "5"]
 
 
+def test_instructions_of_the_request() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    user: Any = {"role": "user", "content": "hi"}
+    said: list[Any] = ["hi", [Message(role="user", content="hi")]]
+    for given in said:
+        request = ResponsesRequest(input=given, new_input=given, instructions="Be brief.")
+        assert inputs(request) == [system, user]
+        assert inputs(request, session=True) == [user]
+
+
 def test_three_turns_in_a_session_of_the_sdk(serve: Serve, tmp_path: Path) -> None:
     agent = scripted(*counting(3))
     router = AgentRouter("t-session")
@@ -234,6 +244,36 @@ def test_three_turns_in_a_session_of_the_sdk(serve: Serve, tmp_path: Path) -> No
 
     said = three_turns(serve, router, extra_body={"conversation": "c1"})
     assert said == ["1", "3", "5"]
+
+
+def test_a_turn_after_one_that_was_stopped_in_a_tool() -> None:
+    @agents.function_tool
+    async def wait() -> str:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        return "never"
+
+    def last(call: Any) -> Any:
+        return [assistant_message(json.dumps([each.get("output") for each in call.input]))]
+
+    waiting = ModelStep(output=[function_call("wait", {}, call_id="call_1")])
+    router = router_of(scripted(waiting, ModelStep.respond(last), tools=[wait]))
+
+    async def main() -> Any:
+        async with started(AgentApp(router, store="memory://")) as app:
+            client = AgentClient(app)
+            stopped = ""
+            body = {"input": "go", "stream": True}
+            async with asyncio.timeout(10), client.stream("/responses", body) as stream:
+                async for event in stream.each_event():
+                    stopped = event.get("response", {}).get("id", stopped)
+                    if event["type"] == "response.output_item.done":
+                        break
+            again = {"input": "again", "previous_response_id": stopped}
+            return (await client.post("/responses", again)).json()
+
+    text = asyncio.run(main())["output"][0]["content"][0]["text"]
+    assert json.loads(text) == [None, None, "The call was interrupted: it has no result.", None]
 
 
 def counting(turns: int) -> list[ModelStep]:

@@ -1,8 +1,10 @@
 """`predict_fn` under the real `mlflow.genai.evaluate`: one trace a row, ours, with its scores."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import mlflow
 import pytest
 from conftest import traces
 
-from agent_asgi import AgentError, AgentRouter, ResponsesRequest, get_context
+from agent_asgi import AgentError, AgentRouter, ResponsesRequest, get_context, testing
 from agent_asgi.testing import predict_fn
 
 
@@ -143,9 +145,60 @@ def test_json_router_is_given_its_json() -> None:
         predict(a=2, b=1, stream=True)
 
 
+def test_json_that_has_an_error_of_its_own() -> None:
+    router = AgentRouter("t-eval-soft", protocol="json")
+    router.invoke(lambda: {"error": "not found"})
+    router.stream(lambda: iter([{"error": "not found"}, {"error": None}]))
+    predict = predict_fn(router)
+    assert predict() == {"error": "not found"}
+    assert predict(stream=True) == [{"error": "not found"}, {"error": None}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_response_that_says_that_it_failed(stream: bool) -> None:
+    router = AgentRouter("t-eval-failed")
+    error = {"code": "server_error", "message": "upstream is down"}
+
+    @router.stream
+    async def forward(request: ResponsesRequest) -> AsyncIterator[Any]:
+        yield {"type": "response.failed", "response": {"error": error}}
+
+    with pytest.raises(AgentError, match="upstream is down"):
+        predict_fn(router)(input="x", stream=stream)
+
+
+def test_first_calls_that_come_at_once_share_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def start() -> asyncio.AbstractEventLoop:
+        time.sleep(0.05)
+        loops.append(asyncio.new_event_loop())
+        return loops[-1]
+
+    monkeypatch.setattr(testing, "_started", functools.cache(start))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: testing._loop(), range(4)))
+    for each in loops:
+        each.close()
+    assert len(loops) == len(found) == 1
+
+
 def test_inputs_at_fault_name_their_field() -> None:
     router = AgentRouter("t-eval-wrong")
     router.invoke(lambda: "x")
     with pytest.raises(AgentError, match="a request needs a text") as raised:
         predict_fn(router)(question="x")
     assert raised.value.param == "input"
+
+
+def test_failure_with_a_note_is_told_without_it() -> None:
+    router = AgentRouter("t-eval-note", protocol="json")
+
+    @router.invoke
+    async def fail() -> None:
+        error = ValueError("boom")
+        error.add_note("in the second node")
+        raise error
+
+    with pytest.raises(AgentError, match=r"^ValueError: boom$"):
+        predict_fn(router)()

@@ -42,7 +42,8 @@ def outputs(stream: Any) -> AsyncGenerator[Any, None] | Iterator[Any]:
         An async generator of an async stream, else a generator.
 
     Raises:
-        RuntimeError: The stream carried an error, or a call of a function without its name.
+        RuntimeError: The stream carried an error, or a call of a function without its name, or was
+            cut: it ended and told no `finish_reason`.
     """
     if getter(stream)("choices") is not None:
         return _sync([stream])
@@ -83,6 +84,7 @@ class _Chunks:
     def __init__(self) -> None:
         self._fragments = Fragments()
         self._reason: str | None = None
+        self._begun = False
         self._usage: Any = None
 
     def feed(self, chunk: Any) -> Iterator[Any]:
@@ -94,11 +96,14 @@ class _Chunks:
         for choice in get("choices") or ():
             of = getter(choice)
             if not of("index"):
+                self._begun = True
                 self._reason = of("finish_reason") or self._reason
                 yield from self._delta(getter(of("delta") or of("message") or {}))
 
     def end(self) -> Iterator[Any]:
         """Give the outputs of the end; where the model was cut short, what is open stays so."""
+        if self._begun and self._reason is None:
+            raise RuntimeError("The model's stream was cut: it told no finish_reason.")
         reason = _INCOMPLETE.get(self._reason or "")
         if reason is None:
             yield from self._fragments.end()

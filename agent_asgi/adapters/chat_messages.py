@@ -15,6 +15,7 @@ from ..schema.items import (
     Refusal,
 )
 from ..schema.requests import FunctionTool, ResponsesRequest
+from .calls import settled
 
 Json = dict[str, Any]
 
@@ -23,7 +24,8 @@ def inputs(request: ResponsesRequest) -> list[Json]:
     """Give the conversation as Chat Completions has it.
 
     What follows one another of the assistant, texts and calls, is one message. Reasoning, and
-    items of a type that Chat Completions does not have, are left out.
+    items of a type that Chat Completions does not have, are left out. A call without an output is
+    told as interrupted.
 
     Args:
         request: The request; its `instructions` come first, as a system message.
@@ -39,7 +41,7 @@ def inputs(request: ResponsesRequest) -> list[Json]:
         messages.append({"role": "system", "content": request.instructions})
     if isinstance(request.input, str):
         return [*messages, {"role": "user", "content": request.input}]
-    for item in request.input:
+    for item in settled(request.input):
         message = _message(item)
         if message is None:
             continue

@@ -86,7 +86,7 @@ class Fragments:
                 if call.call_id == call_id:
                     return call
             elif index is not None:
-                if call.index == index:
+                if call.index == index and name in (None, "", call.name or name):
                     return call
             elif not call_id and not name:
                 return call
@@ -102,6 +102,11 @@ class _Call:
         self._item: Event = {"type": "function_call", "id": item_id("function_call")}
         self._waiting = ""
         self._empty = True
+
+    @property
+    def name(self) -> str | None:
+        """The function; None until it is known."""
+        return self._item.get("name")
 
     def take(self, call_id: str | None, name: str | None, arguments: str) -> Iterator[Event]:
         """Give the events of one fragment."""

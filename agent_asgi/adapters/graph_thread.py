@@ -1,18 +1,20 @@
 """Where a graph's run goes on: the thread of its checkpointer, and what it gets there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from langchain_core.messages import AnyMessage, convert_to_messages
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage, convert_to_messages
 from langgraph.types import Command, Interrupt, StateSnapshot
 from msgspec import structs
 
 from ..context import Context
+from ..errors import InvalidRequest
 from ..schema.items import FunctionCall, FunctionCallOutput, InputItem, Message, ReasoningItem
 from ..schema.requests import ResponsesRequest
+from .calls import INTERRUPTED
 from .chat_messages import inputs as chat_inputs
 
 
@@ -23,12 +25,35 @@ def inputs(request: ResponsesRequest) -> list[AnyMessage]:
         request: The request; its `instructions` come first, as a system message.
 
     Raises:
-        InvalidRequest: A file is given by its URL; its data is needed.
+        InvalidRequest: A file is given by its URL; its data is needed. Or the arguments of a call
+            are no JSON object.
     """
-    messages: Any = convert_to_messages(chat_inputs(request))
+    given = request.input
+    if not isinstance(given, str):
+        given = [_with_object(each, f"input[{n}].arguments") for n, each in enumerate(given)]
+    messages: Any = convert_to_messages(chat_inputs(structs.replace(request, input=given)))
     for message in messages:
         message.id = str(uuid4())  # a graph that returns all of its messages says nothing twice
     return list(messages)
+
+
+def _with_object(item: InputItem, path: str) -> InputItem:
+    """Give an item whose arguments LangChain takes: a call has an object, and may have none yet."""
+    if not isinstance(item, FunctionCall):
+        return item
+    cut = item.status in ("in_progress", "incomplete")
+    if not item.arguments or (cut and not _is_object(item.arguments)):
+        return structs.replace(item, arguments="{}")
+    if not _is_object(item.arguments):
+        raise InvalidRequest(f"{path}: a JSON object is needed.", path)
+    return item
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text, strict=False), dict)
+    except ValueError:
+        return False
 
 
 class Thread:
@@ -73,7 +98,20 @@ class Thread:
         messages = inputs(structs.replace(self._request, input=new, instructions=None))
         if answers:
             return Command(resume=answers, update={"messages": messages} if messages else None)
-        return full | {"messages": messages}
+        stopped = _interrupted(snapshot.values.get("messages") or (), messages)
+        return full | {"messages": [*stopped, *messages]}
+
+
+def _interrupted(before: Sequence[Any], new: Sequence[AnyMessage]) -> list[ToolMessage]:
+    """Give an output for each call that the thread was stopped in; models take no other."""
+    answered = {each.tool_call_id for each in new if isinstance(each, ToolMessage)}
+    for message in reversed(before):
+        if isinstance(message, AIMessage):
+            ids = [each["id"] for each in message.tool_calls if each["id"] not in answered]
+            return [ToolMessage(INTERRUPTED, tool_call_id=id_, id=str(uuid4())) for id_ in ids]
+        if isinstance(message, ToolMessage):
+            answered.add(message.tool_call_id)
+    return []
 
 
 def _unsaid(items: str | list[InputItem]) -> list[InputItem]:

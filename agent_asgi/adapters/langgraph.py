@@ -64,7 +64,8 @@ async def outputs(
         options: Further arguments of `graph.astream`, such as `context` or `durability`.
 
     Raises:
-        InvalidRequest: A file is given by its URL; its data is needed.
+        InvalidRequest: A file is given by its URL; its data is needed. Or the arguments of a call
+            are no JSON object.
         RuntimeError: The graph interrupts, and has no checkpointer.
     """
     thread = Thread(request, context)

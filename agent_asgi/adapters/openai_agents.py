@@ -14,6 +14,7 @@ from ..outputs import as_usage
 from ..schema.items import InputItem, Message
 from ..schema.requests import ResponsesRequest
 from ..schema.responses import InputTokensDetails, OutputTokensDetails, Usage
+from .calls import settled
 
 try:
     from agents import (
@@ -46,15 +47,21 @@ _MADE_HERE = ("tool_call_output_item", "handoff_output_item", "mcp_approval_resp
 def inputs(request: ResponsesRequest, *, session: bool = False) -> list[TResponseInputItem]:
     """Give what `Runner.run_streamed` takes as its input.
 
+    The request's `instructions` come first, as a system message; not with a session, which would
+    keep them. A call without an output is told as interrupted.
+
     Args:
         request: The request.
         session: Whether the SDK keeps the conversation in a session of its own, and needs only what
             came with this request. Default False: the whole conversation.
     """
     given = request.new_input if session else request.input
+    first: list[TResponseInputItem] = []
+    if request.instructions and not session:
+        first = [{"role": "system", "content": request.instructions}]
     if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    return [cast(TResponseInputItem, _item(each)) for each in given]
+        return [*first, {"role": "user", "content": given}]
+    return first + [cast(TResponseInputItem, _item(each)) for each in settled(given)]
 
 
 def _item(item: InputItem) -> dict[str, Any]:

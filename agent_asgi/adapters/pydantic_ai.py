@@ -47,12 +47,15 @@ class Inputs(TypedDict):
     """What the user said last; None where the input ends with something else."""
     message_history: list[m.ModelMessage]
     """What was said before."""
+    instructions: str | None
+    """The request's own, which come on top of the agent's."""
 
 
 def inputs(request: ResponsesRequest) -> Inputs:
     """Give what `agent.run_stream_events` takes, by name.
 
-    Reasoning is left out: what signs it for its provider is not part of the wire.
+    Reasoning is left out: what signs it for its provider is not part of the wire. A call without an
+    output is told as interrupted: an agent would run what a client only says was called.
 
     Args:
         request: The request.
@@ -61,13 +64,23 @@ def inputs(request: ResponsesRequest) -> Inputs:
         InvalidRequest: An item or a part of it has no counterpart; `param` names it.
     """
     if isinstance(request.input, str):
-        return {"user_prompt": request.input, "message_history": []}
+        return _inputs(request, request.input, [])
     items = list(request.input)
     last = items[-1] if items else None
     if not isinstance(last, Message) or last.role != "user":
-        return {"user_prompt": None, "message_history": _history(items)}
+        return _inputs(request, None, items)
     prompt = _content(last.content, f"input[{len(items) - 1}].content")
-    return {"user_prompt": prompt, "message_history": _history(items[:-1])}
+    return _inputs(request, prompt, items[:-1])
+
+
+def _inputs(
+    request: ResponsesRequest, prompt: str | list[m.UserContent] | None, before: list[InputItem]
+) -> Inputs:
+    return {
+        "user_prompt": prompt,
+        "message_history": _history(before),
+        "instructions": request.instructions,
+    }
 
 
 def _history(items: list[InputItem]) -> list[m.ModelMessage]:
@@ -78,10 +91,12 @@ def _history(items: list[InputItem]) -> list[m.ModelMessage]:
         for number, each in numbered
         if not isinstance(each, ReasoningItem)
     ]
-    return [
-        m.ModelResponse(parts=list(group)) if said else m.ModelRequest(parts=list(group))
-        for said, group in groupby(parts, lambda part: isinstance(part, _SAID))
-    ]
+    return m.repair_messages(
+        [
+            m.ModelResponse(parts=list(group)) if said else m.ModelRequest(parts=list(group))
+            for said, group in groupby(parts, lambda part: isinstance(part, _SAID))
+        ]
+    )
 
 
 _SAID = (m.TextPart, m.ToolCallPart)
