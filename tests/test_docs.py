@@ -225,6 +225,8 @@ def run_server(
         argv = [each.replace("0.0.0.0", "127.0.0.1") for each in argv]
     else:
         argv += ["--port", str(port)]
+    if program == "mlflow":  # it starts four processes else
+        argv += ["--workers", "1"]
     with running(argv, folder, env):
         until = time.monotonic() + 90
         while True:

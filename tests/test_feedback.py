@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asking import ANN, BOB, TOKENS, Reply, ask
 from conftest import traces
+from mlflow.tracing.client import TracingClient
 
 import agent_asgi.tracing.feedback as room
 from agent_asgi import AgentApp, AgentRouter
@@ -92,6 +93,27 @@ def test_what_is_not_there(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (told.status, told.error["param"]) == (404, "trace_id")
     told = tell(url, **answered(url, store=False), value=True)
     assert (told.status, told.error["code"]) == (404, "response_not_found")
+
+
+def test_a_trace_whose_tags_are_not_there_yet(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = serve(AgentApp(liked()))
+    ids = answered(url)
+    assert tell(url, **ids, value=True).status == 200  # it is there
+    store = type(TracingClient().store)
+    get, early = store.get_trace_info, [True]
+
+    def slow(self: Any, trace_id: str) -> Any:
+        info = get(self, trace_id)
+        if early:
+            early.clear()
+            info.tags.clear()
+        return info
+
+    monkeypatch.setattr(store, "get_trace_info", slow)
+    assert tell(url, **ids, value=False).status == 200
+    assert not early
 
 
 @pytest.mark.parametrize(

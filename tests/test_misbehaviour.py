@@ -18,7 +18,7 @@ from test_cli import command, free_port, running
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, Timeouts
 from agent_asgi.testing import AgentClient, Answer
 
-TIMES = Timeouts(run=1.0, cleanup=0.3, tracing=30)
+TIMES = Timeouts(run=2.0, cleanup=0.3, tracing=30)
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
 

@@ -15,12 +15,14 @@ logger = logging.getLogger("agent_asgi.tracing")
 
 NAME = "user_feedback"
 """The assessment's name."""
+RESPONSE = "agent_asgi.response_id"
+"""The tag that names a trace's response."""
 AT_ONCE = 4
 """How many MLflow is asked to keep at the same time; its threads may hang as long as a server."""
 TRACE_SECONDS = 20.0
 """How long a trace may take that this process still exports."""
 GRACE_SECONDS = 2.0
-"""How long it may take where nothing waits here: another worker may have it."""
+"""How long it may take once nothing waits here: another worker may have it."""
 SECONDS = 30.0
 """The bound in all."""
 PAUSE_SECONDS = 0.1
@@ -90,7 +92,7 @@ def _keep(feedback: Feedback) -> str | None:
     from mlflow.tracing.client import TracingClient
 
     info = _exported(feedback.trace_id)
-    if info is None or info.tags.get("agent_asgi.response_id") != feedback.response_id:
+    if info is None or info.tags[RESPONSE] != feedback.response_id:
         return None
     said: dict[str, Any] = {
         "name": NAME,
@@ -114,14 +116,18 @@ def _exported(trace_id: str) -> Any:
 
     store = TracingClient().store
     hand_over(every=True)
-    begun = time.monotonic()
+    begun = moved = time.monotonic()
     while True:
-        seconds = TRACE_SECONDS if waiting() else GRACE_SECONDS
+        exporting = waiting()  # asked first: what ends while MLflow is asked is looked for again
         try:
-            return store.get_trace_info(trace_id)
+            info = store.get_trace_info(trace_id)
+            if RESPONSE in info.tags:  # MLflow may have the spans before it has the trace
+                return info
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-        if time.monotonic() > begun + seconds:
+        now = time.monotonic()
+        moved = now if exporting else moved
+        if now > min(moved + GRACE_SECONDS, begun + TRACE_SECONDS):
             return None
         time.sleep(PAUSE_SECONDS)
