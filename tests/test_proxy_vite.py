@@ -17,15 +17,14 @@ from pathlib import Path
 import httpx2
 import pytest
 from asking import WAIT, ask
+from browsing import chromium
 from calling import connect, until
 from conftest import Server
-from playwright.sync_api import sync_playwright
 from upstream import fronted
 from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin, Subprotocol
 
 BIN = Path(sys.executable).parent
-CHROMIUM = "/usr/bin/chromium"
 SOURCE = Path(__file__).parent / "web" / "vite"
 ENV = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
@@ -130,20 +129,13 @@ def test_a_changed_module_is_told_by_the_websocket(url: str, project: Path) -> N
 
 
 def test_a_page_in_chromium_changes_while_it_is_open(url: str, project: Path) -> None:
-    if not Path(CHROMIUM).exists():
-        assert "CI" not in os.environ, f"CI has no {CHROMIUM}"
-        pytest.skip(f"there is no {CHROMIUM}")
     change(project, "Hello")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            page = browser.new_page()
-            with page.expect_console_message(lambda each: "[vite] connected" in each.text):
-                page.goto(url)
-            page.get_by_text("Hello", exact=True).wait_for()
-            page.evaluate("window.kept = true")
-            change(project, "Good evening")
-            page.get_by_text("Good evening", exact=True).wait_for()
-            assert page.evaluate("window.kept")  # not loaded anew
-        finally:
-            browser.close()
+    with chromium() as browser:
+        page = browser.new_page()
+        with page.expect_console_message(lambda each: "[vite] connected" in each.text):
+            page.goto(url)
+        page.get_by_text("Hello", exact=True).wait_for()
+        page.evaluate("window.kept = true")
+        change(project, "Good evening")
+        page.get_by_text("Good evening", exact=True).wait_for()
+        assert page.evaluate("window.kept")  # not loaded anew
