@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim run test lower check docs wire bench bench-quick chaos drain fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos drain fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -35,34 +35,50 @@ slim: .venv/slim/installed
 	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+install-clients: .venv/clients/installed
+
+# The clients of docs/clients.md in their pinned versions: an environment for Python, a folder for npm.
+.venv/clients/installed: .venv/installed tests/clients/python/requirements.txt tests/clients/node/package.json
+	$(PYTHON) -m venv .venv/clients
+	.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tests/clients/python/requirements.txt
+	cd tests/clients/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm install \
+		--no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
+
 # Tests that bound times run by themselves, the others side by side.
-test: install slim
-	$(BIN)/python -m pytest -m alone --cov-fail-under=0 --cov-report=
-	$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal --cov-append
+test: install slim install-clients
+	$(BIN)/python -m pytest -m alone --cov --cov-fail-under=0 --cov-report=
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist worksteal \
+		--cov --cov-append --cov-report=term-missing:skip-covered
 
 # The tests of the wire with the lowest versions that pyproject.toml allows, in .venv/lower.
 lower: install
-	$(BIN)/python tests/lower.py .venv/lower
+	$(BIN)/python -m tests.tools.lower .venv/lower
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy agent_asgi tests docs/examples
 	$(BIN)/lint-imports
-	$(BIN)/python tests/audit.py $(BIN)/pip-audit
+	$(BIN)/python -m tests.tools.audit $(BIN)/pip-audit
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Captures docs/wire.md anew, from real servers.
 wire: install
-	PYTHONPATH=docs/examples $(BIN)/python tests/capture.py
+	PYTHONPATH=docs/examples $(BIN)/python -m tests.tools.capture
+
+# Runs every client of docs/clients.md, and writes the page's table.
+clients: install-clients
+	PYTHONPATH=docs/examples $(BIN)/python -m tests.clients
 
 chaos: install
-	$(BIN)/python tests/chaos.py
+	$(BIN)/python -m tests.tools.chaos
 
 drain: install
-	$(BIN)/python tests/drain.py
+	$(BIN)/python -m tests.tools.drain
 
 # An environment with Ray, which nothing else needs.
 .venv/ray/installed: .venv/installed
@@ -73,11 +89,11 @@ drain: install
 
 # Kills a replica of the Ray example on a local cluster (docs/deployment.md); some two minutes.
 ray: .venv/ray/installed
-	.venv/ray/bin/python tests/ray_cluster.py
+	.venv/ray/bin/python -m tests.tools.ray_cluster
 
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install
-	$(BIN)/python tests/soak.py
+	$(BIN)/python -m tests.tools.soak
 
 .venv/fuzz: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,fuzz]"
@@ -85,22 +101,22 @@ soak: install
 
 # Hostile input (docs/openapi.md): requests of schemathesis, cases of hypothesis, seconds of atheris.
 fuzz: .venv/fuzz
-	PYTHONPATH=tests $(BIN)/python -m fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
+	$(BIN)/python -m tests.tools.fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
 
 # Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
 hostile: install
-	$(BIN)/python tests/hostile/hostile.py "$(WORD)"
+	$(BIN)/python -m tests.tools.hostile "$(WORD)"
 
 bench: install
-	$(BIN)/python tests/benchmarks/run.py --write docs/benchmarks.md
+	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md
 
-# Instructions of one request against the committed figure; needs valgrind, or perf where it counts.
+# Instructions of one request beside a bare Starlette app's; needs valgrind.
 bench-quick: install
-	$(BIN)/python tests/benchmarks/instructions.py
+	$(BIN)/python -m tests.tools.benchmarks.instructions
 
 build: install
 	rm -rf dist
 	$(BIN)/python -m build
 
 clean:
-	rm -rf .venv dist build site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv tests/clients/node/node_modules dist build site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

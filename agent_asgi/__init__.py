@@ -1,12 +1,14 @@
 """Serve agents over HTTP: routers, the OpenAI Responses wire, streaming, MLflow traces."""
 
+from .agents.router import AgentRouter
 from .app import AgentApp
-from .auth import BearerTokens
+from .config import Limits, Timeouts
 from .context import Context, get_context, get_request_headers
 from .errors import AgentError
-from .limits import Limits, Timeouts
-from .router import AgentRouter
+from .http.auth import BearerTokens
 from .schema.items import (
+    ApprovalRequest,
+    ApprovalResponse,
     FunctionCall,
     FunctionCallOutput,
     Message,
@@ -14,9 +16,10 @@ from .schema.items import (
     ReasoningItem,
     SummaryText,
 )
+from .schema.outputs import Citation, Output, Reasoning
 from .schema.requests import ResponsesRequest
 from .schema.responses import Response, Usage
-from .tracing.version import track_git_version
+from .tracing.git import track_git_version
 
 __version__ = "0.1.0"
 
@@ -24,13 +27,18 @@ __all__ = [
     "AgentApp",
     "AgentError",
     "AgentRouter",
+    "ApprovalRequest",
+    "ApprovalResponse",
     "BearerTokens",
+    "Citation",
     "Context",
     "FunctionCall",
     "FunctionCallOutput",
     "Limits",
     "Message",
+    "Output",
     "OutputText",
+    "Reasoning",
     "ReasoningItem",
     "Response",
     "ResponsesRequest",

@@ -2,94 +2,92 @@
 
 import asyncio
 import dataclasses
-import logging
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from types import NoneType
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .access import Access, Origins, foreign_origin, refuse, without_headers
-from .auth import Authenticate
+from .agents.router import AgentRouter
+from .config import Limits, Timeouts, require
 from .context import request_id
-from .counts import OTHER
-from .disconnect import ClientStalled, cut, watch_unread
-from .endpoints.answers import REFUSED, error_response
-from .endpoints.base import Endpoint
-from .endpoints.chat import ChatCompletions
-from .endpoints.compact import Compact
-from .endpoints.docs import Docs
 from .endpoints.feedback import Feedback
-from .endpoints.info import Info
-from .endpoints.invocations import JsonInvocations
-from .endpoints.playground import Playground
-from .endpoints.responses import Invocations, Responses
-from .endpoints.stored import Cancel, Delete, InputItems, Retrieve
-from .endpoints.websocket import WebSocket
-from .errors import AgentError, NotFound, from_http
-from .limits import Limits, Timeouts
-from .logs import tag_records
-from .outputs import random_text
-from .router import AgentRouter
-from .service import Lifespan, Service
+from .endpoints.health import Health
+from .endpoints.metrics import MetricsEndpoint
+from .endpoints.models import Models
+from .endpoints.openapi.endpoint import Docs
+from .endpoints.playground.endpoint import Playground
+from .errors import AgentError
+from .http.auth import Access, Authenticate
+from .http.connection import ClientStalled, cut, watch_unread
+from .http.cors import Origins, foreign_origin
+from .http.responses import REFUSED, error_response, refuse
+from .http.routing import Routes
+from .protocols import registry
+from .protocols.base import Protocol
+from .protocols.chat_completions.protocol import ChatCompletions
+from .runtime import AppConfig, Lifespan
+from .schema.ids import random_text
 from .store.base import Store
 from .store.open import open_store
 
-logger = logging.getLogger("agent_asgi")
-
 CLOSE = "websocket.close"
-"""Where it comes first, it refuses the handshake, and the server answers 403."""
+"""As the first message it refuses the handshake; the server answers 403."""
 STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start", CLOSE)
-"""Messages that an answer begins with."""
+"""The messages that may begin an answer."""
+ENDPOINTS = {
+    *("agent", "conversations", "docs", "feedback", "health", "metrics", "models"),
+    *("openapi.json", "ping", "playground", "ready", "v1"),
+}
+"""First segments of the server's own paths."""
 REQUEST_ID = re.compile(rb"[!-~]{1,200}")
-"""A request's own id is taken over where it is so: servers let through what a log or a terminal
-would take for a field or a command."""
+"""The request ids that are taken over from a client; others could forge fields of a log."""
 
 
 class AgentApp:
-    """Serves agents; an ASGI app that stands alone or is mounted in another.
+    """Serves agents as an ASGI app, alone or mounted in another app.
 
     Args:
-        *routers: The agents. One is served at the root; several under their names, and at the
-            root by a request's `model`.
-        store: Where responses are kept: a store, or the URL of one: `memory://`,
-            `sqlite:///responses.db`, `postgresql://user@host/name`. Default: the environment's
-            `AGENT_ASGI_STORE`, else `memory://`.
-        limits: Bounds on what comes in. Default: `Limits()`.
+        *routers: The agents. One agent is served at the root, several under their names and, by a
+            request's `model`, at the root.
+        store: Where responses are stored: a store or its URL, `memory://`,
+            `sqlite:///responses.db` or `postgresql://user@host/name`. Default: the environment
+            variable `AGENT_ASGI_STORE`, else `memory://`.
+        limits: Bounds on sizes and numbers. Default: `Limits()`.
         timeouts: Bounds on time. Default: `Timeouts()`.
-        authenticate: Gives who asks: called with Starlette's `HTTPConnection`, sync or async, it
-            gives a principal (an id, or an object of Starlette's `BaseUser` shape) or None, which
-            is a 401. Not asked for `/health`, `/ready` and `/ping`, nor where middleware has
-            authenticated the request. Default None: anybody may ask.
-        allowed_origins: Origins of web pages that may use the app, such as
-            `https://app.example.com`, beside its own; "*" for all. Default none, and no CORS.
-        fallback: An ASGI app that gets what no endpoint takes, HTTP and WebSocket, such as
-            `agent_asgi.proxy.ReverseProxy`; it stands behind `authenticate`, the check of origins
-            and the middleware. Where it has a `lifespan`, as an `AgentApp` has, that is entered.
-            Default None: such requests are a 404.
+        authenticate: Returns the authenticated user: a sync or async function of Starlette's
+            `HTTPConnection` that returns a principal (an id, or an object like Starlette's
+            `BaseUser`) or None for a 401. Not called for `/health`, `/ready` and `/ping`, or if
+            middleware has authenticated the request. Default None: no authentication.
+        allowed_origins: Origins of the web pages that may use the app besides its own, such as
+            `https://app.example.com`; "*" for all. Default none, and no CORS.
+        fallback: An ASGI app for the requests and WebSockets that no endpoint takes, such as
+            `agent_asgi.proxy.ReverseProxy`. `authenticate`, the check of origins and the
+            middleware apply to it. Its `lifespan`, if it has one, is entered. Default None: 404.
         middleware: Starlette middleware around all endpoints. Default none.
-        lifespan: An async context manager of the app, entered at start. What it yields, a
-            mapping, is in `Context.state`. Default None.
-        playground: Whether a page to talk to the agents is served at `/`. Anybody may have the
-            page; what it asks needs a token as ever. Default False.
-        chat_completions: Whether `/chat/completions` is served too, for clients that know no
-            Responses. Default True.
-        continue_trace: Whether a run continues the trace that a `traceparent` names; only for
-            callers that trace with MLflow. Default False: it becomes a link.
-        debug: Whether an error tells the client of the handler's exception. Default False.
+        lifespan: An async context manager, called with the app and entered at start. The mapping
+            that it yields is in `Context.state`. Default None.
+        playground: Whether `/` serves a page to talk to the agents. The page itself needs no
+            authentication; its requests do. Default False.
+        protocols: The protocols besides the Responses API and `/invocations`.
+            Default: `ChatCompletions()`.
+        single_user: Whether everybody who can reach the app is one user. Without it or
+            `authenticate`, nothing is listed, and a conversation with a name of the client's own
+            does not remember, since a stranger could guess the name. Default False.
+        continue_trace: Whether a run continues the trace that a `traceparent` header names, for
+            callers that trace with MLflow. Default False: the trace becomes a link.
+        debug: Whether errors include the handler's exception. Default False.
 
     Raises:
-        ValueError: No router, two of one name, one that is named like an endpoint, a store's
-            URL that names none, or an origin that is none.
+        TypeError: An option has a wrong type.
+        ValueError: There is no router, two have the same name, a name is reserved for an
+            endpoint, or the store's URL or an origin is invalid.
         ImportError: The store needs a package that is not installed.
     """
 
@@ -105,69 +103,79 @@ class AgentApp:
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
         playground: bool = False,
-        chat_completions: bool = True,
+        protocols: Sequence[Protocol] = (ChatCompletions(),),
+        single_user: bool = False,
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
-        tag_records()
         if store is None:
             store = os.environ.get("AGENT_ASGI_STORE") or "memory://"
-        self._service = Service(
+        require(
+            "AgentApp",
+            {
+                "authenticate": (authenticate, Callable, NoneType),
+                "fallback": (fallback, Callable, NoneType),
+                "lifespan": (lifespan, Callable, NoneType),
+                "playground": (playground, bool),
+                "allowed_origins": (allowed_origins, Collection),
+                "middleware": (middleware, Sequence),
+                "protocols": (protocols, Collection),
+            },
+        )
+        for layer in middleware:
+            require("AgentApp", {"each middleware": (layer, Middleware)})
+        for protocol in protocols:
+            require("AgentApp", {"each protocol": (protocol, Protocol)})
+        spoken = (*registry.ALWAYS, *protocols)
+        self._config = config = AppConfig(
             self,
             routers,
+            reserved=frozenset(registry.first_segments(spoken) | ENDPOINTS),
             store=open_store(store) if isinstance(store, str) else store,
-            limits=limits or Limits(),
-            timeouts=timeouts or Timeouts(),
+            limits=Limits() if limits is None else limits,
+            timeouts=Timeouts() if timeouts is None else timeouts,
             lifespans=[each for each in (lifespan, getattr(fallback, "lifespan", None)) if each],
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
+            single_user=single_user,
             debug=debug,
-            chat_completions=chat_completions,
         )
-        routes = _routes(self._service, playground)
-        access = []
+        routes = _routes(config, spoken, playground)
+        inner: ASGIApp = Routes(routes, fallback)
         if authenticate is not None:
-            access = [Middleware(Access, authenticate=authenticate, playground=playground)]
-        self._inner = Starlette(
-            routes=routes,
-            middleware=[*middleware, *access],
-            exception_handlers={HTTPException: _http_error, Exception: _server_error},
-        )
-        self._inner.router.redirect_slashes = False
-        if fallback is not None:
-            self._inner.router.default = _uncounted(fallback)
-        # Starlette's stack and its search for the route take as long as all else of a short run
-        self._endpoints = {} if middleware else _endpoints(routes, access)
+            inner = Access(inner, authenticate, playground=playground)
+        for layer in reversed(middleware):
+            inner = layer.cls(inner, *layer.args, **layer.kwargs)
         self._origins = Origins(allowed_origins)
-        self._serve = self._origins.cors(self._dispatch)
-        logging.getLogger("uvicorn.error").addFilter(without_headers)
+        self._serve = self._origins.cors(inner)
 
     @property
     def store(self) -> Store:
-        """Where responses are kept."""
-        return self._service.store
+        """Where responses are stored."""
+        return self._config.store
 
     @property
     def limits(self) -> Limits:
-        """Bounds on what comes in, goes on and goes out."""
-        return self._service.limits
+        """Bounds on sizes and numbers."""
+        return self._config.limits
 
     @property
     def timeouts(self) -> Timeouts:
         """Bounds on time."""
-        return self._service.timeouts
+        return self._config.timeouts
 
     @property
     def routers(self) -> tuple[AgentRouter, ...]:
         """The agents."""
-        return self._service.routers
+        return self._config.routers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        id_, origin = _named(scope)
+        scope["app"] = self
+        id_, origin = _id_and_origin(scope)
         request_id.set(id_)
         begun = False
 
@@ -177,9 +185,9 @@ class AgentApp:
                 begun = True
                 message = {**message}
                 if message["type"] != CLOSE:
-                    id_header = b"x-request-id", id_.encode("latin-1")
-                    message["headers"] = [*message.get("headers", ()), id_header]
-                self._count_refusal(message)
+                    message["headers"] = _with_id(message.get("headers", ()), id_)
+                if message.get("status", 0) >= 400 or message["type"] == CLOSE:
+                    self._count_refusal(message)
             return send(message)
 
         if origin is not None and self._origins.refuses(scope, origin):
@@ -187,84 +195,77 @@ class AgentApp:
             return
         try:
             await self._serve(scope, receive, with_id)
-            watch_unread(send, self._service.timeouts.write)
+            watch_unread(send, self._config.timeouts.write)
         except ClientStalled:
             await cut(send)
-        except Exception as error:
+        except Exception:
             if not begun and scope["type"] == "http":
-                response = await _server_error(Request(scope), error)
-                await response(scope, receive, with_id)
+                failure = AgentError("The server failed. Its log has the reason.")
+                await error_response(failure)(scope, receive, with_id)
             raise  # to the server's log
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
-        """Start now and end in order; for a host that mounts the app, since a mounted app gets no
-        lifespan of its own: `Starlette(routes=[Mount("/agents", app)], lifespan=app.lifespan)`.
+        """Start the app, and end it in order.
+
+        For hosts, since a mounted app gets no lifespan events:
+        `Starlette(routes=[Mount("/agents", app)], lifespan=app.lifespan)`.
 
         Raises:
             Unavailable: The start failed; the log has the reason.
         """
-        await self._service.live()
+        await self._config.restart()
         try:
             yield
         finally:
             await self.drain()
 
     async def drain(self) -> None:
-        """Take no more runs, let those in flight end, send the traces, leave the lifespan.
+        """Refuse new runs, wait for those in flight, flush the traces and exit the lifespan.
 
-        Runs that go on after `Timeouts.drain` are cancelled.
+        Runs still in flight after `Timeouts.drain` are cancelled.
         """
-        await self._service.end()
+        await self._config.end()
 
     async def work(self, concurrency: int | None = None) -> None:
-        """Execute background runs, and nothing else, until the task is cancelled.
+        """Execute background runs until the task is cancelled.
 
         Args:
             concurrency: How many at once. Default: `Limits.worker_concurrency`.
 
         Raises:
-            ValueError: The store is not PostgreSQL: other processes' runs are not for this one.
+            ValueError: The store is not PostgreSQL.
             Unavailable: The start failed; the log has the reason.
         """
         if self.store.conninfo is None:
-            raise ValueError("A worker needs a store that it shares: postgresql://...")
+            raise ValueError("A worker needs a PostgreSQL store: postgresql://...")
         if concurrency is not None:
-            limits = self._service.limits
-            self._service.limits = dataclasses.replace(limits, worker_concurrency=concurrency)
+            limits = self._config.limits
+            self._config.limits = dataclasses.replace(limits, worker_concurrency=concurrency)
         async with self.lifespan():
             await asyncio.Event().wait()
 
     def run(self, target: str, argv: Sequence[str] | None = None) -> None:
-        """Serve by uvicorn, with the options of `agent-asgi serve`.
+        """Serve with uvicorn and the options of `agent-asgi serve`.
 
         Args:
-            target: Where this app is, as "module:app"; worker processes import it.
+            target: This app as "module:app"; worker processes import it.
             argv: The command line. Default: `sys.argv`.
         """
-        from .server import main  # uvicorn is not needed where the app is mounted
+        from .server.cli import main  # a mounted app needs no uvicorn
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
-    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Call the endpoint that Starlette would find, where it reads a body; else Starlette."""
-        app: ASGIApp = self._inner
-        if scope.get("method") == "POST":
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            app = self._endpoints.get(path, app)
-        return app(scope, receive, send)
-
     def _count_refusal(self, start: Message) -> None:
-        """Count what an answer refuses, and take out what its start says of that."""
-        if start.get("status", 0) >= 400 or start["type"] == CLOSE:
-            code = start.pop(REFUSED, OTHER)
-            if code is not None:
-                self._service.counts.refuse(code)
+        """Count a refused request, and remove the reason from the message."""
+        code = start.pop(REFUSED, "other")
+        if code is not None:
+            self._config.refused(code)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            await self._service.live()
+            await self._config.restart()
         except AgentError as error:
             await send({"type": "lifespan.startup.failed", "message": error.message})
             raise
@@ -274,125 +275,43 @@ class AgentApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _named(scope: Scope) -> tuple[str, str | None]:
-    """Give the request's id and the origin of the web page that sends it, where one does."""
-    id_, origin = "", None
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            id_ = id_ or value.decode("ascii")
-        elif name == b"origin":
-            origin = value.decode("latin-1")
-    return id_ or "req_" + random_text(), origin
+def _id_and_origin(scope: Scope) -> tuple[str, str | None]:
+    """Return the request's id, and the origin of the web page that sends it, if there is one."""
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    id_ = ""
+    if b"x-request-id" in headers:
+        ids = (value for name, value in scope["headers"] if name == b"x-request-id")
+        id_ = next((value.decode() for value in ids if REQUEST_ID.fullmatch(value)), "")
+    return id_ or "req_" + random_text(), None if origin is None else origin.decode("latin-1")
 
 
-def _uncounted(app: ASGIApp) -> ASGIApp:
-    """Have no answer of a fallback count as a refusal of ours, but for errors in our form."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
-            if message.get("status", 0) >= 400:
-                message.setdefault(REFUSED, None)
-            await send(message)
-
-        await app(scope, receive, told)
-
-    return serve
+def _with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with the request's id; a fallback may have set one of its own."""
+    others = [pair for pair in headers if pair[0].lower() != b"x-request-id"]
+    return [*others, (b"x-request-id", id_.encode("latin-1"))]
 
 
-def _routes(service: Service, playground: bool) -> list[BaseRoute]:
-    info = Info(service)
+def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) -> list[BaseRoute]:
+    health, models, metrics = Health(config), Models(config), MetricsEndpoint(config)
     routes: list[BaseRoute] = [
-        Route("/models", info.models),
-        Route("/v1/models", info.models),
-        Route("/models/{id}", info.model),
-        Route("/v1/models/{id}", info.model),
-        Route("/agent/info", info.agent),
-        Route("/health", info.health),
-        Route("/ready", info.ready),
-        Route("/ping", info.ping),
-        Route("/metrics", info.metrics),
-        Route("/feedback", Feedback(service, "/feedback"), methods=["POST"]),
+        *registry.routes(config, protocols),
+        *(Route(prefix + "/models", models.models) for prefix in ("", "/v1")),
+        *(Route(prefix + "/models/{id}", models.model) for prefix in ("", "/v1")),
+        Route("/agent/info", models.agent),
+        Route("/health", health.health),
+        Route("/ready", health.ready),
+        Route("/ping", health.ping),
+        Route("/metrics", metrics.metrics),
+        Route("/feedback", Feedback(config), methods=["POST"]),
     ]
-    if len(service.routers) == 1:
-        routes = _agent_routes(service, service.routers[0], "") + routes
-    else:
-        for router in service.routers:
-            routes += _agent_routes(service, router, f"/{router.name}")
-        routes = [*_responses_routes(service, None, ""), *routes]
     if playground:
-        page = Playground(service)
+        page = Playground(config)
         routes += [
             Route("/", page.playground),
             Route("/playground/{file}", page.playground_file),
             Route("/playground.json", page.playground_settings),
         ]
-    docs = Docs(service, routes)
+    docs = Docs(config, routes, registry.operations(protocols), registry.schemas(protocols))
     routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
     return routes
-
-
-def _endpoints(routes: Sequence[BaseRoute], access: Sequence[Middleware]) -> dict[str, ASGIApp]:
-    """Give the endpoints that read a body, by their paths, behind the middleware."""
-    found: dict[str, ASGIApp] = {}
-    for route in routes:
-        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint):
-            found[route.path] = route.endpoint
-            for each in access:
-                found[route.path] = each.cls(route.endpoint, *each.args, **each.kwargs)
-    return found
-
-
-def _agent_routes(service: Service, router: AgentRouter, prefix: str) -> list[BaseRoute]:
-    if router.protocol == "responses":
-        return _responses_routes(service, router, prefix)
-    path = f"{prefix}/invocations"
-    return [Route(path, JsonInvocations(service, path, router), methods=["POST"])]
-
-
-def _responses_routes(service: Service, router: AgentRouter | None, prefix: str) -> list[BaseRoute]:
-    invocations = f"{prefix}/invocations"
-    routes: list[BaseRoute] = [
-        Route(invocations, Invocations(service, invocations, router), methods=["POST"])
-    ]
-    for path in (f"{prefix}/responses", f"{prefix}/v1/responses"):
-        one = path + "/{id}"
-        routes += [
-            Route(path, Responses(service, path, router), methods=["POST"]),
-            WebSocketRoute(path, WebSocket(service, router)),
-            Route(f"{path}/compact", Compact(service, f"{path}/compact", router), methods=["POST"]),
-            Route(f"{path}/input_tokens", _not_offered, methods=["GET", "POST", "DELETE"]),
-            Route(one, Retrieve(service, router), methods=["GET"]),
-            Route(one, Delete(service, router), methods=["DELETE"]),
-            Route(f"{one}/cancel", Cancel(service, router), methods=["POST"]),
-            Route(f"{one}/input_items", InputItems(service, router), methods=["GET"]),
-        ]
-    if service.chat_completions:
-        for path in (f"{prefix}/chat/completions", f"{prefix}/v1/chat/completions"):
-            routes.append(Route(path, ChatCompletions(service, path, router), methods=["POST"]))
-    return routes
-
-
-async def _not_offered(_: Request) -> Response:
-    """Answer where OpenAI counts tokens; without a route it would be a response of that id."""
-    return error_response(NotFound("This server counts no tokens in advance.", "not_found"))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    visible = from_http(error)
-    if visible.status == 405:
-        visible.headers = {"allow": _allowed(request)}
-    return error_response(visible)
-
-
-def _allowed(request: Request) -> str:
-    """List the methods of a path; Starlette tells of the first of its routes alone."""
-    routes = [each for each in request.app.routes if isinstance(each, Route)]
-    here = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
-    methods = {method for each in routes if each.path == here for method in each.methods or ()}
-    return ", ".join(sorted(methods))
-
-
-async def _server_error(_: Request, __: Exception) -> Response:
-    return error_response(AgentError("The server failed. Its log has the reason."))

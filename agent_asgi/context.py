@@ -1,45 +1,59 @@
-"""The context of a run: who asks, in which session, and whether it is still wanted."""
+"""The context of a run: its user, its session, and whether it is cancelled."""
 
 import asyncio
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Cause = Literal[
     "client_disconnected", "client_stalled", "client_cancelled", "timeout", "silence", "shutdown"
 ]
+RunMode = Literal["json", "stream", "websocket", "background"]
+"""How a run is answered."""
+GIVEN_BACK = "given_back"
+"""The status of an attempt whose end was not stored: another attempt follows, or the response was
+deleted."""
 
 
 class Headers(Mapping[str, str]):
-    """Request headers: read-only, names in any case; of a repeated name the first one counts.
+    """Request headers, read-only. Names are case-insensitive; of a repeated name the first counts.
 
     Args:
-        raw: The headers as ASGI has them, names in lower case.
+        raw: ASGI's headers, with names in lower case.
     """
 
     __slots__ = ("_values",)
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        self._values = dict(reversed(list(raw)))
+        pairs: list[tuple[bytes, bytes]] = raw if isinstance(raw, list) else list(raw)
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            values = dict(reversed(pairs))  # the first of a repeated name counts
+        self._values = values
 
     def __getitem__(self, name: str) -> str:
         return self._values[_encoded(name)].decode("latin-1")
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Give a header's value, or the default where there is none."""
+        """Return a header's value, or the default if there is none."""
         value = self._values.get(_encoded(name))
         return default if value is None else value.decode("latin-1")
 
+    def first(self, name: bytes) -> str | None:
+        """Return a header's value by its name in lower case, or None."""
+        value = self._values.get(name)
+        return None if value is None else value.decode("latin-1")
+
     def __iter__(self) -> Iterator[str]:
-        return (name.decode("latin-1") for name in reversed(self._values))
+        return (name.decode("latin-1") for name in self._values)
 
     def __len__(self) -> int:
         return len(self._values)
 
     @classmethod
     def kept(cls, headers: Mapping[str, str]) -> "Headers":
-        """Make headers of a mapping whose names are in lower case."""
+        """Return headers from a mapping whose names are in lower case."""
         return cls([(name.encode(), value.encode("latin-1")) for name, value in headers.items()])
 
     def __repr__(self) -> str:
@@ -52,65 +66,91 @@ def _encoded(name: str) -> bytes:
 
 
 class Cancelled:
-    """Whether a run is still wanted, for a handler to look at between two steps.
+    """Whether a run is cancelled, for a handler to check between two steps.
 
-    `is_set` may be called from any thread, `wait` from the event loop.
+    `is_set` may be called from any thread, `wait` only on the event loop.
     """
 
-    __slots__ = ("_waiters", "cause")
+    __slots__ = ("_context",)
 
-    def __init__(self) -> None:
-        self.cause: Cause | None = None
-        """Why the run was cancelled; None while it is wanted."""
-        self._waiters: list[asyncio.Future[None]] = []
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the run was cancelled; None if it was not."""
+        return self._context._cause
 
     def is_set(self) -> bool:
-        """Tell whether the run has been cancelled."""
-        return self.cause is not None
+        """Return whether the run has been cancelled."""
+        return self._context._cause is not None
 
     async def wait(self) -> None:
         """Wait until the run is cancelled."""
-        if self.cause is None:
+        context = self._context
+        if context._cause is None:
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            context._waiters = [*(context._waiters or ()), waiter]
             await waiter
 
     def set(self, cause: Cause) -> None:
-        """Record the cause; the first one counts. For the framework; call it on the loop."""
-        if self.cause is None:
-            self.cause = cause
-            for waiter in self._waiters:
+        """Set the cause; the first one counts. For the framework, on the event loop."""
+        context = self._context
+        if context._cause is None:
+            context._cause = cause
+            for waiter in context._waiters or ():
                 if not waiter.done():
                     waiter.set_result(None)
 
 
+class Approval(Protocol):
+    """A client's answer to an approval request: an `ApprovalResponse`."""
+
+    approval_request_id: str
+    """The id of the approval request."""
+    approve: bool
+    """Whether the agent may call the tool."""
+    reason: str | None
+    """The reason, for the agent."""
+    arguments: dict[str, Any] | None
+    """Changed arguments for the call; None if they stay."""
+
+
 class Context:
-    """What a handler may know of its run beside the request.
+    """What a handler may need to know about its run besides the request.
 
     Args:
-        response_id: The server's id of the response.
-        agent: Name of the router.
+        response_id: The response's id.
+        agent: The router's name.
         headers: The request's headers. Default none.
-        session_id: The conversation. Default None.
-        user: Who asks. Default None.
-        model: The model that the request named. Default None.
+        session_id: The session. Default None.
+        user: The user. Default None.
+        model: The model that the request names. Default None.
         attempt: 1, or more after a recovery. Default 1.
-        previous_events: What the attempts before, whose process died, had emitted, in its order.
+        previous_events: The events of the previous attempts, whose processes died, in order.
             Default none.
-        state: What middleware and authentication left for the handler. Default empty.
-        request_id: The id of the request, as its answer and its log have it (`x-request-id`); a
-            detached run keeps that of the request that made it. Default empty.
+        state: The state that the lifespan, middleware and authentication set. Default empty.
+        request_id: The request's id, as in the `x-request-id` header and in logs; a detached run
+            keeps the id of the request that created it. Default empty.
+
+    Attributes:
+        trace_id: The run's MLflow trace; None if the run is not traced.
+        saved_state: If the request answers approval requests, what the handler saved with
+            `save_state` when it asked; otherwise None.
     """
 
     __slots__ = (
+        "_cause",
+        "_state",
+        "_waiters",
         "agent",
         "attempt",
-        "cancelled",
         "headers",
         "model",
         "previous_events",
         "request_id",
         "response_id",
+        "saved_state",
         "session_id",
         "state",
         "trace_id",
@@ -142,8 +182,43 @@ class Context:
         self.state = {} if state is None else state
         self.request_id = request_id
         self.trace_id: str | None = None
-        """The MLflow trace of the run; None where it is not traced."""
-        self.cancelled = Cancelled()
+        self.saved_state: bytes | None = None
+        self._state: bytes | None = None
+        self._cause: Cause | None = None
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    @property
+    def cancelled(self) -> Cancelled:
+        """Whether the run is cancelled, and why."""
+        return Cancelled(self)
+
+    @property
+    def approvals(self) -> Sequence[Approval]:
+        """The client's answers to approval requests that this run has to act on, in their order.
+
+        Answers that the agent has already reacted to are not among them; some clients send them
+        again in `request.input`.
+        """
+        return ()
+
+    def save_state(self, state: bytes) -> None:
+        """Keep what the handler needs when the client answers its approval requests.
+
+        It is stored with the response and deleted with it, and is never sent or traced. The run
+        that answers gets it as `saved_state`. A second call replaces the first.
+
+        Args:
+            state: The state, at most `Limits.max_state_bytes`.
+
+        Raises:
+            TypeError: It is not bytes.
+            ValueError: It is too large.
+            InvalidRequest: The client sent `store: false`, so nothing is kept.
+            RuntimeError: The agent's protocol is "json", whose answers are not stored.
+        """
+        if not isinstance(state, bytes):
+            raise TypeError(f"save_state() needs bytes, not {type(state).__name__}.")
+        self._state = state
 
     def __repr__(self) -> str:
         return f"Context(response_id={self.response_id!r}, agent={self.agent!r})"
@@ -151,28 +226,28 @@ class Context:
 
 current: ContextVar[Context] = ContextVar("agent_asgi.context")
 request_id: ContextVar[str] = ContextVar("agent_asgi.request_id", default="")
-"""The id of the request that is being answered; empty outside of one."""
+"""The id of the current request; empty outside a request."""
 
 
 def current_request_id() -> str:
-    """Give the id of the request that the calling code works for; empty where there is none."""
+    """Return the id of the current request, or of the request of the current run; else empty."""
     context = current.get(None)
     return request_id.get() if context is None else context.request_id
 
 
 def get_context() -> Context:
-    """Give the context of the run that calls, from anywhere below its handler, threads too.
+    """Return the context of the current run; works anywhere below its handler, also in threads.
 
     Raises:
-        RuntimeError: Nothing that calls is part of a run.
+        RuntimeError: The caller is not part of a run.
     """
     try:
         return current.get()
     except LookupError:
-        raise RuntimeError("get_context() works only below a handler that is running.") from None
+        raise RuntimeError("get_context() must be called from a running handler.") from None
 
 
 def get_request_headers() -> Mapping[str, str]:
-    """Give the request's headers, as `get_context().headers`; empty outside of a run."""
+    """Return the request's headers, like `get_context().headers`; empty outside a run."""
     context = current.get(None)
     return Headers() if context is None else context.headers

@@ -7,13 +7,14 @@
     ├── NotFound                   404
     ├── Conflict                   409
     ├── TooLarge                   413 request_too_large
+    ├── EncodedBody                415 unsupported_content_encoding
     ├── TooMany                    429, with `retry-after`
     ├── Unavailable                503 unavailable, with `retry-after`
     ├── AgentFailed                500 agent_error, type `model_error`
     │   └── TooMuchOutput          500 output_too_large
     └── RunTimeout                 504 timeout, silence_timeout, background_timeout
 
-Whatever else a handler raises becomes `AgentFailed`, whose message tells nothing of the exception.
+Any other exception of a handler becomes `AgentFailed`, whose message does not show the exception.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ _TYPES = {
 
 
 class ErrorPayload(TypedDict):
-    """The value of `error` in an error answer and in an `error` event (Open Responses)."""
+    """The value of `error` in an error response and in an `error` event (Open Responses)."""
 
     message: str
     type: str
@@ -43,20 +44,23 @@ class ErrorPayload(TypedDict):
 
 
 def error_type(status: int) -> str:
-    """Give the Open Responses error type that belongs to an HTTP status."""
+    """Return the Open Responses error type of an HTTP status."""
     return _TYPES.get(status, "invalid_request" if status < 500 else "server_error")
 
 
 class AgentError(Exception):
-    """An error that goes to the client as it is; raise it in a handler to say what went wrong.
+    """An error that is sent to the client; raise it in a handler to say what went wrong.
 
     Args:
-        message: What the client reads.
+        message: The message for the client.
         status: The HTTP status, 400 to 599. Default 500.
         code: A short machine-readable name. Default: the error type.
-        type: The error type. Default: the one that belongs to the status.
-        param: JSON path of the field at fault, such as `input[0].role`. Default None.
-        headers: Headers of the answer, such as `retry-after`. Default none.
+        type: The error type. Default: the type of the status.
+        param: JSON path of the invalid field, for example `input[0].role`. Default None.
+        headers: Headers of the response, for example `retry-after`. Default none.
+
+    Raises:
+        ValueError: The status is not an error status.
     """
 
     def __init__(
@@ -80,23 +84,18 @@ class AgentError(Exception):
         self.headers = dict(headers or {})
 
     def payload(self) -> ErrorPayload:
-        """Give the wire form, the value under `error`."""
-        return {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
+        """Return the value of `error` on the wire."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
 
 def from_http(error: HTTPException) -> AgentError:
-    """Give Starlette's error as one of ours; a status that is no error's becomes a 500."""
+    """Return Starlette's error as an `AgentError`; a status below 400 becomes a 500."""
     status = error.status_code if 400 <= error.status_code <= 599 else 500
     return AgentError(str(error.detail), status, error_type(status), headers=error.headers)
 
 
 class InvalidRequest(AgentError):
-    """The request is at fault; `param` names the field."""
+    """The request is invalid; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message, 400, code, param=param)
@@ -110,7 +109,7 @@ class InvalidJson(InvalidRequest):
 
 
 class NotSupported(InvalidRequest):
-    """The request asks for something that this server does not offer."""
+    """The request asks for something that this server does not support."""
 
     def __init__(self, message: str, param: str) -> None:
         super().__init__(message, param, "not_supported")
@@ -124,7 +123,7 @@ class NotFound(AgentError):
 
 
 class Conflict(AgentError):
-    """Something else is at work on what the request names; or its key belongs to another body."""
+    """The conversation is in use, or the idempotency key belongs to another body."""
 
     def __init__(self, message: str, code: str, *, retry: bool) -> None:
         headers = {"retry-after": "1"} if retry else {"x-should-retry": "false"}
@@ -135,25 +134,36 @@ class TooLarge(AgentError):
     """The body is larger than `Limits.max_body_bytes`."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {limit} bytes.", 413, "request_too_large")
+        super().__init__(f"The body exceeds {limit} bytes.", 413, "request_too_large")
+
+
+class EncodedBody(AgentError):
+    """The body is compressed or otherwise encoded."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Content-Encoding: {encoding!r} is not supported. Send the body unencoded.",
+            415,
+            "unsupported_content_encoding",
+        )
 
 
 class TooMany(AgentError):
-    """As many are at work as may be; the client comes back in a moment."""
+    """A limit is reached; the client may retry after `retry_after` seconds."""
 
     def __init__(self, message: str, code: str, retry_after: int = 1) -> None:
         super().__init__(message, 429, code, headers={"retry-after": str(retry_after)})
 
 
 class Unavailable(AgentError):
-    """The server takes no runs just now."""
+    """The server cannot accept the request; the client may retry after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message, 503, "unavailable", headers={"retry-after": str(retry_after)})
 
 
 class AgentFailed(AgentError):
-    """The handler failed on a valid request; the reason is in the log, not here."""
+    """The handler failed on a valid request. The server's log has the reason."""
 
     def __init__(
         self,
@@ -164,15 +174,15 @@ class AgentFailed(AgentError):
 
 
 class TooMuchOutput(AgentFailed):
-    """The handler gave more than `Limits.max_outputs` or `.max_output_bytes` allow."""
+    """The handler's output exceeds `Limits.max_outputs` or `Limits.max_output_bytes`."""
 
     def __init__(self, bound: str) -> None:
-        super().__init__(f"The agent gave more than {bound}.", "output_too_large")
+        super().__init__(f"The agent's output exceeds {bound}.", "output_too_large")
 
 
 class RunTimeout(AgentError):
     """The run took longer than `Timeouts.run`, `.background` or `.silence` allow."""
 
     def __init__(self, seconds: float, code: str = "timeout") -> None:
-        said = "was silent for" if code == "silence_timeout" else "did not answer within"
-        super().__init__(f"The agent {said} {seconds:g} s.", 504, code)
+        problem = "was silent for" if code == "silence_timeout" else "did not finish within"
+        super().__init__(f"The agent {problem} {seconds:g} s.", 504, code)

@@ -1,7 +1,7 @@
-"""For tests and evaluations: calls an app as a server would and sees each frame as it is sent.
+"""A client for tests and evaluations: calls an app without a server, frame by frame.
 
-httpx's `ASGITransport` delivers a stream only when it has ended, which hides that a stream does
-not stream; this one does not, and it can leave in the middle.
+Unlike httpx's `ASGITransport`, which delivers a stream only when it has ended, it returns each
+frame as it is sent, and it can disconnect during a stream.
 """
 
 import asyncio
@@ -11,16 +11,17 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
+from .agents.router import AgentRouter
 from .app import AgentApp
 from .errors import AgentError
-from .router import AgentRouter
 
 
 class Answer:
-    """What the app has answered so far.
+    """An answer, as far as it has arrived.
 
     Attributes:
         status: The HTTP status; 0 until the headers have been sent.
@@ -35,7 +36,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """All of the body so far."""
+        """The body so far."""
         return b"".join(self.messages)
 
     def json(self) -> Any:
@@ -43,12 +44,46 @@ class Answer:
         return json.loads(self.body)
 
     def events(self) -> list[dict[str, Any]]:
-        """The events of the body so far; comments and `[DONE]` are left out."""
+        """The events so far, without comments and `[DONE]`."""
         return [event for frame in self.body.split(b"\n\n") if (event := parse_frame(frame))]
+
+    def response(self) -> dict[str, Any]:
+        """The response of `/responses` or `/invocations`; of a stream, its newest so far.
+
+        Raises:
+            AgentError: The answer is an error, or the stream ended with one.
+            ValueError: The answer has no response, as that of another endpoint.
+        """
+        if self.headers.get("content-type", "").startswith("text/event-stream"):
+            bodies = [_checked(event) for event in self.events()]
+            found = next((body["response"] for body in bodies[::-1] if "response" in body), None)
+        else:
+            found = _checked(self.json())
+        if not isinstance(found, dict) or "output" not in found:
+            raise ValueError("The answer has no response.")
+        return found
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items of the response's output."""
+        items: list[dict[str, Any]] = self.response()["output"]
+        return items
+
+    @property
+    def output_text(self) -> str:
+        """The text of the response: that of all its messages, joined."""
+        messages = (item for item in self.items if item["type"] == "message")
+        parts = (part for message in messages for part in message["content"])
+        return "".join(part["text"] for part in parts if part["type"] == "output_text")
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The tokens used; None at `/invocations` if the agent reports none."""
+        return self.response().get("usage")
 
 
 class Stream(Answer):
-    """An answer that is still coming; made by `AgentClient.stream`."""
+    """An answer in progress, from `AgentClient.stream`."""
 
     def __init__(
         self, inbox: asyncio.Queue[Message], outbox: asyncio.Queue[Message | None]
@@ -58,7 +93,7 @@ class Stream(Answer):
         self._outbox = outbox
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Give each frame as it is sent, without its blank line; comments too."""
+        """Yield each frame as it is sent, without its blank line; includes comments."""
         rest = b""
         async for body in self.bodies():
             *frames, rest = (rest + body).split(b"\n\n")
@@ -66,32 +101,29 @@ class Stream(Answer):
                 yield frame
 
     async def each_event(self) -> AsyncIterator[dict[str, Any]]:
-        """Give each event as it is sent; comments and `[DONE]` are left out."""
+        """Yield each event as it is sent, without comments and `[DONE]`."""
         async for frame in self.frames():
             event = parse_frame(frame)
             if event is not None:
                 yield event
 
     async def bodies(self) -> AsyncIterator[bytes]:
-        """Give the body of each ASGI message as it is sent."""
+        """Yield the body of each ASGI message as it is sent."""
         while (message := await self._outbox.get()) is not None:
             if message["type"] == "http.response.start":
-                self._take_start(message)
+                self.status = message["status"]
+                self.headers = {
+                    name.decode("latin-1").lower(): value.decode("latin-1")
+                    for name, value in message["headers"]
+                }
                 continue
             body = bytes(message.get("body", b""))
             self.messages.append(body)
             yield body
 
     async def disconnect(self) -> None:
-        """Leave, as a client that closes its connection does."""
+        """Disconnect, as a client that closes its connection."""
         await self._inbox.put({"type": "http.disconnect"})
-
-    def _take_start(self, message: Message) -> None:
-        self.status = message["status"]
-        self.headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in message["headers"]
-        }
 
 
 class AgentClient:
@@ -107,7 +139,15 @@ class AgentClient:
         self._headers = dict(headers or {})
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Send a GET request and wait for its whole answer."""
+        """Send a GET request and return its whole answer.
+
+        Args:
+            path: For example "/health".
+            headers: Further headers. Default none.
+
+        Raises:
+            Exception: Whatever the app raised.
+        """
         async with self.stream(path, None, headers=headers, method="GET") as answer:
             async for _ in answer.bodies():
                 pass
@@ -116,12 +156,15 @@ class AgentClient:
     async def post(
         self, path: str, body: Any, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a POST request and wait for its whole answer.
+        """Send a POST request and return its whole answer.
 
         Args:
-            path: Such as "/responses".
-            body: Anything JSON, or bytes as they are.
+            path: For example "/responses".
+            body: A value to send as JSON, or bytes to send unchanged.
             headers: Further headers. Default none.
+
+        Raises:
+            Exception: Whatever the app raised.
         """
         async with self.stream(path, body, headers=headers) as answer:
             async for _ in answer.bodies():
@@ -137,14 +180,22 @@ class AgentClient:
         headers: Mapping[str, str] | None = None,
         method: str = "POST",
     ) -> AsyncIterator[Stream]:
-        """Send a request and follow its answer; leaving the block is leaving the server.
+        """Send a request and follow its answer; disconnects at the end of the block.
+
+        Args:
+            path: For example "/responses".
+            body: A value to send as JSON, bytes to send unchanged, or None for no body.
+            headers: Further headers. Default none.
+            method: The HTTP method. Default "POST".
 
         Raises:
             Exception: Whatever the app raised.
         """
         inbox: asyncio.Queue[Message] = asyncio.Queue()
         outbox: asyncio.Queue[Message | None] = asyncio.Queue()
-        content = body if isinstance(body, bytes) else b"" if body is None else _encode(body)
+        content = b"" if body is None else body
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
         await inbox.put({"type": "http.request", "body": content, "more_body": False})
         scope = self._scope(method, path, {**self._headers, **(headers or {})}, len(content))
 
@@ -166,20 +217,20 @@ class AgentClient:
         self, method: str, path: str, headers: Mapping[str, str], length: int
     ) -> dict[str, Any]:
         path, _, query = path.partition("?")
-        given = {"content-type": "application/json", "content-length": str(length), **headers}
+        headers = {"content-type": "application/json", "content-length": str(length), **headers}
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
             "headers": [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in given.items()
+                for name, value in headers.items()
             ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
@@ -187,20 +238,20 @@ class AgentClient:
 
 
 def predict_fn(router: AgentRouter) -> Callable[..., Any]:
-    """Make a function for `mlflow.genai.evaluate` that runs an agent as the server would.
+    """Return a function for `mlflow.genai.evaluate` that runs an agent as the server does.
 
-    Each row's `inputs` are a request's body. The run is traced as ever, and MLflow puts its
-    assessments on that trace. All runs share one event loop, in a thread of its own, so that what
-    an agent keeps open serves all of them; each has an app of its own.
+    Each row's `inputs` are a request body. The run is traced as usual, and MLflow adds its
+    assessments to that trace. All runs share one event loop in a separate thread, so that they can
+    share an agent's connections; each run has its own app.
 
     Args:
         router: The agent.
 
     Returns:
-        A sync function. Its keyword arguments are the body; it gives what `/invocations` answers:
-        the response, or the JSON of a "json" router. Where the body has `"stream": true`, the
-        stream handler runs, and the function gives the response that the stream ends with, or the
-        list of chunks. It raises `AgentError` where the run fails, or its inputs are at fault.
+        A sync function that takes the body as keyword arguments and returns the answer of
+        `/invocations`: a response, or the JSON of a "json" router. With `stream=True` it runs the
+        stream handler and returns the final response or, of a "json" router, the list of chunks.
+        It raises `AgentError` if the run fails or the body is invalid.
     """
 
     def predict(**inputs: Any) -> Any:
@@ -210,33 +261,28 @@ def predict_fn(router: AgentRouter) -> Callable[..., Any]:
 
 
 async def _predict(router: AgentRouter, inputs: dict[str, Any]) -> Any:
-    # a tracer that began while MLflow tried the function without traces would have none
+    # a new app, since MLflow first tries the function with traces off, and a tracer keeps that
     app = AgentApp(router, store="memory://", debug=True)
     async with app.lifespan():
         answer = await AgentClient(app).post("/invocations", inputs)
-    if not answer.headers["content-type"].startswith("text/event-stream"):
-        told = answer.json()  # what a "json" agent gives may have an `error` of its own
-        return told if router.protocol == "json" and answer.status == 200 else _checked(told)
-    events = [_checked(each) for each in answer.events()]
-    if router.protocol == "json":
-        return events
-    return next(each["response"] for each in reversed(events) if "response" in each)
+    if router.protocol == "responses":
+        return answer.response()
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        return [_checked(chunk) for chunk in answer.events()]
+    body = answer.json()  # may have an `error` member
+    return body if answer.status == 200 else _checked(body)
 
 
-def _checked(given: Any) -> Any:
-    """Give what was answered.
-
-    Raises:
-        AgentError: It is an error.
-    """
-    error = given.get("error") if isinstance(given, dict) else None
+def _checked(body: Any) -> Any:
+    """Return the body unless it is an error, which is raised."""
+    error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict) and error.keys() >= {"message", "code"}:
         raise AgentError(error["message"], code=error["code"], param=error.get("param"))
-    return given
+    return body
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    with _starting:  # the first calls may come at once
+    with _starting:  # the first calls may be concurrent
         return _started()
 
 
@@ -251,13 +297,9 @@ def _started() -> asyncio.AbstractEventLoop:
 
 
 def parse_frame(frame: bytes) -> dict[str, Any] | None:
-    """Give the event of a frame; None for a comment and for `[DONE]`."""
+    """Return the event of a frame; None for a comment and for `[DONE]`."""
     data = b"\n".join(line[5:].strip() for line in frame.splitlines() if line.startswith(b"data:"))
     if not data or data == b"[DONE]":
         return None
     event: dict[str, Any] = json.loads(data)
     return event
-
-
-def _encode(body: Any) -> bytes:
-    return json.dumps(body).encode()

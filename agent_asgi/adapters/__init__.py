@@ -1,1 +1,1 @@
-"""What agents of other frameworks stream, made into what a handler yields; each needs its extra."""
+"""Adapters of agent frameworks: their streams as outputs of a handler. Each needs its extra."""

@@ -1,10 +1,10 @@
-"""Models that speak Chat Completions, by any vendor's client; needs no extra.
+"""Models with a Chat Completions API, through any vendor's client; needs no extra.
 
 ```python
 @router.stream
 async def agent(request: ResponsesRequest):
     model = {"model": "gpt-4.1-mini", "stream": True, **tools(request)}
-    return outputs(await client.chat.completions.create(messages=inputs(request), **model))
+    return outputs(await client.chat.completions.create(messages=request.messages, **model))
 ```
 """
 
@@ -14,14 +14,39 @@ from typing import Any, overload
 
 import msgspec
 
-from ..outputs import Get, getter
-from ..schema.responses import InputTokensDetails, OutputTokensDetails, Usage
-from .chat_messages import inputs, tools
-from .fragments import Fragments
-
-__all__ = ["inputs", "outputs", "tools"]
+from ..events.coerce import Get, as_dict, getter
+from ..schema.chat_messages import set_fields
+from ..schema.requests import FunctionTool, ResponsesRequest
+from ..schema.responses import Usage
+from ._common.deltas import Fragments
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+def tools(request: ResponsesRequest) -> dict[str, Any]:
+    """Return the client's functions, for `create(**tools(request))`.
+
+    Args:
+        request: The request.
+
+    Returns:
+        `tools`, `tool_choice` and `parallel_tool_calls`, as far as the request has them.
+    """
+    functions = [each for each in request.tools or () if isinstance(each, FunctionTool)]
+    if not functions:
+        return {}
+    names = ("name", "description", "parameters", "strict")
+    options: dict[str, Any] = {
+        "tools": [{"type": "function", "function": set_fields(each, *names)} for each in functions]
+    }
+    choice = request.tool_choice
+    if isinstance(choice, str):
+        options["tool_choice"] = choice
+    elif choice is not None and choice["type"] == "function":
+        options["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
+    elif choice is not None and choice["type"] == "allowed_tools":
+        options["tool_choice"] = choice.get("mode", "auto")
+    return options | set_fields(request, "parallel_tool_calls")
 
 
 @overload
@@ -29,21 +54,21 @@ def outputs(stream: AsyncIterable[Any]) -> AsyncGenerator[Any, None]: ...
 @overload
 def outputs(stream: Any) -> Iterator[Any]: ...
 def outputs(stream: Any) -> AsyncGenerator[Any, None] | Iterator[Any]:
-    """Give what a handler may yield, of what a model's client gives.
+    """Turn the answer of a model's client into outputs of a handler.
 
-    Chunks and completions are objects or dicts. Reasoning comes as the summary of a reasoning
-    item, the usage once at the end. Of several choices the first one counts.
+    Chunks and completions are objects or dicts. Reasoning becomes the summary of a reasoning item;
+    the usage comes once, at the end. Only the first choice counts.
 
     Args:
         stream: A stream of chunks, async or sync, or a whole completion. It is closed at the end,
-            and when this is closed.
+            or when the returned generator is closed.
 
     Returns:
-        An async generator of an async stream, else a generator.
+        An async generator for an async stream, else a generator.
 
     Raises:
-        RuntimeError: The stream carried an error, or a call of a function without its name, or was
-            cut: it ended and told no `finish_reason`.
+        RuntimeError: The stream has an error or a call without a name, or ended without a
+            `finish_reason`.
     """
     if getter(stream)("choices") is not None:
         return _sync([stream])
@@ -88,52 +113,51 @@ class _Chunks:
         self._usage: Any = None
 
     def feed(self, chunk: Any) -> Iterator[Any]:
-        """Give the outputs of a chunk."""
+        """Yield the outputs of a chunk."""
         get = getter(chunk)
         if get("error"):
             raise RuntimeError(f"The model's stream carried an error: {get('error')}")
-        self._usage = get("usage") or self._usage  # some tell it in every chunk, all so far
-        for choice in get("choices") or ():
-            of = getter(choice)
-            if not of("index"):
+        self._usage = get("usage") or self._usage  # some vendors send the total in every chunk
+        for choice in map(getter, get("choices") or ()):
+            if not choice("index"):
                 self._begun = True
-                self._reason = of("finish_reason") or self._reason
-                yield from self._delta(getter(of("delta") or of("message") or {}))
+                self._reason = choice("finish_reason") or self._reason
+                yield from self._delta(getter(choice("delta") or choice("message") or {}))
 
     def end(self) -> Iterator[Any]:
-        """Give the outputs of the end; where the model was cut short, what is open stays so."""
+        """Yield the outputs of the end; of an incomplete answer open items stay open."""
         if self._begun and self._reason is None:
-            raise RuntimeError("The model's stream was cut: it told no finish_reason.")
+            raise RuntimeError("The model's stream was cut: it has no finish_reason.")
         reason = _INCOMPLETE.get(self._reason or "")
         if reason is None:
             yield from self._fragments.end()
         else:
-            cut = {"incomplete_details": {"reason": reason}}
-            yield {"type": "response.incomplete", "response": cut}
+            response = {"incomplete_details": {"reason": reason}}
+            yield {"type": "response.incomplete", "response": response}
         if self._usage:
-            yield _used(getter(self._usage))
+            yield _usage(getter(self._usage))
 
     def _delta(self, get: Get) -> Iterator[Any]:
-        thought = get("reasoning_content") or get("reasoning")
-        yield from self._fragments.reasoning(thought if isinstance(thought, str) else None)
+        reasoning = get("reasoning_content") or get("reasoning")
+        yield from self._fragments.reasoning(reasoning if isinstance(reasoning, str) else None)
         content = get("content")
         if isinstance(content, list):
-            for part in content:
-                yield from self._part(getter(part))
+            for part in map(getter, content):
+                yield from self._part(part)
         elif content:
             yield from self._text(content)
         yield from self._fragments.refusal(get("refusal"))
-        for call in get("tool_calls") or ():
-            yield from self._call(getter(call))
+        for call in map(getter, get("tool_calls") or ()):
+            yield from self._call(call)
 
     def _text(self, text: str) -> Iterator[Any]:
-        yield from self._fragments.settle()
+        yield from self._fragments.close_text()
         yield text
 
     def _part(self, get: Get) -> Iterator[Any]:
         if get("type") == "text" and get("text"):
             yield from self._text(get("text"))
-        for name in ("summary", "thinking"):  # Databricks has the one, Mistral the other
+        for name in ("summary", "thinking"):  # Databricks, Mistral
             parts = get(name)
             for part in parts if isinstance(parts, list) else ():
                 yield from self._fragments.reasoning(getter(part)("text"))
@@ -146,13 +170,15 @@ class _Chunks:
         return self._fragments.call(get("index"), get("id"), function("name"), arguments)
 
 
-def _used(get: Get) -> Usage:
-    read = getter(get("prompt_tokens_details"))("cached_tokens")
-    thought = getter(get("completion_tokens_details"))("reasoning_tokens")
+def _usage(get: Get) -> Usage:
     return Usage(
         input_tokens=get("prompt_tokens") or 0,
         output_tokens=get("completion_tokens") or 0,
         total_tokens=get("total_tokens") or 0,
-        input_tokens_details=InputTokensDetails(cached_tokens=read or 0),
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=thought or 0),
+        input_tokens_details=_details(get("prompt_tokens_details")),
+        output_tokens_details=_details(get("completion_tokens_details")),
     )
+
+
+def _details(details: Any) -> dict[str, Any]:
+    return as_dict(details) if details else {}

@@ -1,4 +1,4 @@
-"""Agents of LangGraph: a compiled graph whose state has `messages`; needs the extra `langgraph`.
+"""LangGraph: compiled graphs whose state has `messages`; needs the extra `langgraph`.
 
 ```python
 @router.stream
@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from .. import codec
 from ..context import Context
+from ..schema import codec
 from ..schema.items import FunctionCall
 from ..schema.requests import ResponsesRequest
-from ..schema.responses import InputTokensDetails, OutputTokensDetails, Usage
-from .fragments import Fragments
+from ..schema.responses import Usage
+from ._common.deltas import Fragments
 
 try:
     from langchain_core.messages import (
@@ -28,14 +28,15 @@ try:
     )
     from langgraph.types import Interrupt
 
-    from .graph_thread import Thread, inputs
+    from ._common.langchain_approvals import actions_of
+    from ._common.langgraph_thread import Thread, inputs
 except ImportError as error:
     raise ImportError("LangGraph is needed: pip install 'agent-asgi[langgraph]'") from error
 
 __all__ = ["INTERRUPT", "inputs", "outputs"]
 
 INTERRUPT = "interrupt"
-"""Name of the function that an interrupt calls; the client's output of it resumes the graph."""
+"""Name of the function call of an interrupt; its output resumes the graph."""
 
 
 async def outputs(
@@ -48,54 +49,60 @@ async def outputs(
     config: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncGenerator[Any, None]:
-    """Run a graph and give what a handler may yield.
+    """Run a graph and yield the outputs of a handler.
 
-    A graph with a checkpointer runs in the thread of the session (`context.session_id`), one for
-    each user; where the request names no session, in a thread of its own. A thread that is not
-    new gets what the request has behind the agent's last word; else the graph gets all of
+    A graph with a checkpointer runs in the thread of the user's session (`context.session_id`), or
+    in a new thread if the request has no session. An existing thread gets the items after the
+    agent's last one. A new thread, and a graph without a checkpointer, gets all of
     `request.input`.
 
     Args:
         graph: The compiled graph. Nodes may be sync.
         request: The request.
         context: The run's context.
-        state: What the graph's input has beside `messages`. Default nothing.
-        config: LangGraph's configuration; a `thread_id` in it is taken as it is. Default none.
+        state: The graph's input besides `messages`. Default none.
+        config: LangGraph's configuration; its `thread_id`, if any, is used unchanged. Default
+            none.
         options: Further arguments of `graph.astream`, such as `context` or `durability`.
 
     Raises:
-        InvalidRequest: A file is given by its URL; its data is needed. Or the arguments of a call
-            are no JSON object.
-        RuntimeError: The graph interrupts, and has no checkpointer.
+        InvalidRequest: The input has the URL of a file instead of its data, or the arguments of a
+            call are not a JSON object, or LangChain's middleware does not allow an answer.
+        RuntimeError: The graph interrupts but has no checkpointer.
     """
     thread = Thread(request, context)
-    given = thread.config(config or {})
+    thread_config = thread.config(config or {})
     options = {"subgraphs": True, "stream_mode": ["messages", "updates", "custom"]} | options
     start: Any = {**(state or {}), "messages": inputs(request)}
     if graph.checkpointer:
-        start = thread.start(await graph.aget_state(given), start)
-    streamed = _Stream(thread if graph.checkpointer else None)
-    async with aclosing(graph.astream(start, given, **options)) as stream:
+        snapshot = await graph.aget_state(thread_config)
+        start = thread.start(snapshot, start)
+        chunks = _Chunks(thread, thread.calls(snapshot))
+    else:
+        chunks = _Chunks(None, {})
+    async with aclosing(graph.astream(start, thread_config, **options)) as stream:
         async for *namespace, mode, chunk in stream:
-            for output in streamed.take(mode, chunk, namespace):
+            for output in chunks.feed(mode, chunk, namespace):
                 yield output
 
 
-class _Stream:
-    """What a graph streams, chunk by chunk.
+class _Chunks:
+    """The chunks that a graph streams.
 
     Args:
-        thread: Knows under which id an interrupt is answered; None where there is no checkpointer.
+        thread: The checkpointer's thread, for the call ids of interrupts; None if there is none.
+        calls: The calls of earlier runs that have no output yet, by id.
     """
 
-    def __init__(self, thread: Thread | None) -> None:
+    def __init__(self, thread: Thread | None, calls: dict[str, FunctionCall]) -> None:
         self._thread = thread
-        self._streams: dict[int, tuple[Fragments, list[str], Any]] = {}  # by the call of a model
-        self._said: dict[tuple[Any, ...], list[str]] = {}  # by node: texts that were streamed
+        self._calls = calls
+        self._streams: dict[int, tuple[Fragments, list[str], Any]] = {}  # by model call
+        self._texts: dict[tuple[Any, ...], list[str]] = {}  # streamed so far, by node
         self._interrupts: set[str] = set()
 
-    def take(self, mode: str, chunk: Any, namespace: list[Any]) -> Iterator[Any]:
-        """Give the outputs of a chunk."""
+    def feed(self, mode: str, chunk: Any, namespace: list[Any]) -> Iterator[Any]:
+        """Yield the outputs of a chunk."""
         if mode == "messages":
             message, metadata = chunk
             node = (*namespace, metadata["langgraph_node"])
@@ -110,42 +117,45 @@ class _Stream:
             yield chunk
 
     def _fragment(self, chunk: AIMessageChunk, metadata: Any, node: Any) -> Iterator[Any]:
-        # LangGraph gives the chunks of one call of a model the very same metadata; their ids vary
+        # the chunks of one model call share the metadata object; their ids may differ
         stream = self._streams.get(id(metadata))
         if stream is None:
             stream = self._streams[id(metadata)] = (Fragments(), [], metadata)
-        fragments, said, _ = stream
+        fragments, texts, _ = stream
         for event in _parts(chunk, fragments):
             yield event
             if event["type"] == "response.output_text.delta":
-                said.append(event["delta"])
+                texts.append(event["delta"])
         for call in chunk.tool_call_chunks:
             yield from fragments.call(call["index"], call["id"], call["name"], call["args"])
         if chunk.usage_metadata:
-            yield _used(chunk.usage_metadata)
+            yield _usage(chunk.usage_metadata)
         if chunk.chunk_position == "last":
             yield from fragments.end()
             del self._streams[id(metadata)]
-            self._said.setdefault(node, []).append("".join(said))
+            self._texts.setdefault(node, []).append("".join(texts))
 
     def _whole(self, message: BaseMessage, node: tuple[Any, ...]) -> Iterator[Any]:
         if isinstance(message, ToolMessage):
+            earlier = self._calls.pop(message.tool_call_id, None)
+            if earlier is not None:  # each output of a response follows its call
+                yield earlier
             output = {"type": "function_call_output", "call_id": message.tool_call_id}
             yield output | {"output": str(message.text)}
         if not isinstance(message, AIMessage):
             return
-        said = self._said.get(node, [])
-        if message.text and message.text in said:  # a message made anew of what was streamed
-            said.remove(message.text)
+        texts = self._texts.get(node, [])
+        if message.text and message.text in texts:  # built by the node from what was streamed
+            texts.remove(message.text)
             return
         fragments = Fragments()
         yield from _parts(message, fragments)
-        for number, call in enumerate(message.tool_calls):
+        for index, call in enumerate(message.tool_calls):
             arguments = codec.encode(call["args"]).decode()
-            yield from fragments.call(number, call["id"], call["name"], arguments)
+            yield from fragments.call(index, call["id"], call["name"], arguments)
         yield from fragments.end()
         if message.usage_metadata:
-            yield _used(message.usage_metadata)
+            yield _usage(message.usage_metadata)
 
     def _update(self, name: str, update: Any, namespace: list[Any]) -> Iterator[Any]:
         if name == "__interrupt__":
@@ -153,21 +163,22 @@ class _Stream:
             return
         for message in _unstreamed(update):
             yield from self._whole(message, (*namespace, name))
-        self._said.pop((*namespace, name), None)
+        self._texts.pop((*namespace, name), None)
 
     def _interrupt(self, interrupts: Iterable[Interrupt]) -> Iterator[Any]:
         if self._thread is None:
-            raise RuntimeError("The graph interrupts, and has no checkpointer to go on from.")
-        for each in interrupts:
-            if each.id in self._interrupts:  # a subgraph's, and again its parent's
+            raise RuntimeError("The graph interrupts but has no checkpointer to continue from.")
+        for interrupt in interrupts:
+            if interrupt.id in self._interrupts:  # a subgraph's, repeated by its parent
                 continue
-            self._interrupts.add(each.id)
-            value = each.value if isinstance(each.value, dict) else {"value": each.value}
-            yield FunctionCall(
-                call_id=self._thread.call_id(each),
-                name=INTERRUPT,
-                arguments=codec.encode(value).decode(),
-            )
+            self._interrupts.add(interrupt.id)
+            actions = actions_of(interrupt)
+            if actions:
+                yield from self._thread.ask(interrupt, actions)
+                continue
+            value = interrupt.value
+            value = value if isinstance(value, dict) else {"value": value}
+            yield FunctionCall(INTERRUPT, value, self._thread.call_id(interrupt), client=True)
 
 
 def _parts(message: AIMessage, fragments: Fragments) -> Iterator[Any]:
@@ -179,23 +190,25 @@ def _parts(message: AIMessage, fragments: Fragments) -> Iterator[Any]:
 
 
 def _unstreamed(update: Any) -> list[BaseMessage]:
-    """Give a node's messages that are tuples, dicts or texts; LangGraph streams the others."""
-    updates = update if isinstance(update, list) else [update]
-    found: list[Any] = []
-    for each in updates:
-        given = each.get("messages") if isinstance(each, dict) else None
-        given = given if isinstance(given, list) else [given]
-        found += [one for one in given if isinstance(one, tuple | dict)]
-    return convert_to_messages(found)
+    """Return a node's messages that are tuples or dicts; LangGraph streams the others."""
+    unstreamed: list[Any] = []
+    for part in update if isinstance(update, list) else [update]:
+        messages = part.get("messages") if isinstance(part, dict) else None
+        messages = messages if isinstance(messages, list) else [messages]
+        unstreamed += [each for each in messages if isinstance(each, tuple | dict)]
+    return convert_to_messages(unstreamed)
 
 
-def _used(given: Any) -> Usage:
-    read = given.get("input_token_details", {}).get("cache_read") or 0
-    thought = given.get("output_token_details", {}).get("reasoning") or 0
+def _usage(usage: Any) -> Usage:
+    read = usage.get("input_token_details", {})
+    written = usage.get("output_token_details", {})
     return Usage(
-        input_tokens=given["input_tokens"],
-        output_tokens=given["output_tokens"],
-        total_tokens=given["total_tokens"],
-        input_tokens_details=InputTokensDetails(cached_tokens=read),
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=thought),
+        input_tokens=usage["input_tokens"],
+        output_tokens=usage["output_tokens"],
+        total_tokens=usage["total_tokens"],
+        input_tokens_details={
+            "cached_tokens": read.get("cache_read"),
+            "cache_write_tokens": read.get("cache_creation"),
+        },
+        output_tokens_details={"reasoning_tokens": written.get("reasoning")},
     )

@@ -1,1 +1,1 @@
-"""HTTP in and out."""
+"""Endpoints that speak no agent protocol: health, models, metrics, feedback, docs, playground."""

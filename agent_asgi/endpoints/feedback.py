@@ -1,46 +1,49 @@
-"""`POST /feedback`: what a person thinks of a response, kept on its trace."""
+"""`POST /feedback`: a user's rating of a response, stored as an assessment on its trace."""
 
-from .. import codec
 from ..errors import NotFound
+from ..http.endpoint import Endpoint, HttpRequest, owner_of
+from ..http.responses import json_response
+from ..runtime import AppConfig
+from ..schema import codec
 from ..schema.requests import FeedbackRequest
-from ..tracing.feedback import Feedback as Opinion
-from .answers import json_response
-from .base import Endpoint, Incoming
-
-ANYBODY = "anonymous"
-"""Who says so where nobody is asked who it is."""
+from ..tracing.feedback import Feedback as Assessment
 
 
 class Feedback(Endpoint):
-    """Has MLflow keep the opinion as an assessment."""
+    """Stores ratings as MLflow assessments.
 
-    async def answer(self, incoming: Incoming) -> None:
-        """Answer a request that has arrived whole.
+    Args:
+        config: The app.
+    """
+
+    def __init__(self, config: AppConfig) -> None:
+        super().__init__(config.limits, config.timeouts)
+        self._config = config
+
+    async def answer(self, request: HttpRequest) -> None:
+        """Store the rating.
 
         Raises:
-            NotFound: There is no such response of the caller's, or no such trace of the response.
+            NotFound: The user has no such response, or the response has no such trace.
             NotSupported: Tracing is off.
             Unavailable: The store or MLflow does not answer.
         """
-        live, owner = incoming.live, incoming.owner
-        given: FeedbackRequest = codec.convert(codec.decode_object(incoming.body), FeedbackRequest)
-        record = await live.store.get(given.response_id, owner)
+        runtime, owner = await self._config.running(), owner_of(request.scope)
+        body = codec.decode_object(request.body)
+        feedback: FeedbackRequest = codec.convert(body, FeedbackRequest)
+        response_id, trace_id = feedback.response_id, feedback.trace_id
+        record = await runtime.store.get(response_id, owner)
         if record is None or not record.visible:
-            told = f"There is no response {given.response_id!r}."
-            raise NotFound(told, "response_not_found", "response_id")
-        opinion = Opinion(
-            given.trace_id, given.response_id, given.value, given.comment, owner or ANYBODY
+            message = f"There is no response {response_id!r}."
+            raise NotFound(message, "response_not_found", "response_id")
+        id_ = await runtime.tracer.keep_feedback(
+            Assessment(
+                trace_id, response_id, feedback.value, feedback.comment, owner or "anonymous"
+            )
         )
-        id_ = await live.tracer.keep_feedback(opinion)
         if id_ is None:
-            told = f"The response has no trace {given.trace_id!r}."
-            raise NotFound(told, "trace_not_found", "trace_id")
-        kept = {
-            "object": "feedback",
-            "id": id_,
-            "response_id": given.response_id,
-            "trace_id": given.trace_id,
-            "value": given.value,
-        }
-        response = json_response(codec.encode(kept))
-        await response(incoming.scope, incoming.receive, incoming.send)
+            message = f"The response has no trace {trace_id!r}."
+            raise NotFound(message, "trace_not_found", "trace_id")
+        ids = {"object": "feedback", "id": id_, "response_id": response_id, "trace_id": trace_id}
+        response = json_response(codec.encode(ids | {"value": feedback.value}))
+        await response(request.scope, request.receive, request.send)

@@ -1,10 +1,8 @@
-"""A front end of another process behind the agents' port; the only importers of httpx2."""
+"""A reverse proxy: another server, such as a front end, behind the agents' port."""
 
 try:
     from .reverse import ReverseProxy
 except ImportError as error:
-    raise ImportError(
-        'ReverseProxy needs more packages: pip install "agent-asgi[proxy]"'
-    ) from error
+    raise ImportError('ReverseProxy needs packages: pip install "agent-asgi[proxy]"') from error
 
 __all__ = ["ReverseProxy"]

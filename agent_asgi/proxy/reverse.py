@@ -1,4 +1,4 @@
-"""`ReverseProxy`: requests go on to another server, answers come back, both as they are."""
+"""`ReverseProxy`: passes requests on to another server, and its answers back, unchanged."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from ..access import refuse
-from ..body import ClientGone
 from ..errors import AgentError, InvalidRequest, NotFound
+from ..http.body import ClientGone
+from ..http.responses import refuse
 from .headers import handshake_headers, request_headers, response_headers
 from .paths import Paths, path_below
 from .websocket import GOING_AWAY, Connect, pass_refusal, relay, text_of
@@ -24,38 +24,38 @@ from .websocket import GOING_AWAY, Connect, pass_refusal, relay, text_of
 logger = logging.getLogger("agent_asgi")
 
 LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-"""As many connections as clients ask for, each for one request: what a server sends beyond the end
-of its answer, httpcore2 would take for the answer to the connection's next request."""
+"""One connection for each request: if a server sends more than its answer, httpcore2 would take the
+rest for the answer to the next request."""
 CLOSE_SECONDS = 2.0
-"""How long the other server may take to answer that a WebSocket is closed."""
+"""How long the other server may take to confirm that a WebSocket is closed."""
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class ReverseProxy:
     """An ASGI app that passes HTTP requests and WebSockets on to another server.
 
-    `AgentApp(router, fallback=ReverseProxy("http://localhost:3000"))` has a front end answer what
-    is no endpoint; it may also be mounted in Starlette or FastAPI.
+    `AgentApp(router, fallback=ReverseProxy("http://localhost:3000"))` serves a front end on all
+    paths that are no endpoints. It may also be mounted in Starlette or FastAPI.
 
     Args:
-        url: The other server, such as Vite or a Node app. A path in it goes before that of each
-            request.
-        paths: What is passed on, as exact paths, or beginnings that end with `*`; anything else is
-            a 404. Default `("/*",)`: everything.
+        url: The other server, such as Vite or a Node app. A path in it is put before the path of
+            each request.
+        paths: The paths to pass on: exact paths, or prefixes that end with `*`. Others are
+            answered with 404. Default `("/*",)`: everything.
         timeout: How many seconds the other server may take to accept a part of a request's body,
-            and to begin its answer. What has begun may take any time. Default 60.
+            and to begin its answer. The rest of the answer has no time limit. Default 60.
 
     Raises:
-        ValueError: `url` is no URL of http or https, or says more than host, port and path; a path
-            does not begin with a slash, or has a `*` before its end.
+        ValueError: `url` is not an http or https URL, or has more than host, port and path; or a
+            path does not begin with a slash, or has a `*` before its end.
     """
 
     def __init__(self, url: str, *, paths: Sequence[str] = ("/*",), timeout: float = 60.0) -> None:
-        self._url = _checked(url)
+        self._url = _parsed(url)
         self._base = self._url.raw_path.decode("ascii").rstrip("/")
         self._paths = Paths(paths)
         self._timeout = timeout
-        # below httpx2's client: no cookie jar, no redirects, no proxies, no headers of its own
+        # the transport, not a client, which would add cookies, redirects, proxies and headers
         self._tls = httpx2.create_ssl_context()
         self._transport = httpx2.AsyncHTTPTransport(
             verify=self._tls, trust_env=False, limits=LIMITS
@@ -65,11 +65,11 @@ class ReverseProxy:
         """Serve one HTTP request or WebSocket.
 
         Raises:
-            ConnectionError: The other server broke off; raised through to the server in front, it
-                breaks the client's connection off, which would else pass for whole.
+            ConnectionError: The other server broke off. Raised so that the client's connection is
+                broken off too, and the answer not taken for complete.
         """
         if scope["type"] == "lifespan":
-            raise NotImplementedError("ReverseProxy is no app of its own: its host has a lifespan.")
+            raise NotImplementedError("ReverseProxy must be mounted in an app with a lifespan.")
         serve = self._websocket if scope["type"] == "websocket" else self._http
         try:
             await serve(self._target(scope), scope, receive, send)
@@ -78,7 +78,9 @@ class ReverseProxy:
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
-        """Close the connections at the end. `AgentApp` enters it; so may another host:
+        """Close the connections at the end.
+
+        `AgentApp` enters it. For other hosts:
         `Starlette(routes=[Mount("/", proxy)], lifespan=proxy.lifespan)`.
         """
         try:
@@ -87,7 +89,7 @@ class ReverseProxy:
             await self._transport.aclose()
 
     def _target(self, scope: Scope) -> str:
-        """Give path and query for the other server, encoded as they came."""
+        """Return path and query for the other server, encoded as received."""
         path, query = path_below(scope), scope["query_string"].decode("latin-1")
         if not self._paths.allow(path):
             raise NotFound("There is no such path.", "not_found")
@@ -111,11 +113,11 @@ class ReverseProxy:
                 watch.cancel()
 
     async def _response(self, target: str, scope: Scope, upload: "_Upload") -> httpx2.Response:
-        """Give the answer to a request, once it has begun.
+        """Return the answer to a request once it has begun.
 
         Raises:
-            AgentError: There is none.
-            ClientGone: The client left before its request had arrived whole.
+            AgentError: There is no answer.
+            ClientGone: The client disconnected before its request was complete.
         """
         try:
             async with upload.clock:
@@ -130,7 +132,7 @@ class ReverseProxy:
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise self._late() from error
         except httpx2.LocalProtocolError as error:
-            raise InvalidRequest("HTTP does not carry such a request.") from error
+            raise InvalidRequest("The request is not valid HTTP.") from error
         except httpx2.TransportError as error:
             raise self._failed(error) from error
 
@@ -151,8 +153,8 @@ class ReverseProxy:
         """Open a WebSocket to the other server.
 
         Raises:
-            AgentError: It does not open.
-            InvalidStatus: The other server refuses it.
+            AgentError: The connection fails.
+            InvalidStatus: The other server refuses the WebSocket.
         """
         headers = [
             (name.decode("latin-1"), text_of(value))
@@ -160,7 +162,7 @@ class ReverseProxy:
         ]
         host = dict(headers).get("host", self._url.netloc.decode("ascii"))
         if not _HOST.fullmatch(host):
-            raise InvalidRequest("The header `host` names no host.", "host")
+            raise InvalidRequest("The `host` header is not a valid host.", "host")
         secure = self._url.scheme == "https"
         try:
             return await Connect(
@@ -175,24 +177,25 @@ class ReverseProxy:
                 proxy=None,
                 open_timeout=self._timeout,
                 close_timeout=CLOSE_SECONDS,
-                ping_interval=None,  # a client that reads slowly would hold up the pongs
+                ping_interval=None,  # a slow client would delay the pongs
                 max_size=None,
             )
         except InvalidStatus:
             raise
         except TimeoutError as error:
             raise self._late() from error
-        except (InvalidURI, ValueError) as error:  # a port or an address that there cannot be
-            raise InvalidRequest("HTTP does not carry such a request.") from error
+        except (InvalidURI, ValueError) as error:  # for example an impossible port
+            raise InvalidRequest("The request is not valid HTTP.") from error
         except (OSError, InvalidHandshake) as error:
             raise self._failed(error) from error
 
     def _late(self) -> AgentError:
-        logger.warning("%s did not answer within %g s.", self._url, self._timeout)
+        logger.warning("%s did not answer within %g s. Answering 504.", self._url, self._timeout)
         return AgentError("The front end did not answer in time.", 504, "gateway_timeout")
 
     def _failed(self, error: Exception) -> AgentError:
-        logger.warning("%s did not answer: %s", self._url, error or type(error).__name__)
+        reason = error or type(error).__name__
+        logger.warning("%s is not available: %s. Answering 502.", self._url, reason)
         return AgentError("The front end does not answer.", 502, "bad_gateway")
 
     def _broken(self, error: Exception) -> ConnectionError:
@@ -200,26 +203,26 @@ class ReverseProxy:
 
 
 class _Upload:
-    """A request's body on its way.
+    """A request's body in transit.
 
     Args:
         receive: The ASGI callable.
-        timeout: How long the other server may take to accept a part.
+        timeout: How many seconds the other server may take to accept a part.
     """
 
     def __init__(self, receive: Receive, timeout: float) -> None:
         self.receive = receive
         self.ended = asyncio.Event()
-        """Set once no more of the body is taken."""
+        """Set once no more of the body is read."""
         self.clock = asyncio.timeout(None)
-        """What runs while the other server is at its turn, and not while the client is."""
+        """Runs while the other server is awaited, and not while the client is."""
         self._timeout = timeout
 
     async def content(self) -> bytes | AsyncIterator[bytes]:
-        """Give the body whole where it is there, else part by part.
+        """Return the body: whole if it has arrived, else part by part.
 
         Raises:
-            ClientGone: The client left.
+            ClientGone: The client disconnected.
         """
         first = await self._next()
         if first.get("more_body", False):
@@ -249,7 +252,7 @@ class _Upload:
 
 
 async def _watch(upload: _Upload, exchange: anyio.CancelScope) -> None:
-    """Cancel what goes on, should the client leave once its request has been taken."""
+    """Cancel the exchange if the client disconnects after its request."""
     await upload.ended.wait()
     while (await upload.receive())["type"] != "http.disconnect":
         pass
@@ -265,12 +268,12 @@ async def _pass_back(response: httpx2.Response, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-def _checked(url: str) -> httpx2.URL:
+def _parsed(url: str) -> httpx2.URL:
     try:
-        found = httpx2.URL(url)
+        parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
-        raise ValueError(f"ReverseProxy: {url!r} is no URL.") from error
-    more = found.userinfo or found.query or found.fragment
-    if found.scheme not in ("http", "https") or not found.host or more:
-        raise ValueError(f"ReverseProxy: {url!r} is not such as 'http://localhost:3000'.")
-    return found
+        raise ValueError(f"ReverseProxy: {url!r} is not a URL.") from error
+    extra = parsed.userinfo or parsed.query or parsed.fragment
+    if parsed.scheme not in ("http", "https") or not parsed.host or extra:
+        raise ValueError(f"ReverseProxy: {url!r} must be like 'http://localhost:3000'.")
+    return parsed

@@ -1,4 +1,4 @@
-"""A WebSocket that is passed on, message by message."""
+"""Proxied WebSockets: messages in both directions."""
 
 import asyncio
 import contextlib
@@ -13,21 +13,20 @@ from .headers import handshake_headers, response_headers
 GOING_AWAY = 1001
 NORMAL = 1000
 UNSENT = frozenset({1005, 1006, 1015})
-"""Codes that are seen where none came, and never sent (RFC 6455, 7.4.1)."""
+"""Codes that stand for a missing code and are never sent (RFC 6455, 7.4.1)."""
 
 
 class Connect(connect):
-    """websockets' `connect`, which goes where it is told and nowhere else."""
+    """websockets' `connect` without redirects."""
 
     def process_redirect(self, exc: Exception) -> Exception:
-        """Follow no redirect."""
         return exc
 
 
 def text_of(value: bytes) -> str:
-    """Decode a header's value for websockets, which encodes it as UTF-8 again.
+    """Decode a header's value for websockets, which encodes it as UTF-8.
 
-    From 16 on it takes no character above U+00FF; a value with one arrives encoded twice.
+    Since version 16 it refuses characters above U+00FF; a value with one arrives encoded twice.
     """
     try:
         text = value.decode()
@@ -38,7 +37,7 @@ def text_of(value: bytes) -> str:
 
 
 async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> None:
-    """Accept a WebSocket as its upstream was accepted, and pass messages until either end closes.
+    """Accept a WebSocket, and pass messages on in both directions until either end closes.
 
     Args:
         upstream: The connection to the other server.
@@ -46,14 +45,14 @@ async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> Non
         send: The ASGI callable.
 
     Raises:
-        ConnectionClosed: The other server broke off without closing; the client's connection, too,
-            is then to end without.
+        ConnectionClosed: The other server disconnected without a close frame; the client's
+            connection must end in the same way.
     """
     await receive()  # "websocket.connect"
     subprotocol = upstream.subprotocol
     headers = handshake_headers(_answer_headers(upstream.response))
     await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
-    upward = asyncio.create_task(_pass_up(receive, upstream))
+    upward = asyncio.create_task(_send_up(receive, upstream))
     try:
         while True:
             message = await upstream.recv()
@@ -70,8 +69,8 @@ async def relay(upstream: ClientConnection, receive: Receive, send: Send) -> Non
         upward.cancel()
 
 
-async def _pass_up(receive: Receive, upstream: ClientConnection) -> None:
-    with contextlib.suppress(ConnectionClosed):  # which the other direction sees too
+async def _send_up(receive: Receive, upstream: ClientConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):  # handled by the other direction
         while (message := await receive())["type"] == "websocket.receive":
             text = message.get("text")
             await upstream.send(message["bytes"] if text is None else text)
@@ -80,18 +79,18 @@ async def _pass_up(receive: Receive, upstream: ClientConnection) -> None:
 
 
 async def pass_refusal(refusal: InvalidStatus, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a handshake as the other server did; where the server cannot, by a 403."""
+    """Answer a handshake as the other server did, or with 403 if this server cannot."""
     await receive()  # "websocket.connect"
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close"})
         return
-    answer, start = refusal.response, "websocket.http.response.start"
-    headers = [each for each in _answer_headers(answer) if each[0] != b"content-length"]
-    await send({"type": start, "status": answer.status_code, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": bytes(answer.body or b"")})
+    response, start = refusal.response, "websocket.http.response.start"
+    headers = [each for each in _answer_headers(response) if each[0] != b"content-length"]
+    await send({"type": start, "status": response.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": bytes(response.body or b"")})
 
 
-def _answer_headers(answer: Any) -> list[tuple[bytes, bytes]]:
-    raw = answer.headers.raw_items()
+def _answer_headers(response: Any) -> list[tuple[bytes, bytes]]:
+    raw = response.headers.raw_items()
     encoded = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in raw]
-    return response_headers(encoded, answer.status_code)
+    return response_headers(encoded, response.status_code)

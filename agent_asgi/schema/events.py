@@ -1,253 +1,295 @@
-"""Events: what a streamed run consists of, under the names of Open Responses.
+"""The events of a stream, with the names of Open Responses. A struct's tag is its `type`."""
 
-Each struct's tag is its `type`. All events of an item carry the item's `output_index`, those of
-its parts also `item_id` and the part's index; `sequence_number` counts every event of a stream.
-"""
-
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from .base import Typed
+from .items import Typed
 from .responses import Response
 
 Item = dict[str, Any]
 Part = dict[str, Any]
+if TYPE_CHECKING:
+    ResponseOrRaw = Response | Raw
+else:
+    ResponseOrRaw = Raw  # an event from a log keeps its response encoded
 
 
-class Event(Typed, kw_only=True):
+class Event(Typed):
     """Base of all events."""
 
     sequence_number: int
-    """Counts the events of a stream from 0, without gaps."""
+    """The number of the event in its stream, from 0 without gaps."""
 
 
-class ResponseEvent(Event, kw_only=True):
-    """Base of the events that carry the whole response."""
+class ResponseEvent(Event):
+    """Base of the events with the whole response."""
 
-    response: Response | Raw
-    """The response as it stands; encoded already where a store had it."""
+    response: ResponseOrRaw
+    """The response at this point; encoded if it comes from a log."""
     trace_id: str | UnsetType = UNSET
-    """The MLflow trace, on the terminal event, where the client asked for it."""
+    """The MLflow trace, on the terminal event, if the client asked for it."""
 
 
-class ResponseCreated(ResponseEvent, kw_only=True, tag="response.created"):
-    """The run exists."""
+class ResponseCreated(ResponseEvent, tag="response.created"):
+    """The run was created."""
 
 
-class ResponseQueued(ResponseEvent, kw_only=True, tag="response.queued"):
-    """The run waits for its turn."""
+class ResponseQueued(ResponseEvent, tag="response.queued"):
+    """The run is queued."""
 
 
-class ResponseInProgress(ResponseEvent, kw_only=True, tag="response.in_progress"):
+class ResponseInProgress(ResponseEvent, tag="response.in_progress"):
     """The run has begun."""
 
 
-class ResponseCompleted(ResponseEvent, kw_only=True, tag="response.completed"):
-    """The run has ended well."""
+class ResponseCompleted(ResponseEvent, tag="response.completed"):
+    """The run has completed."""
 
 
-class ResponseFailed(ResponseEvent, kw_only=True, tag="response.failed"):
+class ResponseFailed(ResponseEvent, tag="response.failed"):
     """The run has failed; an `error` event came just before."""
 
 
-class ResponseIncomplete(ResponseEvent, kw_only=True, tag="response.incomplete"):
-    """The run ended early: cut short, or cancelled."""
+class ResponseIncomplete(ResponseEvent, tag="response.incomplete"):
+    """The run ended early or was cancelled."""
 
 
-class OutputItemAdded(Event, kw_only=True, tag="response.output_item.added"):
-    """An item begins, with what is known of it."""
+TERMINAL = (ResponseCompleted, ResponseFailed, ResponseIncomplete)
+"""The events that end a stream."""
+
+
+class OutputItemAdded(Event, tag="response.output_item.added"):
+    """An item begins."""
 
     output_index: int
-    """Place of the item in the output."""
+    """The item's index in the output."""
     item: Item
     """The item, still empty."""
 
 
-class OutputItemDone(Event, kw_only=True, tag="response.output_item.done"):
+class OutputItemDone(Event, tag="response.output_item.done"):
     """An item is finished."""
 
     output_index: int
-    """Place of the item in the output."""
+    """The item's index in the output."""
     item: Item
     """The whole item."""
 
 
-class ContentEvent(Event, kw_only=True):
-    """Base of the events of one part of an item's content."""
+class ItemEvent(Event):
+    """Base of the events of an item's parts."""
 
     item_id: str
-    """The item."""
+    """The item's id."""
     output_index: int
-    """Place of the item in the output."""
+    """The item's index in the output."""
+
+
+class ContentEvent(ItemEvent):
+    """Base of the events of one part of an item's content."""
+
     content_index: int
-    """Place of the part in the item's content."""
+    """The part's index in the item's content."""
 
 
-class ContentPartAdded(ContentEvent, kw_only=True, tag="response.content_part.added"):
+class ContentPartAdded(ContentEvent, tag="response.content_part.added"):
     """A part of an item's content begins."""
 
     part: Part
     """The part, still empty."""
 
 
-class ContentPartDone(ContentEvent, kw_only=True, tag="response.content_part.done"):
+class ContentPartDone(ContentEvent, tag="response.content_part.done"):
     """A part of an item's content is finished."""
 
     part: Part
     """The whole part."""
 
 
-class OutputTextDelta(ContentEvent, kw_only=True, tag="response.output_text.delta"):
+class OutputTextDelta(ContentEvent, tag="response.output_text.delta"):
     """More text."""
 
     delta: str
     """The text."""
     logprobs: list[Any] = field(default_factory=list)
-    """Log probabilities of its tokens; the OpenAI client wants the field."""
+    """Log probabilities of its tokens. The OpenAI client requires the field."""
 
 
-class OutputTextDone(ContentEvent, kw_only=True, tag="response.output_text.done"):
+class OutputTextDone(ContentEvent, tag="response.output_text.done"):
     """A text is finished."""
 
     text: str
     """The whole text."""
     logprobs: list[Any] = field(default_factory=list)
-    """Log probabilities of its tokens; the OpenAI client wants the field."""
+    """Log probabilities of its tokens. The OpenAI client requires the field."""
 
 
-class AnnotationAdded(ContentEvent, kw_only=True, tag="response.output_text.annotation.added"):
-    """A citation in a text."""
+class AnnotationAdded(ContentEvent, tag="response.output_text.annotation.added"):
+    """A citation in the text of a message."""
 
     annotation_index: int
-    """Place of the annotation in the part's annotations."""
+    """The annotation's index in the part's annotations."""
     annotation: dict[str, Any]
     """The citation."""
 
 
-class RefusalDelta(ContentEvent, kw_only=True, tag="response.refusal.delta"):
+class RefusalDelta(ContentEvent, tag="response.refusal.delta"):
     """More of a refusal."""
 
     delta: str
     """The text."""
 
 
-class RefusalDone(ContentEvent, kw_only=True, tag="response.refusal.done"):
+class RefusalDone(ContentEvent, tag="response.refusal.done"):
     """A refusal is finished."""
 
     refusal: str
     """The whole text."""
 
 
-class ReasoningDelta(ContentEvent, kw_only=True, tag="response.reasoning.delta"):
+class ReasoningDelta(ContentEvent, tag="response.reasoning.delta"):
     """More reasoning."""
 
     delta: str
     """The text."""
 
 
-class ReasoningDone(ContentEvent, kw_only=True, tag="response.reasoning.done"):
+class ReasoningDone(ContentEvent, tag="response.reasoning.done"):
     """A part of the reasoning is finished."""
 
     text: str
     """The whole text."""
 
 
-class SummaryEvent(Event, kw_only=True):
+class SummaryEvent(ItemEvent):
     """Base of the events of one part of a reasoning summary."""
 
-    item_id: str
-    """The item."""
-    output_index: int
-    """Place of the item in the output."""
     summary_index: int
-    """Place of the part in the item's summary."""
+    """The part's index in the item's summary."""
 
 
-class SummaryPartAdded(SummaryEvent, kw_only=True, tag="response.reasoning_summary_part.added"):
+class SummaryPartAdded(SummaryEvent, tag="response.reasoning_summary_part.added"):
     """A part of the summary begins."""
 
     part: Part
     """The part, still empty."""
 
 
-class SummaryPartDone(SummaryEvent, kw_only=True, tag="response.reasoning_summary_part.done"):
+class SummaryPartDone(SummaryEvent, tag="response.reasoning_summary_part.done"):
     """A part of the summary is finished."""
 
     part: Part
     """The whole part."""
 
 
-class SummaryTextDelta(SummaryEvent, kw_only=True, tag="response.reasoning_summary_text.delta"):
+class SummaryTextDelta(SummaryEvent, tag="response.reasoning_summary_text.delta"):
     """More of the summary."""
 
     delta: str
     """The text."""
 
 
-class SummaryTextDone(SummaryEvent, kw_only=True, tag="response.reasoning_summary_text.done"):
+class SummaryTextDone(SummaryEvent, tag="response.reasoning_summary_text.done"):
     """A text of the summary is finished."""
 
     text: str
     """The whole text."""
 
 
-class ArgumentsEvent(Event, kw_only=True):
-    """Base of the events of a function call's arguments."""
-
-    item_id: str
-    """The item."""
-    output_index: int
-    """Place of the item in the output."""
-
-
-class ArgumentsDelta(ArgumentsEvent, kw_only=True, tag="response.function_call_arguments.delta"):
-    """More of the arguments."""
+class ArgumentsDelta(ItemEvent, tag="response.function_call_arguments.delta"):
+    """More of a function call's arguments."""
 
     delta: str
     """A piece of their JSON text."""
 
 
-class ArgumentsDone(ArgumentsEvent, kw_only=True, tag="response.function_call_arguments.done"):
-    """The arguments are finished."""
+class ArgumentsDone(ItemEvent, tag="response.function_call_arguments.done"):
+    """The arguments of a function call are finished."""
 
     arguments: str
     """Their whole JSON text."""
 
 
-class ErrorInfo(Struct, kw_only=True):
-    """What went wrong, as an error answer has it."""
+class CustomInputDelta(ItemEvent, tag="response.custom_tool_call_input.delta"):
+    """More of a custom tool call's input."""
+
+    delta: str
+    """A piece of the text."""
+
+
+class CustomInputDone(ItemEvent, tag="response.custom_tool_call_input.done"):
+    """The input of a custom tool call is finished."""
+
+    input: str
+    """The whole text."""
+
+
+class McpCallEvent(ItemEvent, forbid_unknown_fields=True):
+    """Base of the events of a call of the agent's own tool. An event that has more members is
+    another server's and becomes a `VendorEvent`.
+    """
+
+
+class McpCallInProgress(McpCallEvent, tag="response.mcp_call.in_progress"):
+    """A tool of the agent is called."""
+
+
+class McpArgumentsDelta(McpCallEvent, tag="response.mcp_call_arguments.delta"):
+    """More of the arguments of a call of the agent's own tool."""
+
+    delta: str
+    """A piece of their JSON text."""
+
+
+class McpArgumentsDone(McpCallEvent, tag="response.mcp_call_arguments.done"):
+    """The arguments of a call of the agent's own tool are finished."""
+
+    arguments: str
+    """Their whole JSON text."""
+
+
+class McpCallCompleted(McpCallEvent, tag="response.mcp_call.completed"):
+    """A tool of the agent has ended."""
+
+
+class McpCallFailed(McpCallEvent, tag="response.mcp_call.failed"):
+    """A tool of the agent has failed."""
+
+
+class ErrorInfo(Struct):
+    """The error, as in an error response."""
 
     type: str
-    """Kind of error, such as `model_error`."""
+    """The kind of error, for example `model_error`."""
     code: str | None
     """A short machine-readable name."""
     message: str
-    """What a person reads."""
+    """A message for people."""
     param: str | None
-    """The field at fault."""
+    """The invalid field."""
 
 
-class ErrorEvent(Event, kw_only=True, tag="error"):
-    """The run fails; `response.failed` follows. Flat for the OpenAI client, nested for the rest."""
+class ErrorEvent(Event, tag="error"):
+    """The run fails; `response.failed` follows. Flat for the OpenAI client, nested for others."""
 
     code: str | None
     """A short machine-readable name."""
     message: str
-    """What a person reads."""
+    """A message for people."""
     param: str | None
-    """The field at fault."""
+    """The invalid field."""
     error: ErrorInfo
     """The same, nested."""
 
 
-class VendorEvent(Struct, kw_only=True):
-    """An event of a type not known here, passed through with a sequence number of its own."""
+class VendorEvent(Struct):
+    """An event of an unknown type, passed through with a new sequence number."""
 
     sequence_number: int
-    """Counts the events of a stream from 0, without gaps."""
+    """The number of the event in its stream, from 0 without gaps."""
     fields: dict[str, Any]
-    """The event as the handler gave it, `type` included."""
+    """The handler's event, `type` included."""
 
     @property
     def type(self) -> str:
@@ -255,10 +297,15 @@ class VendorEvent(Struct, kw_only=True):
         return str(self.fields["type"])
 
 
+AnyEvent = Event | VendorEvent
+"""An event of a stream."""
+
+
 def _leaves(base: type[Event]) -> list[type[Event]]:
-    below = [leaf for each in base.__subclasses__() for leaf in _leaves(each)]
-    return below or [base]
+    return [leaf for event in base.__subclasses__() for leaf in _leaves(event)] or [base]
 
 
-ITEM_EVENTS = tuple(each for each in _leaves(Event) if not issubclass(each, ResponseEvent))
-"""Every event that does not carry the whole response."""
+EVENTS = tuple(_leaves(Event))
+"""All events of known types."""
+ITEM_EVENTS = tuple(event for event in EVENTS if not issubclass(event, ResponseEvent))
+"""Those without the whole response."""

@@ -1,21 +1,35 @@
-"""Items: what a conversation is made of, coming in and going out (Open Responses `ItemParam`)."""
+"""Items of a conversation, in requests and in responses (Open Responses `ItemParam`)."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from msgspec import Meta
+import msgspec
+from msgspec import Meta, Struct, StructMeta, field
 
-from .base import Typed
+from .ids import MAX_ID, new_id
+from .plain import plain
 
 Role = Literal["user", "assistant", "system", "developer"]
 Status = Literal["in_progress", "completed", "incomplete"]
 CallId = Annotated[str, Meta(min_length=1)]
+Id = Annotated[str, Meta(max_length=MAX_ID)]
+
+
+class Typed(Struct, kw_only=True, tag_field="type"):
+    """A struct whose tag is its `type` on the wire."""
+
+    @property
+    def type(self) -> str:
+        """The `type` on the wire."""
+        return str(self.__struct_config__.tag)
 
 
 class InputText(Typed, kw_only=True, omit_defaults=True, tag="input_text"):
-    """Text that somebody wrote."""
+    """Text of a user, a developer or a tool."""
 
     text: str
     """The text."""
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+    """Marks the end of a prompt that the model's API caches."""
 
 
 class InputImage(Typed, kw_only=True, omit_defaults=True, tag="input_image"):
@@ -27,6 +41,8 @@ class InputImage(Typed, kw_only=True, omit_defaults=True, tag="input_image"):
     """Id of an uploaded file."""
     detail: Literal["low", "high", "auto", "original"] | None = None
     """How closely the model looks. Default `auto`."""
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+    """Marks the end of a prompt that the model's API caches."""
 
 
 class InputFile(Typed, kw_only=True, omit_defaults=True, tag="input_file"):
@@ -40,6 +56,10 @@ class InputFile(Typed, kw_only=True, omit_defaults=True, tag="input_file"):
     """URL of the file."""
     file_id: str | None = None
     """Id of an uploaded file."""
+    detail: str | None = None
+    """How closely the model looks."""
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+    """Marks the end of a prompt that the model's API caches."""
 
 
 class InputVideo(Typed, kw_only=True, omit_defaults=True, tag="input_video"):
@@ -50,7 +70,7 @@ class InputVideo(Typed, kw_only=True, omit_defaults=True, tag="input_video"):
 
 
 class OutputText(Typed, kw_only=True, omit_defaults=True, tag="output_text"):
-    """Text that an agent wrote."""
+    """Text of an agent."""
 
     text: str
     """The text."""
@@ -64,7 +84,7 @@ class Refusal(Typed, kw_only=True, omit_defaults=True, tag="refusal"):
     """An agent's refusal to answer."""
 
     refusal: str
-    """What it says."""
+    """The text."""
 
 
 class SummaryText(Typed, kw_only=True, omit_defaults=True, tag="summary_text"):
@@ -82,13 +102,13 @@ class ReasoningText(Typed, kw_only=True, omit_defaults=True, tag="reasoning_text
 
 
 class PlainText(Typed, kw_only=True, omit_defaults=True, tag="text"):
-    """Text of no particular kind."""
+    """Text without a specific kind."""
 
     text: str
     """The text."""
 
 
-ContentPart = (
+KnownPart = (
     InputText
     | InputImage
     | InputFile
@@ -98,24 +118,27 @@ ContentPart = (
     | SummaryText
     | ReasoningText
     | PlainText
-    | dict[str, Any]
 )
-"""A part of an item's content; a type not known here is a dict, as it came."""
+if TYPE_CHECKING:
+    ContentPart = KnownPart | dict[str, Any]
+else:
+    ContentPart = KnownPart  # msgspec decodes no union of structs and dicts (schema/decode.py)
+"""A part of an item's content; one of an unknown type is a dict, unchanged."""
 
 
 class Message(Typed, kw_only=True, omit_defaults=True, tag="message"):
-    """What somebody said."""
+    """A message."""
 
     role: Role
-    """Who said it."""
+    """The author's role."""
     content: str | list[ContentPart]
-    """What was said: one text, or parts."""
-    id: str | None = None
+    """The content: one text, or parts."""
+    id: Id | None = None
     """The item's id."""
     status: str | None = None
-    """How far the item has come."""
+    """The item's status."""
     phase: Literal["commentary", "final_answer"] | None = None
-    """Whether an assistant's message is the answer or talk on the way to it."""
+    """Whether an assistant's message is the final answer or a comment before it."""
 
     @property
     def text(self) -> str:
@@ -125,92 +148,198 @@ class Message(Typed, kw_only=True, omit_defaults=True, tag="message"):
         return "".join(getattr(part, "text", "") for part in self.content)
 
 
-class FunctionCall(Typed, kw_only=True, omit_defaults=True, tag="function_call"):
-    """The agent wants a function called."""
+class _CallShorthand(StructMeta):
+    """Makes `FunctionCall("name", {...})`; a client's JSON must have all required fields."""
 
-    call_id: CallId
-    """Ties the call to its output."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fields = _by_name(self, args, kwargs)
+        arguments = fields.get("arguments")
+        if not isinstance(arguments, str):
+            fields["arguments"] = msgspec.json.encode(arguments or {}, enc_hook=plain).decode()
+        if fields.get("call_id") is None:
+            fields["call_id"] = new_id("call")
+        return super().__call__(**fields)
+
+
+class _OutputShorthand(StructMeta):
+    """Makes `FunctionCallOutput(call_id, error=...)`; a client's JSON must have an `output`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fields = _by_name(self, args, kwargs)
+        if fields.get("output") is None:
+            fields["output"] = fields.get("error") or ""
+        return super().__call__(**fields)
+
+
+def _by_name(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names = cls.__struct_fields__
+    if len(args) > len(names) or any(name in kwargs for name in names[: len(args)]):
+        raise TypeError(f"{cls.__name__} takes {', '.join(names)}, each once.")
+    return dict(zip(names, args, strict=False)) | kwargs
+
+
+class FunctionCall(Typed, omit_defaults=True, tag="function_call", metaclass=_CallShorthand):
+    """An agent's call of a function, for example `FunctionCall("add", {"a": 1, "b": 2})`."""
+
     name: Annotated[str, Meta(min_length=1)]
-    """The function."""
+    """The function's name."""
     arguments: str
-    """Its arguments, a JSON text."""
-    id: str | None = None
+    """The arguments, as JSON text. A handler may also give an object. Default: no arguments."""
+    call_id: CallId
+    """Links the call to its output. Default: a new id."""
+    id: Id | None = None
     """The item's id."""
     status: Status | None = None
-    """How far the item has come."""
+    """The item's status."""
+    client: bool | None = field(default=None, name="agent_asgi:client")
+    """Whether the client is to execute the function. Default: if it is one of its `tools`."""
+    namespace: str | None = None
+    """The namespace of the function, if the model's API has namespaces."""
+    caller: dict[str, Any] | None = None
+    """What made the call: the model, or a program of it."""
+    async_: bool | None = field(default=None, name="async")
+    """Whether the model goes on without the output."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            name: str,
+            arguments: object = ...,
+            call_id: str | None = ...,
+            id: str | None = ...,
+            status: Status | None = ...,
+            client: bool | None = ...,
+            namespace: str | None = ...,
+            caller: dict[str, Any] | None = ...,
+            async_: bool | None = ...,
+        ) -> None: ...
 
 
-class FunctionCallOutput(Typed, kw_only=True, omit_defaults=True, tag="function_call_output"):
-    """What a called function gave."""
+class FunctionCallOutput(
+    Typed, omit_defaults=True, tag="function_call_output", metaclass=_OutputShorthand
+):
+    """The output of a function call, for example `FunctionCallOutput(call.call_id, "3")`."""
 
     call_id: CallId
-    """The call that this answers."""
+    """The `call_id` of the call."""
     output: str | list[ContentPart]
-    """The result: a text (often JSON), or parts."""
-    id: str | None = None
+    """The result: a string (often JSON), or parts. Other values of a handler become JSON."""
+    id: Id | None = None
     """The item's id."""
     status: Status | None = None
-    """How far the item has come."""
+    """The item's status."""
+    error: str | None = field(default=None, name="agent_asgi:error")
+    """Why the tool failed, as clients may see it. Default: it did not fail."""
+    name: str | None = None
+    """The function's name."""
+    namespace: str | None = None
+    """The namespace of the function, if the model's API has namespaces."""
+    caller: dict[str, Any] | None = None
+    """What made the call: the model, or a program of it."""
+    created_by: str | None = None
+    """What made the item."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            call_id: str,
+            output: object = ...,
+            id: str | None = ...,
+            status: Status | None = ...,
+            error: str | None = ...,
+            name: str | None = ...,
+            namespace: str | None = ...,
+            caller: dict[str, Any] | None = ...,
+            created_by: str | None = ...,
+        ) -> None: ...
+
+
+class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
+    """A question to the client: may the agent call this tool?
+
+    The run then ends; the client's next request answers with an `mcp_approval_response`.
+    """
+
+    name: Annotated[str, Meta(min_length=1)]
+    """The tool's name."""
+    arguments: str | dict[str, Any] = "{}"
+    """The arguments of the call, as JSON text. A handler may also give an object. Default: an empty
+    object."""
+    server_label: str | None = None
+    """The server of the tool. Default: the agent's name."""
+    id: Id | None = None
+    """The item's id, which the answer names. Default: a new one, as for a handler's id that others
+    could guess: it stays if it is `mcpr_` and at least 32 hexadecimal digits."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.arguments, str):
+            self.arguments = msgspec.json.encode(self.arguments).decode()
+
+
+class ApprovalResponse(Typed, kw_only=True, omit_defaults=True, tag="mcp_approval_response"):
+    """A client's answer to an approval request."""
+
+    approval_request_id: Annotated[str, Meta(min_length=1)]
+    """The id of the `mcp_approval_request` item."""
+    approve: bool
+    """Whether the agent may call the tool."""
+    reason: str | None = None
+    """The reason, for the agent."""
+    arguments: dict[str, Any] | None = field(default=None, name="agent_asgi:arguments")
+    """Changed arguments for the call. Default: the ones that were asked for."""
+    id: Id | None = None
+    """The item's id."""
 
 
 class ReasoningItem(Typed, kw_only=True, omit_defaults=True, tag="reasoning"):
-    """What the model thought on the way."""
+    """The model's reasoning."""
 
     summary: list[SummaryText]
     """A summary, in parts."""
-    id: str | None = None
+    id: Id | None = None
     """The item's id."""
     content: list[ReasoningText] | None = None
-    """The reasoning itself, where it is shown."""
+    """The reasoning itself, if the model shows it."""
     encrypted_content: str | None = None
-    """The reasoning, readable for its own provider alone."""
+    """The reasoning, readable only by its provider."""
     status: Status | None = None
-    """How far the item has come."""
+    """The item's status."""
 
 
 class CompactionItem(Typed, kw_only=True, omit_defaults=True, tag="compaction"):
-    """A conversation in short, made by `POST /responses/compact`."""
+    """A compacted conversation, from `POST /responses/compact`."""
 
     encrypted_content: str
-    """The short form, readable for its own provider alone."""
-    id: str | None = None
+    """The compacted form, readable only by its provider."""
+    id: Id | None = None
     """The item's id."""
+    created_by: str | None = None
+    """What made the item."""
 
 
 class ItemReference(Typed, kw_only=True, omit_defaults=True, tag="item_reference"):
-    """Stands for an item that the server has."""
+    """A reference to an item that the server has stored."""
 
-    id: str
+    id: Id
     """The item's id."""
 
 
-InputItem = (
+KnownItem = (
     Message
     | FunctionCall
     | FunctionCallOutput
+    | ApprovalRequest
+    | ApprovalResponse
     | ReasoningItem
     | CompactionItem
     | ItemReference
-    | dict[str, Any]
 )
-"""An item of the input; a type not known here is a dict, as it came."""
-
-
-def _by_tag(*types: type[Typed]) -> dict[str, type[Typed]]:
-    return {str(each.__struct_config__.tag): each for each in types}
-
-
-ITEMS = _by_tag(
-    Message, FunctionCall, FunctionCallOutput, ReasoningItem, CompactionItem, ItemReference
-)
-PARTS = _by_tag(
-    InputText,
-    InputImage,
-    InputFile,
-    InputVideo,
-    OutputText,
-    Refusal,
-    SummaryText,
-    ReasoningText,
-    PlainText,
-)
+if TYPE_CHECKING:
+    InputItem = KnownItem | dict[str, Any]
+else:
+    InputItem = KnownItem
+"""An item of the input; one of an unknown type is a dict, unchanged."""
+ITEMS: dict[str, type[Typed]] = {str(t.__struct_config__.tag): t for t in get_args(KnownItem)}
+PARTS: dict[str, type[Typed]] = {str(t.__struct_config__.tag): t for t in get_args(KnownPart)}

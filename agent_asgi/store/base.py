@@ -1,13 +1,16 @@
-"""What a store keeps and what it can do; each store is one implementation of `Store`."""
+"""The interface of a store, and the records that it keeps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ..errors import ErrorPayload, Unavailable
 from ..schema.responses import ResponseStatus
-from .signals import Signals
+from .approval_claim import ApprovalClaim, Asked
+from .conversation_store import Addition, ConversationStore
+from .watch import Signals
 
 DAY = 24 * 60 * 60
 EXPIRES_AFTER = 30.0 * DAY
@@ -15,48 +18,37 @@ EXPIRES_AFTER = 30.0 * DAY
 ACTIVE = ("queued", "in_progress")
 """The statuses of a run that has not ended."""
 SWEEP = 1000
-"""How many expired responses one sweep removes at the most."""
+"""How many expired responses one sweep removes at most."""
 
 
 class StoreUnavailable(Unavailable):
-    """The store does not answer just now."""
+    """The store cannot be reached at the moment."""
 
     def __init__(self) -> None:
-        super().__init__("The store of responses does not answer; try again in a moment.")
+        super().__init__("The response store does not answer. Retry later.")
 
 
 class LostRun(Exception):
-    """Another attempt has the run now, or its response was deleted: nothing more may be written."""
+    """Another attempt owns the run, or its response was deleted: nothing more may be written."""
 
 
-class Caller(Struct, kw_only=True, omit_defaults=True):
-    """What a run needs of its request beside the body."""
-
-    session_id: str | None = None
-    """The conversation."""
-    user: str | None = None
-    """Who asks."""
-    headers: dict[str, str] = {}
-    """The headers that `AgentRouter(keep_headers=...)` names."""
-    request_id: str = ""
-    """The id of the request."""
-    wants_trace: bool = False
-    """Whether the client asked for the trace's id."""
-
-
-class Record(Struct, kw_only=True):
-    """One response as a store keeps it; a copy that belongs to whoever got it."""
+class Record(Struct):
+    """A response as a store keeps it. A store returns copies, which the caller may change."""
 
     id: str
     """The response's id."""
     owner: str
-    """The principal that it belongs to; empty where there are none."""
+    """The principal that it belongs to; empty without authentication."""
     agent: str
     """The router's name."""
     status: ResponseStatus
-    """How far the run has come; the truth, whatever `response` says."""
+    """The status of the run. It counts, whatever `response` says."""
     created_at: float
-    """When it was made, in seconds since 1970."""
+    """When it was created, in seconds since 1970."""
+    request: bytes
+    """The request's body, with its references resolved."""
+    response: bytes
+    """The response as JSON; until the run has ended, as it was at the start."""
     expires_at: float = 0.0
     """When it may be removed. Default: the store's `expires_after` from now."""
     previous_id: str | None = None
@@ -64,27 +56,30 @@ class Record(Struct, kw_only=True):
     background: bool = False
     """Whether the client asked for a background run."""
     visible: bool = True
-    """Whether it may be fetched; False for one that is kept only for a retry."""
-    request: bytes
-    """The request's body, its references resolved."""
-    response: bytes
-    """The response as JSON; until the run has ended, as it began."""
+    """Whether it can be fetched; False if it is kept only for a retry."""
     item_ids: tuple[str, ...] = ()
-    """Ids of the items of its input and output, for `Store.find_items`; not given back."""
+    """Ids of the items of its input and output, for `Store.find_items`; a store does not return
+    them. If there are none, the memory store takes them from the response."""
+    approvals: tuple[str, ...] = ()
+    """Ids of the approval requests in its output; a store does not return them."""
+    state: bytes | None = None
+    """What its handler saved; `Store.state` returns it."""
+    approval_claim: ApprovalClaim | None = None
+    """The approval requests that it answers; a store does not return them."""
     caller: bytes = b"{}"
     """A `Caller`, as JSON."""
     key: str | None = None
     """The request's `Idempotency-Key`."""
     digest: str | None = None
-    """Tells the bodies of requests with the same key apart."""
+    """A digest of the body, to detect a key that is used with another body."""
     failure: bytes | None = None
-    """A `Failure`, as JSON: what the client of a failed run is told."""
+    """A `Failure`, as JSON: the error answer of a failed run."""
     attempt: int = 0
-    """How many times the run was begun."""
+    """The number of attempts so far."""
     logged: bool = False
     """Whether its events are kept: it was accepted before its run began."""
     cancel_wanted: bool = False
-    """Whether a client asked for the run to be cancelled."""
+    """Whether a client asked to cancel the run."""
 
     @property
     def active(self) -> bool:
@@ -93,37 +88,36 @@ class Record(Struct, kw_only=True):
 
 
 class Failure(Struct, kw_only=True):
-    """An error answer, kept for retries of the same request."""
+    """An error answer, kept for retries of its request."""
 
     status: int
     """The HTTP status."""
     error: ErrorPayload
     """The value under `error`."""
     headers: dict[str, str] = {}
-    """Further headers."""
+    """Additional headers."""
 
 
-class Frames(Struct, frozen=True):
-    """Events that follow one another in a log, as `event: ...` frames."""
+class Lines(Struct, frozen=True):
+    """Consecutive events of a log, as lines of JSON."""
 
     first: int
-    """`sequence_number` of the first one."""
+    """`sequence_number` of the first event."""
     count: int
-    """How many there are."""
+    """The number of events."""
     data: bytes
-    """The frames, each with its blank line."""
+    """The lines. Each ends in a line feed and begins with the event's type: `{"type":"..."`."""
 
     @property
     def last(self) -> int:
-        """`sequence_number` of the last one."""
+        """`sequence_number` of the last event."""
         return self.first + self.count - 1
 
     def after(self, number: int) -> bytes:
-        """Give the frames that come after a sequence number."""
+        """Return the lines after a sequence number."""
         if number < self.first:
             return self.data
-        frames = self.data.split(b"\n\n")
-        return b"\n\n".join(frames[number - self.first + 1 :])
+        return b"\n".join(self.data.split(b"\n")[number - self.first + 1 :])
 
 
 class Ending(Struct, kw_only=True):
@@ -135,30 +129,56 @@ class Ending(Struct, kw_only=True):
     """The response as JSON."""
     item_ids: tuple[str, ...]
     """Ids of the items of its output."""
+    approvals: tuple[str, ...] = ()
+    """Ids of the approval requests in its output."""
+    state: bytes | None = None
+    """What its handler saved."""
+    started: bool = True
+    """Whether its handler was called. If not, what the run has claimed is open again."""
     failure: bytes | None = None
-    """A `Failure`, as JSON, where it failed."""
+    """A `Failure`, as JSON, if the run failed."""
+    addition: Addition | None = None
+    """What the run adds to its conversation."""
+
+
+class Page(NamedTuple):
+    """A part of an owner's responses."""
+
+    records: list[Record]
+    """The responses, newest first."""
+    has_more: bool
+    """Whether older ones follow."""
+
+
+class ChainTooLarge(Exception):
+    """A chain of responses is larger than the caller allows."""
 
 
 class Store(ABC):
-    """Keeps responses. Everything it hands out is a copy.
+    """Keeps responses and conversations. Everything it returns is a copy.
 
-    Every method may raise `StoreUnavailable`.
+    A response that continues another one renews the time until their chain expires.
+
+    Every method may raise `StoreUnavailable`. A method that takes an `owner`
+    does not see the responses of others.
 
     Args:
         expires_after: How long a response is kept, in seconds. Default 30 days.
     """
 
     shared: bool
-    """Whether other processes see it too."""
+    """Whether other processes use it too."""
     durable: bool
     """Whether it outlives the process."""
     poll_seconds: float
-    """How often a reader looks by itself where it is told of no change."""
+    """How often a reader checks for changes that it was not notified of."""
     write_seconds: float
-    """Time between two writes to one log; events in between are written together."""
+    """Time between two writes to a log; events that come in between are written together."""
 
+    conversations: ConversationStore
+    """The conversations."""
     conninfo: str | None = None
-    """The PostgreSQL database that jobs can be queued in, as libpq has it."""
+    """libpq's connection string of the PostgreSQL database that jobs can be queued in."""
 
     def __init__(self, *, expires_after: float = EXPIRES_AFTER) -> None:
         if expires_after <= 0:
@@ -168,142 +188,193 @@ class Store(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Make ready, the schema included."""
+        """Open the store; create or migrate its schema."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the store's connections."""
 
     @abstractmethod
-    async def save(self, record: Record) -> None:
-        """Keep a response whose run has ended."""
+    async def save(self, record: Record, addition: Addition | None = None) -> None:
+        """Save a response whose run has ended.
+
+        Args:
+            record: The response.
+            addition: What its run adds to its conversation, unless that was deleted.
+        """
 
     @abstractmethod
     async def accept(
-        self, record: Record, begun: Frames, holder: str, lease: float
+        self, record: Record, begun: Lines, holder: str, lease: float
     ) -> Record | None:
-        """Keep a response whose run is still to come, with the first events of its log.
+        """Save a response whose run has not begun, with the first events of its log.
 
         Args:
             record: The response.
             begun: The first events.
-            holder: The process that has it; another may claim it once the lease is over.
-            lease: In seconds; 0 for a run that any process may claim at once.
+            holder: The process that will execute it; another may claim it when the lease ends.
+            lease: In seconds; 0 if any process may claim the run at once.
 
         Returns:
-            None, or what was kept before under the same owner and key; nothing is kept then.
+            None, or the earlier response with the same owner and key; nothing is saved then.
+
+        Raises:
+            InvalidRequest: An approval request that the run answers has been answered; nothing is
+                saved.
         """
 
     @abstractmethod
     async def get(self, id: str, owner: str) -> Record | None:
-        """Give a response; None where this owner has none of that id."""
+        """Return a response, or None if the owner has none with that id."""
 
     @abstractmethod
     async def by_key(self, key: str, owner: str) -> Record | None:
-        """Give the response that was made under an idempotency key."""
+        """Return the response that was created with an idempotency key, if there is one."""
 
     @abstractmethod
     async def delete(self, id: str, owner: str) -> bool:
-        """Remove a response and all that belongs to it; tell whether there was one."""
+        """Delete a response with all that belongs to it; return whether it existed."""
 
     @abstractmethod
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        """Give a response and all that it continues, oldest first; empty where one is missing."""
+    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
+        """Return a response and all that it continues, oldest first; empty if one is missing.
+
+        Args:
+            id: The response.
+            owner: Its owner.
+            max_bytes: The size of their requests and outputs. Default None: no bound.
+
+        Raises:
+            ChainTooLarge: They are larger; none has been loaded.
+        """
+
+    @abstractmethod
+    async def page(
+        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+    ) -> Page | None:
+        """Return a page of an owner's responses that can be fetched, newest first.
+
+        Args:
+            owner: The owner.
+            agents: The names of their agents.
+            after: The last response of the page before; None for the first page.
+            limit: How many to return at most.
+            max_bytes: The size of their outputs; a larger page is shorter, but has one at least.
+
+        Returns:
+            The page; None if there is no response `after`.
+        """
 
     @abstractmethod
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
-        """Give for each item id the newest response that has such an item."""
+        """Return, for each item id, the id of the newest response that has such an item."""
+
+    @abstractmethod
+    async def find_approvals(self, ids: Collection[str], owner: str) -> Mapping[str, Asked]:
+        """Return approval requests by their ids; of several with one id, the newest."""
+
+    @abstractmethod
+    async def claim_approvals(self, claim: ApprovalClaim, response_id: str) -> None:
+        """Claim the approval requests of a response for the run that answers them.
+
+        Args:
+            claim: The approval requests.
+            response_id: The run.
+
+        Raises:
+            InvalidRequest: Another run has claimed them.
+        """
+
+    @abstractmethod
+    async def release_approvals(self, response_id: str) -> None:
+        """Open the approval requests that a run has claimed, since its handler was not called."""
+
+    @abstractmethod
+    async def state(self, id: str) -> bytes | None:
+        """Return what the handler of a response saved; None if it saved nothing."""
 
     @abstractmethod
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
-        """Begin the next attempt of a run that nobody has; None where somebody has it.
+        """Begin the next attempt of a run; return None if another process holds the run.
 
-        Its `attempt` is the claim: whoever writes to the log has to name it.
+        Each write to the log names the attempt that the claim returned.
         """
 
     @abstractmethod
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        """Keep runs of a process, and what they have locked.
+        """Renew the leases and the locks of a process.
 
         Args:
             holder: The process.
-            ids: The runs; those that are only answered, and not stored yet, have locks alone.
-            lease: For how long, in seconds.
+            ids: Its runs. Those that are not stored yet have only locks.
+            lease: In seconds.
 
         Returns:
-            Those of the runs that it still has, with their attempts.
+            The runs that it still holds, with their attempts.
         """
 
     @abstractmethod
-    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
-        """Add events to logs, in one step.
+    async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
+        """Append events to logs, in one transaction.
 
         Args:
-            groups: For each response the attempt that writes, and its events.
+            groups: For each response, the attempt that writes and its events.
 
         Returns:
-            The responses whose run another attempt has, or that are gone: nothing was written.
+            The responses for which nothing was written: another attempt owns the run, or the
+            response was deleted.
         """
 
     @abstractmethod
-    async def finish(
-        self,
-        id: str,
-        attempt: int,
-        frames: Frames,
-        ending: Ending,
-    ) -> None:
-        """Add the last events to a log and end the run, in one step; unlock its conversation.
+    async def finish(self, id: str, attempt: int, lines: Lines, ending: Ending) -> None:
+        """Append the last events to a log, end the run, add to and unlock its conversation.
 
         Raises:
-            LostRun: Another attempt has the run.
+            LostRun: Another attempt owns the run.
         """
 
     @abstractmethod
     async def release(self, holder: str) -> None:
-        """Give the runs of a process up, so that another one may claim them at once."""
+        """Release the runs of a process, so that others may claim them at once."""
 
     @abstractmethod
     async def want_cancel(self, id: str, owner: str) -> None:
-        """Ask whoever has a run to cancel it."""
+        """Ask the process that executes a run to cancel it."""
 
     @abstractmethod
     async def to_cancel(self, holder: str) -> Collection[str]:
-        """Give the runs of a process that are to be cancelled."""
+        """Return the runs of a process that it is asked to cancel."""
 
     @abstractmethod
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
-        """Give some of the agents' runs that nobody has, oldest first."""
+        """Return some of the agents' runs that no process holds, oldest first."""
 
     @abstractmethod
-    async def frames(self, id: str, after: int) -> list[Frames]:
-        """Give a part of a log, from what comes after a sequence number on.
+    async def events(self, id: str, after: int) -> list[Lines]:
+        """Return the next part of a log, which may be empty.
 
         Args:
             id: The response.
-            after: The sequence number; -1 for the beginning.
-
-        Returns:
-            The next events, not necessarily all; none where there are no more yet. The first
-            ones may hold some that come before.
+            after: A sequence number; -1 for the beginning. The first group that is returned may
+                contain earlier events too.
         """
 
     @abstractmethod
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        """Lock a conversation for a run; tell whether it is free.
+        """Lock a conversation for a run; return whether it was free.
 
         Args:
             conversation: Its id.
-            owner: Whose it is.
+            owner: Its owner.
             response_id: The run.
-            seconds: How long the lock holds unless it is taken anew; while a stored run is
-                active, its lock holds anyway.
+            seconds: When the lock expires, unless it is renewed. The lock of a stored run holds
+                while the run is active.
         """
 
     @abstractmethod
     async def unlock(self, response_id: str) -> None:
-        """Unlock what a run has locked."""
+        """Remove the lock that a run holds."""
 
     @abstractmethod
     async def sweep(self) -> int:
-        """Remove some of what has expired, but no run at work; tell how many responses."""
+        """Delete some of what has expired, but no active run; return how many responses."""

@@ -1,43 +1,55 @@
-"""The connections of the SQL store."""
+"""The database engine of the SQL store."""
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .base import StoreUnavailable
 
 POOL = 10
-"""Connections of one process; twice as many for a moment."""
+"""Connections per process; up to twice as many under load."""
+BUSY_SECONDS = 10.0
+"""How long SQLite waits for its lock."""
 WAL_SECONDS = 10.0
+"""How long to wait for SQLite's lock when the write-ahead log is switched on."""
+MIGRATION_SECONDS = 600.0
+"""How long to wait for another process that migrates a SQLite file."""
 ANSWER_SECONDS = 15.0
-"""How long an operation is waited for; it may be done later all the same."""
+"""How long to wait for an operation, which may still succeed later."""
 
+_PASSING_STATES = ("08", "53", "57P0", "40001", "40P01")
+"""How the SQLSTATEs of errors begin that a retry may not meet again: the connection, the server's
+resources, its start and its end, conflicts of transactions."""
+_PASSING_CODES = frozenset({5, 6, 10, 13, 14, 15})
+"""SQLite's codes of such errors: busy, locked, input and output, full, cannot open, protocol."""
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 T = TypeVar("T")
 
 
-class Unbroken:
-    """Runs database operations to their end, also where those who wait for them are cancelled.
+class Operations:
+    """The database operations in progress, which run to their end even if a caller is cancelled.
 
-    An operation that is cut short leaves its connection in no known state; SQLAlchemy then drops it
-    when the garbage collector comes by, with a warning.
+    A cancelled operation leaves its connection in an unknown state, and SQLAlchemy then drops the
+    connection when it is garbage-collected, with a warning.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, operation: Coroutine[Any, Any, T]) -> T:
-        """Run an operation and give its result.
+        """Run an operation and return its result.
 
         Raises:
-            StoreUnavailable: It takes too long.
+            StoreUnavailable: It takes longer than `ANSWER_SECONDS`.
         """
         task = asyncio.create_task(operation)
         self._tasks.add(task)
@@ -49,32 +61,45 @@ class Unbroken:
             raise StoreUnavailable from None
 
     async def wait(self) -> None:
-        """Wait until all have ended, for a moment at the most."""
+        """Wait until all operations have ended, for at most `ANSWER_SECONDS`."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: who waited for it has it, or nobody does
+            task.exception()  # mark it as retrieved: the caller may be gone
 
 
-def unbroken(method: F) -> F:
-    """Have a method of a store with `_unbroken` run to its end."""
+def may_pass(error: Exception) -> bool:
+    """Return whether an operation that failed with an error may succeed if it is repeated."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, OSError | PoolTimeout)
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    if state is not None:
+        return state.startswith(_PASSING_STATES)
+    if code is not None:
+        return code & 0xFF in _PASSING_CODES  # the rest is the extended code
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def shielded(method: F) -> F:
+    """Return a method that runs in the `_operations` of its object."""
 
     @functools.wraps(method)
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return await self._unbroken.run(method(self, *args, **kwargs))
+        return await self._operations.run(method(self, *args, **kwargs))
 
     return cast("F", run)
 
 
 def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:
-    """Make the engine of a store.
+    """Return the engine of a database.
 
     Args:
         url: The database, with its driver.
-        postgres: Whether it is PostgreSQL, else SQLite.
+        postgres: Whether it is PostgreSQL; otherwise it is SQLite.
     """
     if postgres:
         return create_async_engine(
@@ -83,38 +108,48 @@ def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:
             max_overflow=POOL,
             pool_timeout=5,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"connect_timeout": 5, "tcp_user_timeout": 15000},
         )
-    engine = create_async_engine(url, connect_args={"timeout": 10})
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
 async def use_wal(engine: AsyncEngine) -> None:
-    """Have a SQLite file keep a write-ahead log, so that readers and a writer go side by side.
+    """Switch on SQLite's write-ahead log, so that readers do not wait for a writer."""
 
-    Where several processes begin at once, SQLite does not wait here by itself.
+    async def switch() -> None:
+        async with engine.connect() as db:
+            await db.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+    await retry_while_locked(switch, WAL_SECONDS)  # here SQLite does not wait by itself
+
+
+async def retry_while_locked(operation: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Repeat an operation while another process holds SQLite's lock.
+
+    Args:
+        operation: The operation.
+        seconds: After this time the operation's error is raised.
     """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + WAL_SECONDS
+    until = time.monotonic() + seconds
     while True:
         try:
-            async with engine.connect() as db:
-                await db.exec_driver_sql("PRAGMA journal_mode=WAL")
-                return
-        except OperationalError:
-            if loop.time() > until:
+            return await operation()
+        except (OperationalError, StoreUnavailable):
+            if time.monotonic() > until:
                 raise
             await asyncio.sleep(0.01)
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins transactions itself, see below
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that takes it later fails instead of waiting."""
+    """Take the write lock at once; a transaction that takes it later fails instead of waiting."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,35 +1,66 @@
-"""A store in the process: fast, bounded, gone with it."""
+"""A store in the memory of the process: fast, bounded, lost when the process ends."""
 
 import bisect
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store
+from .approval_claim import ApprovalClaim, Asked
+from .base import (
+    EXPIRES_AFTER,
+    SWEEP,
+    ChainTooLarge,
+    Ending,
+    Lines,
+    LostRun,
+    Page,
+    Record,
+    Store,
+)
+from .conversation_memory import MemoryConversations
+from .conversation_store import Addition
+from .history import item_ids
 
 MAX_RESPONSES = 1000
+MAX_BYTES = 256 << 20
 
 
-class _Kept:
-    """A response and what belongs to it."""
+class _Entry(Struct):
+    """A response, its log and the lease of its run."""
 
-    __slots__ = ("frames", "holder", "lease_until", "record")
+    record: Record
+    approvals: dict[str, str | None]
+    """The approval requests, each with the run that answers it."""
+    log: list[Lines] = []
+    size: int = 0
+    holder: str = ""
+    lease_until: float = 0.0
 
-    def __init__(self, record: Record, holder: str = "", lease_until: float = 0.0) -> None:
-        self.record = record
-        self.frames: list[Frames] = []
-        self.holder = holder
-        self.lease_until = lease_until
+    @property
+    def held(self) -> bool:
+        return self.record.active and self.lease_until > _now()
+
+    def count(self) -> int:
+        """Return the number of bytes: of the request, the response, the state and the log."""
+        record, size = self.record, sum([len(lines.data) for lines in self.log])
+        return size + len(record.request) + len(record.response) + len(record.state or b"")
 
 
 class MemoryStore(Store):
-    """Keeps responses in the memory of one process.
+    """Keeps responses and conversations in the memory of one process.
 
     Args:
-        max_responses: How many are kept; the oldest one that has ended makes room. Default 1000.
+        max_responses: How many responses are kept, and how many conversations. Beyond it, the
+            oldest response whose run has ended is removed, and the conversation used least
+            recently. Default 1000.
+        max_bytes: The size of all responses together, beyond which the oldest are removed likewise;
+            conversations have a bound of their own. Default 256 MiB.
         expires_after: How long a response is kept, in seconds. Default 30 days.
+
+    Raises:
+        ValueError: A bound is too small.
     """
 
     shared = False
@@ -38,232 +69,279 @@ class MemoryStore(Store):
     write_seconds = 0.0
 
     def __init__(
-        self, *, max_responses: int = MAX_RESPONSES, expires_after: float = EXPIRES_AFTER
+        self,
+        *,
+        max_responses: int = MAX_RESPONSES,
+        max_bytes: int = MAX_BYTES,
+        expires_after: float = EXPIRES_AFTER,
     ) -> None:
         super().__init__(expires_after=expires_after)
-        if max_responses < 1:
-            raise ValueError("MemoryStore: max_responses must be at least 1.")
-        self._max = max_responses
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        for name, bound in (("max_responses", max_responses), ("max_bytes", max_bytes)):
+            if bound < 1:
+                raise ValueError(f"MemoryStore: {name} must be at least 1.")
+        self._max, self._max_bytes, self._bytes = max_responses, max_bytes, 0
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._keys: dict[tuple[str, str], str] = {}
         self._locks: dict[tuple[str, str], tuple[str, float]] = {}
+        self.conversations: MemoryConversations = MemoryConversations(max_responses, expires_after)
 
     async def open(self) -> None:
-        """Do nothing: memory is ready."""
+        """Do nothing: memory is always ready."""
 
     async def close(self) -> None:
-        """Do nothing: what is kept is there when the app starts anew."""
+        """Do nothing: the responses are still there if the app starts again."""
 
-    async def save(self, record: Record) -> None:
-        """Keep a response whose run has ended."""
-        self._keep(_Kept(structs.replace(record)))
+    async def save(self, record: Record, addition: Addition | None = None) -> None:
+        self._add(_Entry(structs.replace(record), dict.fromkeys(record.approvals)))
+        if addition is not None:
+            self.conversations.append(record.owner, addition)
 
     async def accept(
-        self, record: Record, begun: Frames, holder: str, lease: float
+        self, record: Record, begun: Lines, holder: str, lease: float
     ) -> Record | None:
-        """Keep a response whose run is still to come, with the first events of its log."""
-        if record.key is not None:
-            there = self._keys.get((record.owner, record.key))
-            if there is not None:
-                return structs.replace(self._kept[there].record)
-        kept = _Kept(structs.replace(record, logged=True), holder, _now() + lease)
-        kept.frames.append(begun)
-        self._keep(kept)
+        if record.key is not None and (existing := await self.by_key(record.key, record.owner)):
+            return existing
+        if record.approval_claim is not None:
+            await self.claim_approvals(record.approval_claim, record.id)
+        logged, approvals = structs.replace(record, logged=True), dict.fromkeys(record.approvals)
+        entry = _Entry(logged, approvals, [begun], 0, holder, _now() + lease)
+        self._add(entry)
         return None
 
     async def get(self, id: str, owner: str) -> Record | None:
-        """Give a response; None where this owner has none of that id."""
-        kept = self._of(id, owner)
-        return None if kept is None else structs.replace(kept.record)
+        entry = self._find(id, owner)
+        return None if entry is None else structs.replace(entry.record)
 
     async def by_key(self, key: str, owner: str) -> Record | None:
-        """Give the response that was made under an idempotency key."""
-        there = self._keys.get((owner, key))
-        return None if there is None else structs.replace(self._kept[there].record)
+        return await self.get(self._keys.get((owner, key), ""), owner)
 
     async def delete(self, id: str, owner: str) -> bool:
-        """Remove a response and all that belongs to it; tell whether there was one."""
-        kept = self._of(id, owner)
-        if kept is not None:
-            self._remove(kept)
-        return kept is not None
+        entry = self._find(id, owner)
+        if entry is not None:
+            if entry.record.active and not entry.record.attempt:
+                await self.release_approvals(id)
+            self._remove(entry)
+        return entry is not None
 
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        """Give a response and all that it continues, oldest first; empty where one is missing."""
-        found: list[Record] = []
-        wanted: str | None = id
-        while wanted is not None:
-            kept = self._of(wanted, owner)
-            if kept is None:
-                return []
-            found.append(structs.replace(kept.record))
-            wanted = kept.record.previous_id
-        return found[::-1]
+    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
+        records = [entry.record for entry in self._chain(id, owner)]
+        if not records or records[-1].previous_id is not None:
+            return []
+        size = sum(len(record.request) + len(record.response) for record in records)
+        if max_bytes is not None and size > max_bytes:
+            raise ChainTooLarge
+        return [structs.replace(record) for record in reversed(records)]
+
+    def _chain(self, id: str | None, owner: str) -> Iterator[_Entry]:
+        """Yield a response and what it continues, newest first."""
+        next_id = id
+        while next_id is not None and (entry := self._find(next_id, owner)) is not None:
+            yield entry
+            next_id = entry.record.previous_id
+
+    async def page(
+        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+    ) -> Page | None:
+        own = [e.record for e in self._entries.values() if e.record.owner == owner]
+        own.sort(key=lambda record: (record.created_at, record.id), reverse=True)
+        if after is not None:
+            ids = [record.id for record in own]
+            if after not in ids:
+                return None
+            own = own[ids.index(after) + 1 :]
+        records: list[Record] = []
+        size = 0
+        for record in own:
+            if not record.visible or record.agent not in agents:
+                continue
+            size += len(record.response)
+            if len(records) == limit or (records and size > max_bytes):
+                return Page(records, has_more=True)
+            records.append(structs.replace(record))
+        return Page(records, has_more=False)
 
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
-        """Give for each item id the newest response that has such an item."""
-        mine = [each.record for each in self._kept.values() if each.record.owner == owner]
-        mine.sort(key=lambda each: each.created_at)
-        return {id_: each.id for each in mine for id_ in each.item_ids if id_ in ids}
+        records = [e.record for e in self._entries.values() if e.record.owner == owner]
+        records.sort(key=lambda record: record.created_at)
+        return {id_: record.id for record in records for id_ in _item_ids(record) if id_ in ids}
+
+    async def find_approvals(self, ids: Collection[str], owner: str) -> Mapping[str, Asked]:
+        entries = [e for e in self._entries.values() if e.approvals and e.record.owner == owner]
+        entries.sort(key=lambda entry: entry.record.created_at)
+        return {
+            id_: Asked(e.record.id, e.record.agent, claimed_by)
+            for e in entries
+            for id_, claimed_by in e.approvals.items()
+            if id_ in ids
+        }
+
+    async def claim_approvals(self, claim: ApprovalClaim, response_id: str) -> None:
+        entry = self._entries.get(claim.asked_by)
+        asked: dict[str, str | None] = {} if entry is None else entry.approvals
+        for id_ in claim.paths:
+            if asked.get(id_, "") is not None:
+                raise claim.refused(id_)
+        asked.update(dict.fromkeys(asked, response_id))
+
+    async def release_approvals(self, response_id: str) -> None:
+        for entry in self._entries.values():
+            for id_, claimed_by in entry.approvals.items():
+                if claimed_by == response_id:
+                    entry.approvals[id_] = None
+
+    async def state(self, id: str) -> bytes | None:
+        entry = self._entries.get(id)
+        return None if entry is None else entry.record.state
 
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
-        """Begin the next attempt of a run that nobody has; None where somebody has it."""
-        kept = self._kept.get(id)
-        if kept is None or not kept.record.active:
+        entry = self._entries.get(id)
+        if entry is None or not entry.record.active or (entry.held and entry.holder != holder):
             return None
-        if kept.holder != holder and kept.lease_until > _now():
-            return None
-        kept.holder, kept.lease_until = holder, _now() + lease
-        kept.record.attempt += 1
-        kept.record.status = "in_progress"
-        return structs.replace(kept.record)
+        entry.holder, entry.lease_until = holder, _now() + lease
+        entry.record.attempt += 1
+        entry.record.status = "in_progress"
+        return structs.replace(entry.record)
 
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        """Keep runs of a process; give those of them that it still has, with their attempts."""
-        mine = [self._kept[id_] for id_ in ids if id_ in self._kept]
-        mine = [each for each in mine if each.holder == holder]
-        for key, (held, _) in self._locks.items():
-            if held in ids:
-                self._locks[key] = (held, _now() + lease)
-        for each in mine:
-            each.lease_until = _now() + lease
-        return {each.record.id: each.record.attempt for each in mine}
+        until = _now() + lease
+        for key, (response_id, _) in self._locks.items():
+            if response_id in ids:
+                self._locks[key] = (response_id, until)
+        held = [e for id_ in ids if (e := self._entries.get(id_)) and e.holder == holder]
+        for entry in held:
+            entry.lease_until = until
+        return {entry.record.id: entry.record.attempt for entry in held}
 
-    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
-        """Add events to logs, in one step."""
+    async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
         lost: list[str] = []
-        for id_, (attempt, frames) in groups.items():
+        for id_, (attempt, lines) in groups.items():
             try:
-                self._append(self._held(id_, attempt), frames)
+                entry = self._owned(id_, attempt)
+                entry.log.append(lines)
+                self._grow(entry, len(lines.data))
+                self.signals.notify(id_)
             except LostRun:
                 lost.append(id_)
         return lost
 
-    async def finish(
-        self,
-        id: str,
-        attempt: int,
-        frames: Frames,
-        ending: Ending,
-    ) -> None:
-        """Add the last events to a log and end the run, in one step; unlock its conversation."""
-        kept = self._held(id, attempt)
-        if frames.count:
-            self._append(kept, frames)
-        record = kept.record
+    async def finish(self, id: str, attempt: int, lines: Lines, ending: Ending) -> None:
+        entry = self._owned(id, attempt)
+        if lines.count:
+            entry.log.append(lines)
+        record = entry.record
         record.status = ending.status
         record.response = ending.response
         record.failure = ending.failure
         record.item_ids = (*record.item_ids, *ending.item_ids)
-        kept.holder = ""
+        record.state = ending.state
+        entry.approvals = dict.fromkeys(ending.approvals)
+        if not ending.started:
+            await self.release_approvals(id)
+        entry.holder = ""
+        self._grow(entry, entry.count() - entry.size)
         self._unlock(id)
+        if ending.addition is not None:
+            self.conversations.append(record.owner, ending.addition)
         self.signals.notify(id)
 
     async def release(self, holder: str) -> None:
-        """Give the runs of a process up, so that another one may claim them at once."""
-        for each in self._kept.values():
-            if each.holder == holder:
-                each.holder, each.lease_until = "", 0.0
+        for entry in self._entries.values():
+            if entry.holder == holder:
+                entry.holder, entry.lease_until = "", 0.0
 
     async def want_cancel(self, id: str, owner: str) -> None:
-        """Ask whoever has a run to cancel it."""
-        kept = self._of(id, owner)
-        if kept is not None and kept.record.active:
-            kept.record.cancel_wanted = True
+        entry = self._find(id, owner)
+        if entry is not None and entry.record.active:
+            entry.record.cancel_wanted = True
 
     async def to_cancel(self, holder: str) -> Collection[str]:
-        """Give the runs of a process that are to be cancelled."""
-        return [
-            each.record.id
-            for each in self._kept.values()
-            if each.holder == holder and each.record.active and each.record.cancel_wanted
-        ]
+        held = [e.record for e in self._entries.values() if e.holder == holder]
+        return [record.id for record in held if record.active and record.cancel_wanted]
 
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
-        """Give some of the agents' runs that nobody has, oldest first."""
-        return sorted(
-            (
-                structs.replace(each.record)
-                for each in self._kept.values()
-                if each.record.active and each.lease_until <= _now() and each.record.agent in agents
-            ),
-            key=lambda each: each.created_at,
-        )
+        records = [e.record for e in self._entries.values() if not e.held]
+        found = [structs.replace(r) for r in records if r.active and r.agent in agents]
+        return sorted(found, key=lambda record: record.created_at)
 
-    async def frames(self, id: str, after: int) -> list[Frames]:
-        """Give a part of a log, from what comes after a sequence number on."""
-        kept = self._kept.get(id)
-        if kept is None:
-            return []
-        first = bisect.bisect_right(kept.frames, after, key=lambda each: each.last)
-        return kept.frames[first:]
+    async def events(self, id: str, after: int) -> list[Lines]:
+        entry = self._entries.get(id)
+        log = [] if entry is None else entry.log
+        return log[bisect.bisect_right(log, after, key=lambda lines: lines.last) :]
 
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        """Lock a conversation for a run; tell whether it is free."""
-        held, until = self._locks.get((owner, conversation), (response_id, 0.0))
-        if held != response_id and (until > _now() or self._is_active(held)):
-            return False
+        locked_by, until = self._locks.get((owner, conversation), (response_id, 0.0))
+        if locked_by != response_id:
+            entry = self._entries.get(locked_by)
+            if until > _now() or (entry is not None and entry.record.active):
+                return False
         self._locks[owner, conversation] = (response_id, _now() + seconds)
         return True
 
     async def unlock(self, response_id: str) -> None:
-        """Unlock what a run has locked."""
         self._unlock(response_id)
 
     def _unlock(self, response_id: str) -> None:
-        for key in [key for key, (held, _) in self._locks.items() if held == response_id]:
+        for key in [key for key, (id_, _) in self._locks.items() if id_ == response_id]:
             del self._locks[key]
 
     async def sweep(self) -> int:
-        """Remove some of what has expired; tell how many responses."""
         now = time.time()
-        expired = [
-            each
-            for each in self._kept.values()
-            if each.record.expires_at <= now
-            and (not each.record.active or each.lease_until <= _now())
-        ]
-        for each in expired[:SWEEP]:
-            self._remove(each)
-        return len(expired[:SWEEP])
+        entries = [e for e in self._entries.values() if e.record.expires_at <= now and not e.held]
+        for entry in entries[:SWEEP]:
+            self._remove(entry)
+        self.conversations.sweep()
+        return len(entries[:SWEEP])
 
-    def _append(self, kept: _Kept, frames: Frames) -> None:
-        kept.frames.append(frames)
-        self.signals.notify(kept.record.id)
-
-    def _keep(self, kept: _Kept) -> None:
-        record = kept.record
+    def _add(self, entry: _Entry) -> None:
+        record = entry.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
-        self._kept[record.id] = kept
+        for earlier in self._chain(record.previous_id, record.owner):
+            record.expires_at = max(record.expires_at, earlier.record.expires_at)
+            earlier.record.expires_at = record.expires_at
+            self._entries.move_to_end(earlier.record.id)
+        if (replaced := self._entries.get(record.id)) is not None:
+            self._bytes -= replaced.size
+        self._entries[record.id] = entry
         if record.key is not None:
             self._keys[record.owner, record.key] = record.id
-        while len(self._kept) > self._max:
-            ended = next((each for each in self._kept.values() if not each.record.active), None)
+        self._grow(entry, entry.count())
+
+    def _grow(self, entry: _Entry, size: int) -> None:
+        """Note that an entry has grown; the oldest others that have ended make room for it."""
+        entry.size += size
+        self._bytes += size
+        while len(self._entries) > self._max or self._bytes > self._max_bytes:
+            others = (e for e in self._entries.values() if not e.record.active and e is not entry)
+            ended = next(others, None)
             if ended is None:
                 break
             self._remove(ended)
 
-    def _remove(self, kept: _Kept) -> None:
-        record = kept.record
+    def _remove(self, entry: _Entry) -> None:
+        record = entry.record
         if record.key is not None:
             del self._keys[record.owner, record.key]
-        del self._kept[record.id]
-        if self._locks:
-            self._unlock(record.id)
+        del self._entries[record.id]
+        self._bytes -= entry.size
+        self._unlock(record.id)
         self.signals.notify(record.id)
 
-    def _is_active(self, id: str) -> bool:
-        return id in self._kept and self._kept[id].record.active
+    def _find(self, id: str, owner: str) -> _Entry | None:
+        entry = self._entries.get(id)
+        return entry if entry is not None and entry.record.owner == owner else None
 
-    def _of(self, id: str, owner: str) -> _Kept | None:
-        kept = self._kept.get(id)
-        return kept if kept is not None and kept.record.owner == owner else None
-
-    def _held(self, id: str, attempt: int) -> _Kept:
-        kept = self._kept.get(id)
-        if kept is None or kept.record.attempt != attempt or not kept.record.active:
+    def _owned(self, id: str, attempt: int) -> _Entry:
+        entry = self._entries.get(id)
+        if entry is None or entry.record.attempt != attempt or not entry.record.active:
             raise LostRun
-        return kept
+        return entry
 
 
 _now: Callable[[], float] = time.monotonic
+
+
+def _item_ids(record: Record) -> Iterable[str]:
+    """Return the ids of a response's items, from the response if they were not saved with it."""
+    if record.item_ids or not record.visible:
+        return record.item_ids
+    return item_ids(record)

@@ -1,43 +1,40 @@
-"""The store in a database: SQLite for one machine, PostgreSQL for many. Needs SQLAlchemy."""
+"""The store in a database: SQLite for one machine, PostgreSQL for several."""
 
-import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    delete,
-    exists,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Select, delete, exists, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .base import EXPIRES_AFTER, SWEEP, Ending, Frames, LostRun, Record, Store, StoreUnavailable
-from .engine import Unbroken, make_engine, unbroken, use_wal
-from .rows import RECORD, chain_query, frames_of, log_query, log_row, record_of
-from .signals import Signals
-from .tables import active, ended, events, items, locks, migrate, responses
+from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
+from .base import EXPIRES_AFTER, SWEEP, ChainTooLarge, Ending, Lines, LostRun, Page, Record
+from .conversation_sql import SINCE, SqlConversations
+from .conversation_store import Addition
+from .database import Database
+from .engine import shielded
+from .migrations import VERSION, frames_of, lines_of
+from .queries import (
+    RECORD,
+    chain_query,
+    chain_size_query,
+    in_living_chain,
+    log_query,
+    page_query,
+    renew_chain,
+    root_of,
+)
+from .tables import active, approvals, events, items, locks, responses, states
 
 if TYPE_CHECKING:
-    from .listen import Listener
+    from .notifications import Listener
 
 ABANDONED = 100
-"""How many abandoned runs are looked up at once."""
-
-logger = logging.getLogger("agent_asgi")
+"""How many abandoned runs are returned at once."""
 
 
-class SqlStore(Store):
+class SqlStore(SqlApprovals):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     Args:
@@ -51,107 +48,129 @@ class SqlStore(Store):
     durable = True
     shared = True
     write_seconds = 0.1
+    _listener: "Listener | None" = None
 
     def __init__(self, url: str, *, expires_after: float = EXPIRES_AFTER) -> None:
         super().__init__(expires_after=expires_after)
-        given = make_url(url)
-        self.postgres = given.get_backend_name() in ("postgresql", "postgres")
-        self.poll_seconds = 1.0 if self.postgres else 0.1
-        self.url = given.set(
-            drivername="postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
-        )
-        self._engine = make_engine(self.url, postgres=self.postgres)
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._insert = postgresql.insert if self.postgres else sqlite.insert
-        self._away = False
-        self._unbroken = Unbroken()
-        self._turn: AbstractAsyncContextManager[None] = nullcontext()
-        self._listener: Listener | None = None
-        if self.postgres:
-            plain = self.url.set(drivername="postgresql")
+        self._database = database = Database(url)
+        self._operations = database.operations
+        self._writing, self._reading = database.writing, database.reading
+        self._insert, self._now = database.insert, database.now
+        self.conversations: SqlConversations = SqlConversations(database, expires_after)
+        self.poll_seconds = 1.0 if database.postgres else 0.1
+        if database.postgres:
+            from .notifications import Listener  # needs psycopg, which SQLite does not
+
+            plain = database.url.set(drivername="postgresql")
             self.conninfo = plain.render_as_string(hide_password=False)
-            self._listener = _listener(self.conninfo, self.signals)
+            self._listener = Listener(self.conninfo, self.signals)
 
     async def open(self) -> None:
-        """Make ready, the schema included."""
-        if not self.postgres:
-            self._turn = asyncio.Lock()  # SQLite's own lock is not fair: some would wait too long
-            await use_wal(self._reader)
-        async with self._writing() as db:
-            await db.run_sync(migrate)
+        await self._database.open()
         if self._listener is not None:
             self._listener.start()
 
     async def close(self) -> None:
-        """Let go of connections."""
         if self._listener is not None:
             await self._listener.stop()
-        await self._unbroken.wait()
-        await self._engine.dispose()
+        await self._database.close()
 
-    @unbroken
-    async def save(self, record: Record) -> None:
-        """Keep a response whose run has ended."""
+    @shielded
+    async def save(self, record: Record, addition: Addition | None = None) -> None:
         async with self._writing() as db:
-            row = self._insert(responses).values(self._row(record, "", 0.0))
-            await db.execute(row.on_conflict_do_nothing())  # tried again, it may be there
+            values = self._row(record, "", 0.0)
+            row = self._insert(responses).values(values)
+            await db.execute(row.on_conflict_do_nothing())  # a retry may find it saved already
             await self._index(db, record.id, record.owner, record.item_ids)
+            await keep_in(db, self._insert, record.id, record.owner, record)
+            await self._renew_chain(db, record, values["expires_at"])
+            if addition is not None:
+                await self.conversations.append(db, record.owner, addition)
 
-    @unbroken
+    @shielded
     async def accept(
-        self, record: Record, begun: Frames, holder: str, lease: float
+        self, record: Record, begun: Lines, holder: str, lease: float
     ) -> Record | None:
-        """Keep a response whose run is still to come, with the first events of its log."""
         row = self._row(record, holder, 0.0) | {"logged": True}
         row["lease_until"] = self._now() + lease if lease else 0.0
         try:
             async with self._writing() as db:
                 await db.execute(insert(responses).values(row))
-                await db.execute(insert(events), log_row(record.id, begun))
+                await db.execute(insert(events), self._log_row(record.id, begun))
                 await self._index(db, record.id, record.owner, record.item_ids)
+                if record.approval_claim is not None:
+                    await claim_in(db, record.approval_claim, record.id)
+                await self._renew_chain(db, record, row["expires_at"])
         except IntegrityError:
             if record.key is None:
                 raise
-            there = await self.by_key(record.key, record.owner)
-            if there is None:  # it was deleted meanwhile
-                return await self.accept(record, begun, holder, lease)
-            return there
+            existing = await self.by_key(record.key, record.owner)
+            # None: it was deleted meanwhile
+            return existing or await self.accept(record, begun, holder, lease)
         return None
 
-    @unbroken
+    @shielded
     async def get(self, id: str, owner: str) -> Record | None:
-        """Give a response; None where this owner has none of that id."""
         return await self._one(responses.c.id == id, responses.c.owner == owner)
 
-    @unbroken
+    @shielded
     async def by_key(self, key: str, owner: str) -> Record | None:
-        """Give the response that was made under an idempotency key."""
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
-    @unbroken
+    @shielded
     async def delete(self, id: str, owner: str) -> bool:
-        """Remove a response and all that belongs to it; tell whether there was one."""
+        query = (
+            delete(responses)
+            .where(responses.c.id == id, responses.c.owner == owner)
+            .returning(responses.c.attempt, active.label("active"))
+        )
         async with self._writing() as db:
-            gone = await db.execute(
-                delete(responses).where(responses.c.id == id, responses.c.owner == owner)
-            )
-            if gone.rowcount:
-                await self._remove_parts(db, [id])
+            row = (await db.execute(query)).first()
+            if row is not None:
+                if row.active and not row.attempt:
+                    await release_in(db, id)
+                await self._delete_parts(db, [id])
                 await self._notify(db, [id])
         self.signals.notify(id)
-        return bool(gone.rowcount)
+        return row is not None
 
-    @unbroken
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        """Give a response and all that it continues, oldest first; empty where one is missing."""
-        query = chain_query(id, owner)
+    @shielded
+    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
+        if max_bytes is not None:
+            async with self._reading() as db:
+                if (await db.execute(chain_size_query(id, owner))).scalar_one() > max_bytes:
+                    raise ChainTooLarge
+        records = await self._records(chain_query(id, owner))
+        return records if records and records[0].previous_id is None else []
+
+    @shielded
+    async def page(
+        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+    ) -> Page | None:
+        last = None
         async with self._reading() as db:
-            found = [record_of(row) for row in (await db.execute(query)).mappings()]
-        return found if found and found[0].previous_id is None else []
+            if after is not None:
+                where = (responses.c.id == after, responses.c.owner == owner)
+                created_at = (
+                    await db.execute(select(responses.c.created_at).where(*where))
+                ).scalar()
+                if created_at is None:
+                    return None
+                last = created_at, after
+            rows = (await db.execute(page_query(owner, agents, last, limit + 1))).all()
+        ids: list[str] = []
+        size = 0
+        for id_, length in rows[:limit]:
+            size += length
+            if ids and size > max_bytes:
+                break
+            ids.append(id_)
+        query = select(*RECORD).where(responses.c.id.in_(ids), responses.c.owner == owner)
+        order = (responses.c.created_at.desc(), responses.c.id.desc())
+        return Page(await self._records(query.order_by(*order)), has_more=len(ids) < len(rows))
 
-    @unbroken
+    @shielded
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
-        """Give for each item id the newest response that has such an item."""
         query = (
             select(items.c.id, items.c.response_id)
             .join(responses, responses.c.id == items.c.response_id)
@@ -161,9 +180,8 @@ class SqlStore(Store):
         async with self._reading() as db:
             return {row.id: row.response_id for row in await db.execute(query)}
 
-    @unbroken
+    @shielded
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
-        """Begin the next attempt of a run that nobody has; None where somebody has it."""
         free = or_(responses.c.lease_until <= self._now(), responses.c.holder == holder)
         query = (
             update(responses)
@@ -178,12 +196,11 @@ class SqlStore(Store):
         )
         async with self._writing() as db:
             row = (await db.execute(query)).mappings().first()
-        return None if row is None else record_of(row)
+        return None if row is None else Record(**row)
 
-    @unbroken
+    @shielded
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        """Keep runs of a process; give those of them that it still has, with their attempts."""
-        held = (  # in the order of `append`: else each may wait for the other
+        held = (  # locked in the same order as in `append`, to prevent deadlocks
             select(responses.c.id)
             .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
             .order_by(responses.c.id)
@@ -195,14 +212,13 @@ class SqlStore(Store):
             .values(lease_until=self._now() + lease)
             .returning(responses.c.id, responses.c.attempt)
         )
-        locked = update(locks).where(locks.c.response_id.in_(ids))
+        renewed_locks = update(locks).where(locks.c.response_id.in_(ids))
         async with self._writing() as db:
-            await db.execute(locked.values(until=self._now() + lease))
+            await db.execute(renewed_locks.values(until=self._now() + lease))
             return {row.id: row.attempt for row in await db.execute(query)}
 
-    @unbroken
-    async def append(self, groups: Mapping[str, tuple[int, Frames]]) -> Collection[str]:
-        """Add events to logs, in one step."""
+    @shielded
+    async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
         held = (
             select(responses.c.id, responses.c.attempt)
             .where(responses.c.id.in_(groups), active)
@@ -210,29 +226,19 @@ class SqlStore(Store):
             .with_for_update()
         )
         async with self._writing() as db:
-            having = {row.id for row in await db.execute(held) if groups[row.id][0] == row.attempt}
-            await self._write(db, {id_: groups[id_][1] for id_ in having})
-        for id_ in having:
+            owned = {row.id for row in await db.execute(held) if groups[row.id][0] == row.attempt}
+            await self._write(db, {id_: groups[id_][1] for id_ in owned})
+        for id_ in owned:
             self.signals.notify(id_)
-        return groups.keys() - having
+        return groups.keys() - owned
 
-    @unbroken
-    async def finish(
-        self,
-        id: str,
-        attempt: int,
-        frames: Frames,
-        ending: Ending,
-    ) -> None:
-        """Add the last events to a log and end the run, in one step; unlock its conversation."""
+    @shielded
+    async def finish(self, id: str, attempt: int, lines: Lines, ending: Ending) -> None:
         query = (
             update(responses)
             .where(responses.c.id == id, responses.c.attempt == attempt, active)
             .values(
-                status=ending.status,
-                response=ending.response,
-                failure=ending.failure,
-                holder="",
+                status=ending.status, response=ending.response, failure=ending.failure, holder=""
             )
             .returning(responses.c.owner)
         )
@@ -240,54 +246,53 @@ class SqlStore(Store):
             owner = (await db.execute(query)).scalar()
             if owner is None:
                 raise LostRun
-            await self._write(db, {id: frames})
+            await self._write(db, {id: lines})
             await self._index(db, id, owner, ending.item_ids)
+            await keep_in(db, self._insert, id, owner, ending)
+            if not ending.started:
+                await release_in(db, id)
             await db.execute(delete(locks).where(locks.c.response_id == id))
+            if ending.addition is not None:
+                await self.conversations.append(db, owner, ending.addition)
         self.signals.notify(id)
 
-    @unbroken
+    @shielded
     async def release(self, holder: str) -> None:
-        """Give the runs of a process up, so that another one may claim them at once."""
-        mine = update(responses).where(active, responses.c.holder == holder)
+        held = update(responses).where(active, responses.c.holder == holder)
         async with self._writing() as db:
-            await db.execute(mine.values(holder="", lease_until=0.0))
+            await db.execute(held.values(holder="", lease_until=0.0))
 
-    @unbroken
+    @shielded
     async def want_cancel(self, id: str, owner: str) -> None:
-        """Ask whoever has a run to cancel it."""
-        mine = (responses.c.id == id, responses.c.owner == owner)
+        where = (responses.c.id == id, responses.c.owner == owner, active)
         async with self._writing() as db:
-            await db.execute(update(responses).where(*mine, active).values(cancel_wanted=True))
+            await db.execute(update(responses).where(*where).values(cancel_wanted=True))
 
-    @unbroken
+    @shielded
     async def to_cancel(self, holder: str) -> Collection[str]:
-        """Give the runs of a process that are to be cancelled."""
-        mine = (active, responses.c.holder == holder, responses.c.cancel_wanted)
+        where = (active, responses.c.holder == holder, responses.c.cancel_wanted)
         async with self._reading() as db:
-            return (await db.execute(select(responses.c.id).where(*mine))).scalars().all()
+            return (await db.execute(select(responses.c.id).where(*where))).scalars().all()
 
-    @unbroken
+    @shielded
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
-        """Give some of the agents' runs that nobody has, oldest first."""
         query = (
             select(*RECORD)
             .where(active, responses.c.lease_until <= self._now(), responses.c.agent.in_(agents))
             .order_by(responses.c.created_at)
             .limit(ABANDONED)
         )
-        async with self._reading() as db:
-            return [record_of(row) for row in (await db.execute(query)).mappings()]
+        return await self._records(query)
 
-    @unbroken
-    async def frames(self, id: str, after: int) -> list[Frames]:
-        """Give a part of a log, from what comes after a sequence number on."""
+    @shielded
+    async def events(self, id: str, after: int) -> list[Lines]:
         async with self._reading() as db:
-            return [frames_of(row) for row in await db.execute(log_query(id, after))]
+            rows = (await db.execute(log_query(id, after))).all()
+        return [Lines(last - count + 1, count, lines_of(data)) for last, count, data in rows]
 
-    @unbroken
+    @shielded
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        """Lock a conversation for a run; tell whether it is free."""
-        at_work = exists().where(responses.c.id == locks.c.response_id, active)
+        in_use = exists().where(responses.c.id == locks.c.response_id, active)
         new = self._insert(locks).values(
             owner=owner,
             conversation=conversation,
@@ -297,103 +302,75 @@ class SqlStore(Store):
         query = new.on_conflict_do_update(
             index_elements=[locks.c.owner, locks.c.conversation],
             set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
-            where=or_(
-                locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~at_work
-            ),
+            where=or_(locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~in_use),
         ).returning(locks.c.response_id)
         async with self._writing() as db:
             return (await db.execute(query)).first() is not None
 
-    @unbroken
+    @shielded
     async def unlock(self, response_id: str) -> None:
-        """Unlock what a run has locked."""
         async with self._writing() as db:
             await db.execute(delete(locks).where(locks.c.response_id == response_id))
 
-    @unbroken
+    @shielded
     async def sweep(self) -> int:
-        """Remove some of what has expired; tell how many responses."""
-        idle = or_(ended, responses.c.lease_until <= self._now())
-        old = responses.c.expires_at <= time.time()
-        query = select(responses.c.id).where(old, idle).limit(SWEEP)
+        if self._database.version < VERSION:
+            await self._database.migrate()
+        now = time.time()
+        idle = or_(~active, responses.c.lease_until <= self._now())
+        expired = responses.c.expires_at <= now
+        query = select(responses.c.id).where(expired, idle).limit(SWEEP)
+        if self._database.version >= SINCE:
+            query = query.where(~in_living_chain(now))
         async with self._writing() as db:
-            expired = (await db.execute(query)).scalars().all()
-            if expired:
-                await db.execute(delete(responses).where(responses.c.id.in_(expired)))
-                await self._remove_parts(db, expired)
-        return len(expired)
+            ids = (await db.execute(query)).scalars().all()
+            if ids:
+                await db.execute(delete(responses).where(responses.c.id.in_(ids)))
+                await self._delete_parts(db, ids)
+            if self._database.version >= SINCE:
+                await self.conversations.sweep(db, SWEEP)
+        return len(ids)
 
-    async def _write(self, db: AsyncConnection, groups: Mapping[str, Frames]) -> None:
-        """Write events of runs that this process has."""
-        rows = [log_row(id_, frames) for id_, frames in groups.items() if frames.count]
-        if rows:  # tried again, they may be there
+    async def _write(self, db: AsyncConnection, groups: Mapping[str, Lines]) -> None:
+        rows = [self._log_row(id_, lines) for id_, lines in groups.items() if lines.count]
+        if rows:  # a retry may find them written already
             await db.execute(self._insert(events).on_conflict_do_nothing(), rows)
         await self._notify(db, groups)
+
+    def _log_row(self, id: str, lines: Lines) -> dict[str, Any]:
+        data = lines.data if self._database.version > 1 else frames_of(lines.data)
+        return {"response_id": id, "last": lines.last, "count": lines.count, "lines": data}
 
     async def _notify(self, db: AsyncConnection, ids: Collection[str]) -> None:
         if ids and self._listener is not None:
             await db.execute(self._listener.notification(ids))
 
     async def _one(self, *where: Any) -> Record | None:
+        records = await self._records(select(*RECORD).where(*where))
+        return records[0] if records else None
+
+    async def _records(self, query: Select[Any]) -> list[Record]:
         async with self._reading() as db:
-            row = (await db.execute(select(*RECORD).where(*where))).mappings().first()
-        return None if row is None else record_of(row)
+            return [Record(**row) for row in (await db.execute(query)).mappings()]
 
     async def _index(
-        self,
-        db: AsyncConnection,
-        id: str,
-        owner: str,
-        item_ids: Sequence[str],
+        self, db: AsyncConnection, id: str, owner: str, item_ids: Sequence[str]
     ) -> None:
-        rows = [{"response_id": id, "id": each, "owner": owner} for each in dict.fromkeys(item_ids)]
+        rows = [{"response_id": id, "id": id_, "owner": owner} for id_ in dict.fromkeys(item_ids)]
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
 
-    async def _remove_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
-        for table in (items, events, locks):
+    async def _delete_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
+        for table in (items, approvals, states, events, locks):
             await db.execute(delete(table).where(table.c.response_id.in_(ids)))
 
-    def _now(self) -> Any:
-        """Give the time by one clock for all: the database's own where it is a server."""
-        if self.postgres:
-            return func.extract("epoch", func.clock_timestamp())
-        return literal(time.time())
+    async def _renew_chain(self, db: AsyncConnection, record: Record, expires_at: float) -> None:
+        if record.previous_id is not None and self._database.version >= SINCE:
+            await db.execute(renew_chain(record.previous_id, record.owner, expires_at))
 
     def _row(self, record: Record, holder: str, lease_until: float) -> dict[str, Any]:
         row = {column.name: getattr(record, column.name) for column in RECORD}
         row["expires_at"] = record.expires_at or time.time() + self.expires_after
+        if record.previous_id is not None and self._database.version >= SINCE:
+            row["root_id"] = root_of(record.previous_id, record.owner)
         return row | {"holder": holder, "lease_until": lease_until}
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        async with self._turn, self._answering(self._engine.begin()) as db:
-            yield db
-
-    def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._answering(self._reader.connect())
-
-    @asynccontextmanager
-    async def _answering(
-        self, connection: AbstractAsyncContextManager[AsyncConnection]
-    ) -> AsyncIterator[AsyncConnection]:
-        """Give a connection; whatever keeps the database from answering is `StoreUnavailable`."""
-        try:
-            async with connection as db:
-                yield db
-        except (IntegrityError, DataError):  # it answers; asked again, it would say the same
-            raise
-        except (SQLAlchemyError, OSError) as error:
-            if not self._away:
-                logger.warning("The store does not answer: %s", str(error).partition("\n")[0])
-            self._away = True
-            raise StoreUnavailable from error
-        if self._away:
-            logger.warning("The store answers again.")
-        self._away = False
-
-
-def _listener(conninfo: str, signals: Signals) -> "Listener":
-    from .listen import Listener  # needs psycopg, which SQLite does not
-
-    return Listener(conninfo, signals)

@@ -1,13 +1,11 @@
-"""The tables of the SQL store, and how they are made and brought up to date."""
-
-from collections.abc import Callable
+"""The tables of the SQL store. A change needs a migration."""
 
 from sqlalchemy import (
     Boolean,
     Column,
-    Connection,
     Dialect,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -15,21 +13,20 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
-    func,
-    inspect,
-    select,
-    text,
+    literal_column,
 )
+
+from .base import ACTIVE
 
 
 class Text(TypeDecorator[str]):
-    """A text; PostgreSQL's hold no null character, so it becomes U+FFFD in every database."""
+    """A text. A null character, which PostgreSQL cannot store, becomes U+FFFD in all databases."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Give the text as the database has it."""
+        """Return the text as it is stored."""
         return None if value is None else value.replace("\0", "\ufffd")
 
 
@@ -45,6 +42,7 @@ responses = Table(
     Column("created_at", Float(53), nullable=False),
     Column("expires_at", Float(53), nullable=False),
     Column("previous_id", Text),
+    Column("root_id", Text),
     Column("background", Boolean, nullable=False),
     Column("visible", Boolean, nullable=False),
     Column("request", LargeBinary, nullable=False),
@@ -59,17 +57,13 @@ responses = Table(
     Column("holder", Text, nullable=False),
     Column("lease_until", Float(53), nullable=False),
 )
-active = text("agent_asgi_responses.status IN ('queued', 'in_progress')")
-"""Holds for runs that have not ended; literal, so that the index of these is used."""
-ended = text("agent_asgi_responses.status NOT IN ('queued', 'in_progress')")
+active = responses.c.status.in_([literal_column(f"'{status}'") for status in ACTIVE])
+"""True for a run that has not ended; without parameters, so that its index is used."""
 Index("agent_asgi_responses_key", responses.c.owner, responses.c.key, unique=True)
 Index("agent_asgi_responses_expiry", responses.c.expires_at)
-Index(
-    "agent_asgi_responses_active",
-    responses.c.lease_until,
-    sqlite_where=text("status IN ('queued', 'in_progress')"),
-    postgresql_where=text("status IN ('queued', 'in_progress')"),
-)
+Index("agent_asgi_responses_created", responses.c.owner, responses.c.created_at)
+_lease = responses.c.lease_until
+Index("agent_asgi_responses_active", _lease, sqlite_where=active, postgresql_where=active)
 
 items = Table(
     "agent_asgi_items",
@@ -80,15 +74,44 @@ items = Table(
 )
 Index("agent_asgi_items_id", items.c.id)
 
+
+def _response() -> ForeignKey:
+    """Return a key that deletes a row with its response, even if an older process deletes that.
+
+    SQLite ignores it, but its files are not shared with older processes.
+    """
+    return ForeignKey(responses.c.id, ondelete="CASCADE")
+
+
+approvals = Table(
+    "agent_asgi_approvals",
+    metadata,
+    Column("response_id", Text, _response(), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("claimed_by", Text),
+)
+"""The approval requests of responses, and the runs that answer them."""
+Index("agent_asgi_approvals_id", approvals.c.id)
+Index("agent_asgi_approvals_claim", approvals.c.claimed_by)
+
+states = Table(
+    "agent_asgi_states",
+    metadata,
+    Column("response_id", Text, _response(), primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+"""What handlers saved with `context.save_state`."""
+
 events = Table(
     "agent_asgi_events",
     metadata,
     Column("response_id", Text, primary_key=True),
     Column("last", Integer, primary_key=True),
     Column("count", Integer, nullable=False),
-    Column("frames", LargeBinary, nullable=False),
+    Column("frames", LargeBinary, key="lines", nullable=False),  # version 1 kept frames in it
 )
-"""A log's events, those of one write in one row: a reader that resumes reads only its tail."""
+"""The events of the logs, one row per write. A reader that resumes reads only the last rows."""
 
 locks = Table(
     "agent_asgi_locks",
@@ -100,40 +123,27 @@ locks = Table(
 )
 Index("agent_asgi_locks_response", locks.c.response_id)
 
-versions = Table("agent_asgi_schema", MetaData(), Column("version", Integer, primary_key=True))
+conversations = Table(
+    "agent_asgi_conversations",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("metadata", LargeBinary, nullable=False),
+)
+Index("agent_asgi_conversations_expiry", conversations.c.expires_at)
 
-ADVISORY_LOCK = 0x6167656E74  # "agent"
-
-
-def _first(connection: Connection) -> None:
-    metadata.create_all(connection)
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
-"""What brings the schema from each version to the next; a released one is never changed."""
-
-
-def migrate(connection: Connection) -> None:
-    """Bring the schema up to date, in a transaction that keeps other processes waiting.
-
-    Args:
-        connection: With a transaction begun; one that locks the whole database on SQLite.
-
-    Raises:
-        RuntimeError: The schema is newer than this version of the package.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-    known = 0
-    if inspect(connection).has_table(versions.name):
-        known = connection.scalar(select(func.max(versions.c.version))) or 0
-    else:
-        versions.create(connection)
-    if known > len(MIGRATIONS):
-        raise RuntimeError(
-            f"The store has schema version {known}, this agent_asgi knows {len(MIGRATIONS)}: "
-            "install a newer agent_asgi."
-        )
-    for number, step in enumerate(MIGRATIONS[known:], known + 1):
-        step(connection)
-        connection.execute(versions.insert().values(version=number))
+conversation_items = Table(
+    "agent_asgi_conversation_items",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("conversation", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""The items of conversations, as JSON."""
+_id = conversation_items.c.id
+_conversation = (conversation_items.c.owner, conversation_items.c.conversation)
+Index("agent_asgi_conversation_items_id", *_conversation, _id, unique=True)

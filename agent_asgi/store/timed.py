@@ -1,41 +1,54 @@
-"""A store whose calls are timed."""
+"""A store that measures its calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Any, cast
 
 from .base import Store
+from .conversation_store import ConversationStore
 
-Add = Callable[[str, float], None]
+Timer = Callable[[str], Callable[[float], None]]
+"""Returns, for the name of an operation, the function that records a duration in seconds."""
 
 
 class _Timed:
-    def __init__(self, store: Store, add: Add) -> None:
+    def __init__(self, store: Any, methods: Collection[str], timer: Timer, prefix: str) -> None:
         self._store = store
-        self._add = add
+        self._methods = methods
+        self._timer = timer
+        self._prefix = prefix
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Store.__abstractmethods__:
+        if name not in self._methods:
             return getattr(self._store, name)
 
-        async def call(*args: Any) -> Any:
-            began = perf_counter()
+        record = self._timer(self._prefix + name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            start = perf_counter()
             try:
-                return await getattr(self._store, name)(*args)
+                return await getattr(self._store, name)(*args, **kwargs)
             finally:
-                self._add(name, perf_counter() - began)
+                record(perf_counter() - start)
 
         self.__dict__[name] = call
         return call
 
 
-def timed(store: Store, add: Add) -> Store:
-    """Give a store whose calls are timed.
+def timed(store: Store, timer: Timer) -> Store:
+    """Return a store that measures its calls.
 
-    One that is not durable stays as it is: what it does takes less time than to look at the clock.
+    A store that is not durable is returned as it is: its calls take less time than the measuring.
 
     Args:
         store: The store.
-        add: Called after each call with its name and its time in seconds.
+        timer: Returns the function that records the durations of an operation.
     """
-    return cast(Store, _Timed(store, add)) if store.durable else store
+    if not store.durable:
+        return store
+    measured = _Timed(store, Store.__abstractmethods__, timer, "")
+    methods = ConversationStore.__abstractmethods__
+    measured.__dict__["conversations"] = _Timed(
+        store.conversations, methods, timer, "conversation_"
+    )
+    return cast(Store, measured)

@@ -1,1 +1,1 @@
-"""Traces of runs by MLflow, and how they leave the process; the only importers of mlflow."""
+"""Traces runs with MLflow and exports them."""

@@ -1,4 +1,4 @@
-"""What a person thinks of a run, as an MLflow assessment on its trace."""
+"""A person's feedback on a run, stored as an MLflow assessment of its trace."""
 
 import asyncio
 import concurrent.futures
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Unavailable
-from .exports import hand_over, waiting
+from .export import pending
 
 logger = logging.getLogger("agent_asgi.tracing")
 
@@ -18,29 +18,29 @@ NAME = "user_feedback"
 RESPONSE = "agent_asgi.response_id"
 """The tag that names a trace's response."""
 AT_ONCE = 4
-"""How many MLflow is asked to keep at the same time; its threads may hang as long as a server."""
+"""How many are written at the same time; each has a thread, which may hang as long as a server."""
 TRACE_SECONDS = 20.0
-"""How long a trace may take that this process still exports."""
+"""How long to wait for a trace while this process still exports some."""
 GRACE_SECONDS = 2.0
-"""How long it may take once nothing waits here: another worker may have it."""
+"""How long to wait for a trace that another process may be exporting."""
 SECONDS = 30.0
-"""The bound in all."""
+"""How long a caller waits in all."""
 PAUSE_SECONDS = 0.1
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _writing = threading.Lock()
-"""Or two opinions of one person at once would each be the first."""
+"""Without it, two requests of one person at once would both add an assessment."""
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """One person's opinion.
+    """One person's feedback on one run.
 
     Args:
         trace_id: The run's trace.
         response_id: The run's response, which the trace must name in its tags.
-        value: Whether it was good.
-        comment: Why. None keeps what was said before.
-        source: Who says so.
+        value: Whether the response was good.
+        comment: The reason. None keeps an earlier comment.
+        source: The id of the person.
     """
 
     trace_id: str
@@ -51,35 +51,40 @@ class Feedback:
 
 
 async def keep(feedback: Feedback) -> str | None:
-    """Have MLflow keep an opinion, in a thread; a second one of the same person replaces the first.
+    """Store feedback in MLflow, in a thread. It replaces earlier feedback of the same person.
 
     Args:
-        feedback: The opinion.
+        feedback: The feedback.
 
     Returns:
-        The assessment's id; None where there is no such trace of that response.
+        The assessment's id; None if the response has no such trace.
 
     Raises:
-        Unavailable: MLflow does not take it, or not in time.
+        Unavailable: MLflow fails, or does not answer in time.
     """
     if not _slots.acquire(blocking=False):
         raise Unavailable("MLflow is still busy with earlier feedback.")
     done: concurrent.futures.Future[str | None] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # it goes on where nobody waits for it any more
-    threading.Thread(
+    done.set_running_or_notify_cancel()  # it goes on when nobody waits any more
+    thread = threading.Thread(
         target=_work, args=(feedback, done), name="agent-asgi-feedback", daemon=True
-    ).start()
+    )
+    try:
+        thread.start()
+    except RuntimeError as error:  # the interpreter starts no more threads
+        _slots.release()
+        raise Unavailable("MLflow does not take feedback just now.") from error
     try:
         return await asyncio.wait_for(asyncio.wrap_future(done), SECONDS)
     except Exception as error:
-        logger.warning("MLflow does not keep feedback: %r", error)
+        logger.warning("Feedback could not be stored in MLflow: %r", error)
         raise Unavailable("MLflow does not take feedback just now.") from error
 
 
 def _work(feedback: Feedback, done: concurrent.futures.Future[str | None]) -> None:
     try:
         done.set_result(_keep(feedback))
-    except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
+    except Exception as error:  # noqa: BLE001  raised again for whoever waits
         done.set_exception(error)
     finally:
         _slots.release()
@@ -94,31 +99,32 @@ def _keep(feedback: Feedback) -> str | None:
     info = _exported(feedback.trace_id)
     if info is None or info.tags[RESPONSE] != feedback.response_id:
         return None
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": NAME,
         "value": feedback.value,
         "source": AssessmentSource("HUMAN", feedback.source),
         "rationale": feedback.comment,
     }
     with _writing:
-        for each in TracingClient().store.get_trace_info(feedback.trace_id).assessments:
-            if each.name == NAME and each.source == said["source"]:
-                update_assessment(feedback.trace_id, each.assessment_id, Assessment(**said))
-                id_: str = each.assessment_id
-                return id_
-        return log_feedback(trace_id=feedback.trace_id, **said).assessment_id
+        for earlier in TracingClient().store.get_trace_info(feedback.trace_id).assessments:
+            if earlier.name == NAME and earlier.source == fields["source"]:
+                update_assessment(feedback.trace_id, earlier.assessment_id, Assessment(**fields))
+                return str(earlier.assessment_id)
+        return log_feedback(trace_id=feedback.trace_id, **fields).assessment_id
 
 
 def _exported(trace_id: str) -> Any:
-    """Give what MLflow knows of a trace, once it has left this process; None for no trace."""
+    """Return MLflow's record of a trace once it has been exported; None if there is none."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracing.client import TracingClient
 
+    from .processors import flush_processors
+
     store = TracingClient().store
-    hand_over(every=True)
+    threading.Thread(target=flush_processors, name="agent-asgi-flush", daemon=True).start()
     begun = moved = time.monotonic()
     while True:
-        exporting = waiting()  # asked first: what ends while MLflow is asked is looked for again
+        exporting = pending.spans  # read first: some may leave during the query
         try:
             info = store.get_trace_info(trace_id)
             if RESPONSE in info.tags:  # MLflow may have the spans before it has the trace

@@ -1,7 +1,7 @@
 # ruff: noqa: RUF001
-"""Arithmetic in plain language: a message becomes steps, the steps an answer. Without `eval`.
+"""Arithmetic in plain language, without `eval`: a message becomes steps, the steps an answer.
 
-`understand("what is 12 * (3 + 4)?")` gives a `Question`; run its `steps()`, then read `answer()`.
+`understand("what is 12 * (3 + 4)?")` returns a `Question`; run its `steps()`, then call `answer()`.
 """
 
 import operator
@@ -13,53 +13,53 @@ from fractions import Fraction
 from math import isqrt
 
 LONGEST = 200
-"""Characters of a message."""
+"""Maximum characters in a message."""
 MOST_STEPS = 20
 LARGEST = Fraction(10**100)
-"""Where a result is refused, and so is one closer to zero than one part of this."""
+"""Results from this size on are refused, and so are those closer to zero than its reciprocal."""
 MOST_BITS = 100_000
-"""Size of a power while it is worked out."""
+"""Maximum size of a power during its calculation."""
 PRECISION = 120
-"""Digits of a root, or of a fraction that grows out of bounds."""
+"""Digits of a root, or of a fraction that has grown too large."""
 
 NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 TOKEN = re.compile(rf"{NUMBER}|sqrt|that|minus|[-+*/^%()]")
 
 
 class NotUnderstoodError(ValueError):
-    """The message is no question that this module knows."""
+    """The message is not a question that this module understands."""
 
 
 class NoAnswerError(ValueError):
-    """The question is understood, and has no answer here."""
+    """The question is understood, but this module has no answer to it."""
 
 
 def decimal(value: Fraction, digits: int) -> Decimal:
-    """Round to so many significant digits."""
+    """Round to a number of significant digits."""
     with localcontext(prec=digits):
         return Decimal(value.numerator) / value.denominator
 
 
 def is_exact(value: Fraction) -> bool:
-    """Tell whether `shown` writes the number without rounding: up to 12 decimals."""
+    """Return whether `shown` writes the number without rounding: up to 12 decimals."""
     return (value * 10**12).denominator == 1
 
 
 def shown(value: Fraction) -> str:
-    """Write a number: exactly, or to 10 significant digits."""
+    """Format a number: exactly, or to 10 significant digits."""
     text = format(decimal(value, PRECISION if is_exact(value) else 10), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def divide(left: Fraction, right: Fraction) -> Fraction:
-    """Divide, but not by zero."""
+    """Divide; refuse to divide by zero."""
     if not right:
         raise NoAnswerError("has no answer: nothing can be divided by zero")
     return left / right
 
 
 def power(base: Fraction, exponent: Fraction) -> Fraction:
-    """Raise to a power of bounded size; one that is not whole gives a rounded result."""
+    """Raise to a power of bounded size; a fractional exponent gives a rounded result."""
     if not base and exponent < 0:
         return divide(Fraction(1), base)
     bits = max(base.numerator.bit_length(), base.denominator.bit_length()) - 1
@@ -74,7 +74,7 @@ def power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def root(value: Fraction) -> Fraction:
-    """Take the square root: exactly where there is an exact one."""
+    """Return the square root, exact if there is an exact one."""
     if value < 0:
         raise NoAnswerError("has no answer among the real numbers")
     exact = Fraction(isqrt(value.numerator), isqrt(value.denominator))
@@ -83,7 +83,7 @@ def root(value: Fraction) -> Fraction:
 
 
 def bounded(value: Fraction) -> Fraction:
-    """Refuse what is too large or too small to write, round what has too many digits."""
+    """Refuse a value that is too large or too small to write; round one with too many digits."""
     if value and not 1 / LARGEST < abs(value) < LARGEST:
         raise NoAnswerError("goes too far for me: I stop at 100 digits")
     tame = value.denominator < LARGEST**2
@@ -104,7 +104,7 @@ SIGN_BINDING = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said, the number it comes to (None: it comes to none), and the steps to it."""
+    """The text of an answer, its number (None if it has none), and the steps that led to it."""
 
     text: str
     value: Fraction | None = None
@@ -113,7 +113,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it stands in the message."""
+    """A number written in the message."""
 
     value: Fraction
 
@@ -135,7 +135,7 @@ class Step:
         return f"{left if self.symbol == '^' else values[0]} {self.symbol} {right}"
 
     def run(self) -> str:
-        """Work it out; give the result, or what stands in its way, as text."""
+        """Calculate the step; return the result, or the reason it failed, as text."""
         try:
             result = OPERATIONS[self.symbol](*(each.value for each in self.operands))
             self.value = bounded(result)
@@ -145,7 +145,7 @@ class Step:
         return shown(self.value)
 
     def answer(self) -> Answer:
-        """Say what the step came to, once it has run."""
+        """Return the step's answer, once it has run."""
         asked = str(self).replace("*", "×").replace("/", "÷").replace("sqrt", "√")
         if self.value is None:
             return Answer(f"{asked} {self.trouble}")
@@ -155,18 +155,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Question:
-    """A message that was understood."""
+    """A message that has been understood."""
 
     tree: Number | Step
     lead: str = "The answer is"
     unit: str = ""
 
     def steps(self) -> list[Step]:
-        """Give the steps in the order to run them; stop at the first one in trouble."""
+        """Return the steps in the order to run them; stop at the first one that fails."""
         return list(walk(self.tree))
 
     def answer(self) -> Answer:
-        """Say what the steps came to, once they have run."""
+        """Return the answer, once the steps have run."""
         ran = [step for step in self.steps() if step.value is not None or step.trouble]
         steps = tuple(step.answer() for step in ran)
         told = ", then ".join(step.text for step in steps) + "."
@@ -175,7 +175,7 @@ class Question:
         return Answer(f"{told} {self.lead} {self.result(self.tree.value)}.", self.tree.value, steps)
 
     def result(self, value: Fraction) -> str:
-        """Write the result with its unit: exactly, as a small fraction, or rounded."""
+        """Format the result with its unit: exactly, as a small fraction, or rounded."""
         if is_exact(value) or self.unit:
             return f"{'' if is_exact(value) else 'about '}{shown(value)} {self.unit}".rstrip()
         fraction = f"{value}, " if value.denominator <= 100 else ""
@@ -183,7 +183,7 @@ class Question:
 
 
 def walk(node: Number | Step) -> Iterator[Step]:
-    """Go through the steps, each after those that it needs."""
+    """Iterate over the steps, each after the ones it depends on."""
     if isinstance(node, Step):
         for operand in node.operands:
             yield from walk(operand)
@@ -198,14 +198,14 @@ class Parser:
         self.previous = previous
 
     def whole(self) -> Number | Step:
-        """Read all of it."""
+        """Parse the whole expression."""
         tree = self.expression(1)
         if self.tokens != ["end"]:
             raise NotUnderstoodError(f"unexpected {self.tokens[0]}")
         return tree
 
     def expression(self, floor: int) -> Number | Step:
-        """Read operations that bind at least as tightly as `floor`."""
+        """Parse operations that bind at least as tightly as `floor`."""
         left = self.operand()
         while (binding := BINDING.get(self.tokens[0], 0)) >= floor:
             symbol = self.tokens.pop(0)
@@ -214,7 +214,7 @@ class Parser:
         return left
 
     def operand(self) -> Number | Step:
-        """Read a number, a group, a root or a sign, with the percent signs that follow."""
+        """Parse a number, a group, a root or a sign, with the percent signs that follow."""
         head = self.tokens.pop(0)
         if head == "-":
             return negative(self.expression(SIGN_BINDING))
@@ -225,14 +225,14 @@ class Parser:
         return node
 
     def group(self) -> Number | Step:
-        """Read up to the closing parenthesis."""
+        """Parse up to the closing parenthesis."""
         inner = self.expression(1)
         if self.tokens.pop(0) != ")":
             raise NotUnderstoodError("a parenthesis is open")
         return inner
 
     def root_or_number(self, head: str) -> Number | Step:
-        """Read `sqrt` and its operand, the previous answer, or a number."""
+        """Parse `sqrt` and its operand, the previous answer, or a number."""
         if head == "sqrt":
             return Step("sqrt", (self.operand(),))
         if head == "that" and self.previous is not None:
@@ -243,7 +243,7 @@ class Parser:
 
 
 def negative(node: Number | Step) -> Number | Step:
-    """Turn the sign: of a number at once, of anything else in a step."""
+    """Negate a number at once, anything else in a step."""
     if isinstance(node, Number):
         return Number(-node.value)
     return Step("-", (Number(Fraction(0)), node))
@@ -275,7 +275,7 @@ DIGITS = "zero one two three four five six seven eight nine ten eleven twelve"
 
 
 def understand(message: str, previous: Fraction | None = None) -> Question:
-    """Read a message; `previous` is the answer that "and times 3?" goes on from."""
+    """Parse a message; `previous` is the answer that "and times 3?" continues from."""
     if len(message) > LONGEST:
         raise NoAnswerError(f"That is too long for me: I read up to {LONGEST} characters.")
     text = plain(message)
@@ -288,7 +288,7 @@ def understand(message: str, previous: Fraction | None = None) -> Question:
 
 
 def plain(message: str) -> str:
-    """Lower the case, part numbers from words, write small numbers in digits."""
+    """Lowercase the text, separate numbers from words, write small numbers as digits."""
     text = message.lower().replace("’", "'").strip().rstrip("?!.= ")
     text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub(r"(?<=[0-9])(?=[a-z°])|(?<=[a-z])(?=[0-9])", " ", text)
@@ -298,7 +298,7 @@ def plain(message: str) -> str:
 
 
 def expression(text: str, previous: Fraction | None = None) -> Number | Step:
-    """Read arithmetic in words and signs."""
+    """Parse arithmetic in words and signs."""
     for pattern, replacement in PHRASES:
         text = pattern.sub(replacement, text)
     text = " ".join(word for word in text.split() if word not in FILLERS.split())
@@ -364,7 +364,7 @@ CONVERSIONS = (
 
 
 def conversion(text: str) -> Question | None:
-    """Read "10 km in miles" or "how many miles are 10 km"; None where it is nothing like it."""
+    """Parse "10 km in miles" or "how many miles are 10 km"; return None for anything else."""
     for pattern in CONVERSIONS:
         found = pattern.fullmatch(text)
         if found and set(found["rest"].split()) <= set(FILLERS.split()):
@@ -377,7 +377,7 @@ def conversion(text: str) -> Question | None:
 
 
 def converted(amount: str, unit: str, target: str) -> str:
-    """Write a conversion as arithmetic."""
+    """Rewrite a conversion as arithmetic."""
     (kind, size), (other, wanted) = KNOWN[unit], KNOWN[target]
     if kind != other:
         raise NoAnswerError(f"I cannot turn {unit} into {target}: {kind} is not {other}.")
@@ -394,12 +394,12 @@ def converted(amount: str, unit: str, target: str) -> str:
 
 
 def named(unit: str) -> str:
-    """Name a unit so that nobody takes it for another one."""
+    """Return an unambiguous name for a unit."""
     return f"US {unit}" if unit.startswith(("gal", "pint")) else unit
 
 
 def stated_number(text: str) -> Fraction | None:
-    """Find the number that an answer states ("The answer is 1/3, ..."); None where it has none."""
+    """Return the number that an answer states ("The answer is 1/3, ..."), or None."""
     stated = rf"(?:^(?=[-0-9./]+$)|\bis|:)\s*(?:about )?(-?{NUMBER}(?:/[0-9]+)?)(?![0-9])"
     found: list[str] = re.findall(stated, text)
     try:

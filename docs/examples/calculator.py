@@ -1,9 +1,9 @@
-"""An agent without a network: it works out arithmetic and unit conversions, step by step.
+"""An agent that needs no network: it does arithmetic and unit conversions, step by step.
 
 agent-asgi serve calculator:app
 curl -N 127.0.0.1:8000/responses -d '{"input": "what is 12 * (3 + 4)?", "stream": true}'
 
-With `OPENAI_MODEL` set, that model answers; `OPENAI_API_KEY` and `OPENAI_BASE_URL` say where.
+If `OPENAI_MODEL` is set, that model answers, reached by `OPENAI_API_KEY` and `OPENAI_BASE_URL`.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import mlflow
 from arithmetic import (
@@ -42,6 +41,8 @@ from agent_asgi import (
     Context,
     FunctionCall,
     FunctionCallOutput,
+    Output,
+    Reasoning,
     ResponsesRequest,
     Usage,
 )
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from openai.types.responses import ResponseStreamEvent
 
 PAUSE = 0.01
-"""Seconds between two tokens, so that you see them stream."""
+"""Seconds between two tokens, so that the streaming is visible."""
 HELP = (
     "I can do arithmetic and unit conversions. "
     "What would you like to know? Try “12 * (3 + 4)” or “10 km in miles”."
@@ -63,14 +64,13 @@ MODEL_FIELDS = (
 COMMON_WORDS = "a an and at for from get give i in is it me of on or the to what s"
 
 Body = dict[str, Any]
-Output = str | Body | FunctionCall | FunctionCallOutput
 
 log = logging.getLogger(__name__)
 router = AgentRouter("calculator", description="Answers arithmetic and unit conversions")
 
 
 @router.stream
-async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
+async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterator[Output]:
     """Answer the last message of the conversation."""
     body = request.to_dict()
     if model_name():
@@ -91,7 +91,7 @@ async def calculator(request: ResponsesRequest, context: Context) -> AsyncIterat
 
 @router.compact
 async def compact(request: ResponsesRequest) -> AsyncIterator[Any]:
-    """Keep what the calculator needs to go on: the last message, and the number answered last."""
+    """Keep what the calculator needs to continue: the last message and the last number answered."""
     body = request.to_dict()
     if model_name():
         given: Any = conversation(body)
@@ -108,7 +108,7 @@ async def compact(request: ResponsesRequest) -> AsyncIterator[Any]:
 
 
 def think(body: Body) -> Iterator[Output]:
-    """Pass on what the client's tool says, call one of its tools, or work it out."""
+    """Report the output of a client's tool, call one of its tools, or calculate."""
     items = conversation(body)
     message = last_message(items)
     if items and items[-1].get("type") == "function_call_output":
@@ -120,7 +120,7 @@ def think(body: Body) -> Iterator[Output]:
 
 
 def work_out(message: str, items: list[Body], body: Body) -> Iterator[Output]:
-    """Calculate step by step, then answer; ask back where the message means nothing."""
+    """Calculate step by step, then answer; reply with help if the message is not understood."""
     try:
         question = understand(message, previous_number(items))
     except NotUnderstoodError:
@@ -129,11 +129,11 @@ def work_out(message: str, items: list[Body], body: Body) -> Iterator[Output]:
         yield from say(Answer(str(error)), body)
     else:
         plan = f"I work it out one operation at a time. Steps: {len(question.steps())}."
-        yield {"type": "reasoning", "summary": [{"type": "summary_text", "text": plan}]}
+        yield Reasoning(plan)
         for step in question.steps():
-            own_call = call("calculate", {"expression": str(step)})
-            yield own_call
-            yield FunctionCallOutput(call_id=own_call.call_id, output=calculate(step))
+            call = FunctionCall("calculate", {"expression": str(step)})
+            yield call
+            yield FunctionCallOutput(call.call_id, calculate(step))
             if step.trouble:
                 break
         yield from say(question.answer(), body)
@@ -148,14 +148,8 @@ def calculate(step: Step) -> str:
     return output
 
 
-def call(name: str, arguments: Body) -> FunctionCall:
-    """Call a function, under an id that its output will name."""
-    call_id = f"call_{uuid4().hex}"
-    return FunctionCall(call_id=call_id, name=name, arguments=json.dumps(arguments))
-
-
 def say(answer: Answer, body: Body) -> Iterator[Output]:
-    """Speak word by word: plain text, or JSON where the client asks for a shape."""
+    """Stream the answer word by word: plain text, or JSON if the client asks for a format."""
     wanted = (body.get("text") or {}).get("format") or {}
     text = answer.text
     if wanted.get("type") == "json_schema":
@@ -171,19 +165,21 @@ def say(answer: Answer, body: Body) -> Iterator[Output]:
 
 
 def written_text(output: Output) -> str:
-    """Give the text that the agent wrote itself; its words are counted, for want of tokens."""
+    """Return the text that the agent itself wrote; its words are counted in place of tokens."""
     match output:
         case str():
             return output
         case FunctionCall():
             return output.arguments
-        case {"summary": [{"text": str(text)}]} | {"content": [{"refusal": str(text)}]}:
+        case Reasoning():
+            return output.summary
+        case {"content": [{"refusal": str(text)}]}:
             return text
     return ""
 
 
 def matching_tool(body: Body, message: str) -> Body | None:
-    """Find the client's function that it demands, or that the message speaks of."""
+    """Return the client's function that the request requires or the message mentions."""
     choice = body.get("tool_choice") or "auto"
     tools = [tool for tool in body.get("tools") or [] if tool.get("type") == "function"]
     if isinstance(choice, dict):
@@ -196,22 +192,22 @@ def matching_tool(body: Body, message: str) -> Body | None:
 
 
 def words(text: str) -> set[str]:
-    """Give the words that tell one subject from another."""
+    """Return the words that distinguish one subject from another."""
     return set(re.findall(r"[a-z]+", text.lower())) - set(COMMON_WORDS.split())
 
 
 def call_tool(tool: Body, message: str, body: Body) -> Iterator[Output]:
-    """Have the client call its function; ask back where the message lacks an argument."""
+    """Ask the client to call its function; ask the user if the message lacks an argument."""
     arguments, missing = arguments_for(tool.get("parameters") or {}, message)
     if missing:
         lack = " and ".join(missing)
         yield from say(Answer(f"To call {tool['name']} I need: {lack}. What should I take?"), body)
     else:
-        yield call(tool["name"], arguments)
+        yield FunctionCall(tool["name"], arguments)
 
 
 def tool_answer(items: list[Body]) -> Answer:
-    """Put the output of the client's function into a sentence."""
+    """Put the output of the client's function in a sentence."""
     output, call_id = text_of(items[-1]), items[-1].get("call_id")
     calls = {item.get("call_id"): item for item in items if item.get("type") == "function_call"}
     name = calls.get(call_id, {}).get("name", "the tool")
@@ -220,7 +216,7 @@ def tool_answer(items: list[Body]) -> Answer:
 
 @cache
 def model_client() -> "AsyncOpenAI":
-    """Make the client once; it takes key and URL from the environment."""
+    """Create the client once; it takes its key and URL from the environment."""
     try:
         from openai import AsyncOpenAI
     except ImportError as error:
@@ -230,12 +226,12 @@ def model_client() -> "AsyncOpenAI":
 
 
 def model_name() -> str:
-    """Give the model's name; empty where none answers."""
+    """Return the model's name; empty if no model is configured."""
     return os.environ.get("OPENAI_MODEL", "")
 
 
 async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
-    """Pass the conversation to the model; its reasoning only goes back where it can be read."""
+    """Pass the conversation to the model; send its reasoning back only if the model can read it."""
     fields = {name: body[name] for name in MODEL_FIELDS.split() if body.get(name) is not None}
     fields["input"] = [
         item
@@ -248,7 +244,7 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
     return events
 
 
-app = AgentApp(router, playground=True)
+app = AgentApp(router, playground=True, single_user=True)
 
 
 if __name__ == "__main__":

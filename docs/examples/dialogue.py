@@ -1,4 +1,4 @@
-"""The conversation as the calculator reads it: what was said, and the number it came to."""
+"""The conversation as the calculator reads it: the messages and the last result."""
 
 import json
 from base64 import b64decode, b64encode
@@ -11,13 +11,13 @@ Item = dict[str, Any]
 
 
 def conversation(body: dict[str, Any]) -> list[Item]:
-    """Give the input as a list of items."""
+    """Return the input as a list of items."""
     given = body.get("input") or []
     return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
 
 
 def text_of(item: Item) -> str:
-    """Give the text of a message, or of a tool's output."""
+    """Return the text of a message or of a tool's output."""
     content = item.get("content") or item.get("output") or ""
     if isinstance(content, str):
         return content
@@ -30,25 +30,25 @@ def words_of(items: list[Item]) -> int:
 
 
 def last_message(items: list[Item]) -> str:
-    """Give what the user said last."""
+    """Return the user's last message."""
     return next((text_of(item) for item in reversed(items) if item.get("role") == "user"), "")
 
 
 def previous_number(items: list[Item]) -> Fraction | None:
-    """Find the number that the agent answered last, for "and times 3?"."""
+    """Return the last number that the agent answered, for "and times 3?"."""
     stated = (stated_number(said_in(item)) for item in reversed(items))
     return next((number for number in stated if number is not None), None)
 
 
 def said_in(item: Item) -> str:
-    """Give what the agent said: in a message, or in the messages that a compaction stands for."""
+    """Return what the agent said in a message, or in the messages that a compaction replaces."""
     if item.get("type") == "compaction":
         return str(unpacked(item).get("answered"))
     return text_of(item) if item.get("role") == "assistant" else ""
 
 
 def summary(items: list[Item]) -> dict[str, Any]:
-    """Sum a conversation up: the number answered last, and how many messages there were."""
+    """Summarize a conversation: the last number answered and the number of messages."""
     number = previous_number(items)
     counts = (unpacked(item).get("messages") for item in items)
     messages = sum(1 for item in items if "role" in item)
@@ -57,13 +57,13 @@ def summary(items: list[Item]) -> dict[str, Any]:
 
 
 def packed(told: dict[str, Any]) -> Item:
-    """Make a compaction item. Base64 keeps it in one piece; whoever decodes it can read it."""
+    """Create a compaction item. It is Base64, not encrypted: anyone can decode it."""
     content = b64encode(json.dumps(told).encode()).decode()
     return {"type": "compaction", "encrypted_content": content}
 
 
 def unpacked(item: Item) -> dict[str, Any]:
-    """Read a compaction item; empty where it is none, or somebody else's."""
+    """Decode a compaction item; empty if it is not one, or not from this agent."""
     if item.get("type") != "compaction":
         return {}
     try:

@@ -15,18 +15,18 @@ from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest,
 PAUSE = 0.05
 TIMEOUTS = Timeouts(drain=30, cleanup=5)
 STREAMS = 200
-"""How many streams a replica is to carry. It takes twice as many while Serve adds others."""
+"""Target number of streams per replica. It accepts twice as many while Serve adds replicas."""
 LIMITS = Limits(worker_concurrency=100)
-"""Serve does not count background runs, so this is their bound."""
+"""Serve does not count background runs, so this limits them."""
 
 router = AgentRouter("counter", description="Counts to a number, through the loss of a replica")
 
 
 @router.stream
 async def count(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
-    """Say each number once, whichever replica it is."""
+    """Stream each number once, on any replica."""
     said = [event for event in context.previous_events if event["type"].endswith("text.delta")]
-    for number in range(len(said), int(str(request.new_input))):
+    for number in range(len(said), int(request.input_text)):
         yield f"{number} "
         await asyncio.sleep(PAUSE)
 

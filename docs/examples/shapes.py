@@ -1,4 +1,4 @@
-"""JSON schemas filled: a tool's arguments from a message, an answer in the shape asked for."""
+"""Fill JSON schemas: a tool's arguments from a message, an answer in the requested format."""
 
 import re
 from contextlib import suppress
@@ -11,19 +11,19 @@ MISFIT = "My answer does not fit the shape that you ask for."
 
 
 def numbers_in(text: str) -> list[Fraction]:
-    """Find the numbers of a message."""
+    """Return the numbers in a message."""
     found = re.findall(rf"(?<![\w.])-?{NUMBER}", plain(text[:LONGEST]))
     return [Fraction(each) for each in found]
 
 
 def objects_in(text: str) -> list[str]:
-    """Find what a message is about: the words after "in" and "for"."""
+    """Return what a message is about: the words after "in" and "for"."""
     end = r"(?=\s+(?:in|for|right|now|today|tomorrow|please)\b|[?.!,]|$)"
     return re.findall(rf"\b(?:in|for)\s+([^?.!,]+?){end}", text[:LONGEST])
 
 
 def arguments_for(schema: dict[str, Any], message: str) -> tuple[dict[str, Any], list[str]]:
-    """Fill a tool's parameters from a message; give them and the names of those that lack."""
+    """Fill a tool's parameters from a message; return them and the names of the missing ones."""
     pools: dict[str, list[Any]] = {
         "string": objects_in(message),
         "number": (numbers := numbers_in(message)),
@@ -37,7 +37,7 @@ def arguments_for(schema: dict[str, Any], message: str) -> tuple[dict[str, Any],
 
 
 def argument(schema: dict[str, Any], pools: dict[str, list[Any]], message: str) -> Any:
-    """Take what the message has for one parameter; None where it has nothing."""
+    """Take the message's value for one parameter; return None if it has none."""
     words = plain(message).split()
     if "enum" in schema:
         return next((each for each in schema["enum"] if str(each).lower() in words), None)
@@ -49,7 +49,7 @@ def argument(schema: dict[str, Any], pools: dict[str, list[Any]], message: str) 
 
 
 def kinds(schema: dict[str, Any]) -> list[str]:
-    """List the JSON types that a schema allows; where it names none, a string will do."""
+    """Return the JSON types that a schema allows; a string if it names none."""
     if "anyOf" in schema:
         return [kind for option in schema["anyOf"] for kind in kinds(option)]
     given = schema.get("type", "string")
@@ -57,14 +57,14 @@ def kinds(schema: dict[str, Any]) -> list[str]:
 
 
 def json_number(value: Fraction | None, kind: str) -> int | float:
-    """Write a number for JSON; an integer is never made by rounding."""
+    """Convert a number for JSON; refuse to round it to an integer."""
     if value is None or (kind == "integer" and value.denominator != 1):
         raise NoAnswerError(MISFIT)
     return int(value) if value.denominator == 1 else float(value)
 
 
 def fitted(answer: Answer, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
-    """Put an answer into the shape of a JSON schema; an array gets one entry for each step."""
+    """Fit an answer to a JSON schema; an array gets one entry for each step."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         if name not in definitions:
@@ -79,7 +79,7 @@ def fitted(answer: Answer, schema: dict[str, Any], definitions: dict[str, Any]) 
 
 
 def first_fit(answer: Answer, options: list[dict[str, Any]], definitions: dict[str, Any]) -> Any:
-    """Take the first of several shapes that the answer fits."""
+    """Return the answer in the first of several schemas that it fits."""
     for option in options:
         with suppress(NoAnswerError):
             return fitted(answer, option, definitions)
@@ -87,7 +87,7 @@ def first_fit(answer: Answer, options: list[dict[str, Any]], definitions: dict[s
 
 
 def filled(answer: Answer, kind: str, schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
-    """Fill a shape of one type."""
+    """Fill a schema of one type."""
     if kind == "object":
         parts = (schema.get("properties") or {}).items()
         return {name: fitted(answer, part, definitions) for name, part in parts}
@@ -101,7 +101,7 @@ def filled(answer: Answer, kind: str, schema: dict[str, Any], definitions: dict[
 
 
 def named_in(text: str, options: list[str]) -> str:
-    """Take the only option there is, or the one that the text names."""
+    """Return the only option, or the one that the text names."""
     for option in options:
         if len(options) == 1 or str(option).lower() in text.lower():
             return option

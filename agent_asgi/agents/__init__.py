@@ -1,0 +1,1 @@
+"""What a user registers: routers and their handlers."""

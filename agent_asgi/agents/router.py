@@ -1,0 +1,199 @@
+"""`AgentRouter`: the handlers of one agent."""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, overload
+
+from ..config import require
+from ..errors import AgentError
+from ..schema.own_calls import View
+from .handler import Handler
+
+F = TypeVar("F", bound=Callable[..., Any])
+Mode = Literal["invoke", "stream", "compact"]
+_NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
+Reducer = Callable[[Sequence[Any]], Any]
+
+
+class AgentRouter:
+    """The handlers of one agent.
+
+    Args:
+        name: The agent's name: its model id and, if the app has several agents, its path.
+            Default "agent".
+        description: What the agent does, for `/v1/models` and `/agent/info`. Default None.
+        protocol: "responses" for the OpenAI Responses API in and out, "json" for any JSON object
+            in and anything JSON out, at `/invocations` only. Default "responses".
+        own_tools: How clients of the Responses API see calls of the agent's own tools: all calls
+            whose name is not among the request's `tools`. "mcp_call": each as one `mcp_call` item
+            with its output, which no client tries to execute. "function_call": as `function_call`
+            and `function_call_output` items. "hidden": not at all. At `/invocations` they are
+            always such pairs. Default "mcp_call".
+        experiment: MLflow experiment of this agent's traces. Default: MLflow's active one.
+        max_threads: How many sync handlers of this agent may run at once, each in its own thread.
+            Default 40.
+        reducer: Turns the chunks of a "json" stream into the output of its trace.
+            Default: the list of chunks.
+        recover: Whether a stored run is started again if its process dies, with the events so far
+            in `Context.previous_events`. Default True. If False it fails with code `interrupted`.
+        keep_headers: Names of the request headers to store with a detached run, so that
+            `Context.headers` has them in any process and attempt. Default none.
+
+    Raises:
+        TypeError: An option has a wrong type.
+        ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
+            `max_threads` is below 1, or `keep_headers` is a str.
+    """
+
+    def __init__(
+        self,
+        name: str = "agent",
+        *,
+        description: str | None = None,
+        protocol: Literal["responses", "json"] = "responses",
+        own_tools: View = "mcp_call",
+        experiment: str | None = None,
+        max_threads: int = 40,
+        reducer: Reducer | None = None,
+        recover: bool = True,
+        keep_headers: Sequence[str] = (),
+    ) -> None:
+        require(
+            "AgentRouter",
+            {
+                "name": (name, str),
+                "description": (description, str, NoneType),
+                "experiment": (experiment, str, NoneType),
+                "max_threads": (max_threads, int),
+                "reducer": (reducer, Callable, NoneType),
+                "recover": (recover, bool),
+                "keep_headers": (keep_headers, Collection),
+            },
+        )
+        for header in keep_headers:
+            require("AgentRouter", {"each of keep_headers": (header, str)})
+        if not _NAME.fullmatch(name) or name in (".", ".."):
+            raise ValueError(
+                f"Router name {name!r} must be a path segment without spaces, such as 'tutor'."
+            )
+        if protocol not in ("responses", "json"):
+            raise ValueError(f"protocol must be 'responses' or 'json', not {protocol!r}.")
+        if own_tools not in get_args(View):
+            raise ValueError(
+                f"own_tools must be 'mcp_call', 'function_call' or 'hidden', not {own_tools!r}."
+            )
+        if isinstance(keep_headers, str):
+            raise ValueError("keep_headers must be a list of names, not a str.")
+        if max_threads < 1:
+            raise ValueError("max_threads must be at least 1.")
+        self.name = name
+        self.description = description
+        self.protocol = protocol
+        self.own_tools = own_tools
+        self.experiment = experiment
+        self.max_threads = max_threads
+        self.reducer = reducer
+        self.recover = recover
+        self.keep_headers = tuple(each.lower() for each in keep_headers)
+        self.handlers: dict[Mode, Handler] = {}
+
+    @overload
+    def invoke(self, function: F, /) -> F: ...
+
+    @overload
+    def invoke(self) -> Callable[[F], F]: ...
+
+    def invoke(self, function: Any = None) -> Any:
+        """Register the handler of requests for one JSON answer.
+
+        Use it as a decorator, with or without parentheses. It returns the function unchanged.
+
+        Raises:
+            ValueError: The router already has such a handler.
+            TypeError: The function has unsuitable parameters.
+        """
+        return self._register("invoke", function)
+
+    @overload
+    def stream(self, function: F, /) -> F: ...
+
+    @overload
+    def stream(self) -> Callable[[F], F]: ...
+
+    def stream(self, function: Any = None) -> Any:
+        """Register the handler of requests for a stream.
+
+        Use it as a decorator, with or without parentheses. It returns the function unchanged.
+
+        Raises:
+            ValueError: The router already has such a handler.
+            TypeError: The function has unsuitable parameters.
+        """
+        return self._register("stream", function)
+
+    @overload
+    def compact(self, function: F, /) -> F: ...
+
+    @overload
+    def compact(self) -> Callable[[F], F]: ...
+
+    def compact(self, function: Any = None) -> Any:
+        """Register the handler of `POST /responses/compact`.
+
+        It gets the conversation as `request.input` and returns or yields the items that replace
+        it, including a `compaction` item, and its `Usage`. Use it as a decorator, with or without
+        parentheses. It returns the function unchanged.
+
+        Raises:
+            ValueError: The router already has such a handler.
+            TypeError: The function has unsuitable parameters.
+        """
+        return self._register("compact", function)
+
+    @property
+    def invoke_handler(self) -> Callable[..., Any] | None:
+        """The registered invoke function, or None."""
+        return getattr(self.handlers.get("invoke"), "function", None)
+
+    @property
+    def stream_handler(self) -> Callable[..., Any] | None:
+        """The registered stream function, or None."""
+        return getattr(self.handlers.get("stream"), "function", None)
+
+    def handler_for(self, stream: bool) -> Handler:
+        """Return the handler of a request; in the Responses protocol each serves both modes.
+
+        Raises:
+            AgentError: The router has none.
+        """
+        mode: Mode = "stream" if stream else "invoke"
+        handler = self.handlers.get(mode)
+        if handler is None and self.protocol == "responses":
+            handler = self.handlers.get("invoke") or self.handlers.get("stream")
+        if handler is None:
+            raise AgentError(f"Agent {self.name!r} has no {mode} handler.", 500, "no_handler")
+        return handler
+
+    def _register(self, mode: Mode, function: Any) -> Any:
+        if function is None:
+            return partial(self._register, mode)
+        existing = self.handlers.get(mode)
+        if existing is not None:
+            article = "an" if mode == "invoke" else "a"
+            raise ValueError(
+                f"Router {self.name!r} has {article} {mode} handler already: {existing.name!r}."
+            )
+        handler = Handler(function, structured=mode == "invoke" and self.protocol == "responses")
+        if handler.input_type is str and self.protocol == "json":
+            raise TypeError(
+                f"Handler {handler.name!r} takes a str, but a request of a 'json' router is an "
+                "object. Annotate the parameter as a dict or a model."
+            )
+        self.handlers[mode] = handler
+        return function
+
+    def __repr__(self) -> str:
+        handlers = [f"{mode}={each.name}" for mode, each in self.handlers.items()]
+        return f"AgentRouter({', '.join([repr(self.name), *handlers])})"

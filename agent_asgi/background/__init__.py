@@ -1,0 +1,1 @@
+"""Detached runs: queues, execution, recovery, and their logs."""

@@ -1,0 +1,46 @@
+"""The queue of stores that other processes do not share: background runs are tasks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from ..store.base import Record
+
+
+class MemoryQueue:
+    """Executes all runs in this process.
+
+    Args:
+        concurrency: How many runs are executed at once.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._room = asyncio.Semaphore(concurrency)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._execute: Callable[[str], Awaitable[None]]
+
+    async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
+        self._execute = execute
+
+    async def put(self, record: Record) -> None:
+        if record.id not in self._tasks:
+            task = asyncio.create_task(self._run(record.id))
+            self._tasks[record.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(record.id))
+
+    def waiting(self) -> Collection[str]:
+        return self._tasks.keys()
+
+    async def requeue_stalled(self) -> None:
+        """Do nothing: the sweep queues abandoned runs."""
+
+    async def close(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _run(self, id: str) -> None:
+        async with self._room:
+            await self._execute(id)

@@ -1,0 +1,134 @@
+"""The queue on PostgreSQL: background runs are jobs of procrastinate.
+
+A job only asks for a run to be executed. Whether that is still necessary, and which process may do
+it, is decided by the response's row.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.jobs import Status
+from psycopg_pool import PoolTimeout
+
+from ..config import Limits, Timeouts
+from ..store.base import Record, StoreUnavailable
+
+logger = logging.getLogger("agent_asgi")
+
+TASK = "agent_asgi.run"
+RESTART_SECONDS = 1.0
+SCHEMA_LOCK = 0x6167656E75  # "agent" + 1
+
+
+class PostgresQueue:
+    """A queue that many processes share.
+
+    Args:
+        conninfo: libpq's connection string.
+        agents: The agents whose runs this process executes; each has a queue.
+        limits: `worker_concurrency` bounds the runs that are executed at once.
+        timeouts: How often the queue is polled, and when a worker counts as dead.
+    """
+
+    def __init__(
+        self, conninfo: str, agents: Sequence[str], limits: Limits, timeouts: Timeouts
+    ) -> None:
+        connector = procrastinate.PsycopgConnector(
+            conninfo=conninfo, min_size=1, max_size=5, timeout=5, kwargs={"connect_timeout": 5}
+        )
+        self._connector = connector
+        self._app = procrastinate.App(connector=connector)
+        self._queues = [_queue(agent) for agent in agents]
+        self._concurrency = limits.worker_concurrency
+        self._timeouts = timeouts
+        self._worker: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
+        @self._app.task(name=TASK)
+        async def run(response_id: str) -> None:
+            await execute(response_id)
+
+        await self._app.open_async()
+        await self._create_schema()
+        if self._concurrency:
+            self._worker = asyncio.create_task(self._work())
+
+    async def put(self, record: Record) -> None:
+        """Add a job, unless the run has one that waits."""
+        job = self._app.configure_task(TASK, queue=_queue(record.agent), queueing_lock=record.id)
+        with contextlib.suppress(AlreadyEnqueued), _available():
+            await job.defer_async(response_id=record.id)
+
+    def waiting(self) -> Collection[str]:
+        """Return nothing: a run that waits belongs to no process."""
+        return ()
+
+    async def requeue_stalled(self) -> None:
+        jobs = self._app.job_manager
+        with _available():
+            stalled = await jobs.get_stalled_jobs(
+                task_name=TASK, seconds_since_heartbeat=self._timeouts.stalled
+            )
+            for job in stalled:
+                if job.queue in self._queues:
+                    try:
+                        await jobs.retry_job(job)
+                    except UniqueViolation:  # the run has been queued again meanwhile
+                        await jobs.finish_job(job, Status.FAILED, delete_job=True)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+
+    async def stop(self) -> None:
+        await self.close()
+        await self._app.close_async()
+
+    async def _work(self) -> None:
+        """Run a worker; restart it after an error."""
+        while not self._closed:  # a connection error may replace the cancellation
+            try:
+                await self._app.run_worker_async(
+                    queues=self._queues,
+                    concurrency=self._concurrency,
+                    fetch_job_polling_interval=self._timeouts.poll,
+                    update_heartbeat_interval=self._timeouts.heartbeat,
+                    stalled_worker_timeout=self._timeouts.stalled,
+                    shutdown_graceful_timeout=0,
+                    delete_jobs="always",
+                    install_signal_handlers=False,
+                )
+            except Exception as error:  # noqa: BLE001  there must be a worker
+                logger.warning("The queue's worker failed; it is restarted: %s", error)
+            if not self._closed:
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _create_schema(self) -> None:
+        """Create procrastinate's tables if they do not exist; processes take turns."""
+        async with self._connector.pool.connection() as db, db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+            row = await (await db.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
+            if row is None or row[0] is None:
+                await db.execute(self._app.schema_manager.get_schema())
+
+
+def _queue(agent: str) -> str:
+    return f"agent_asgi:{agent}"
+
+
+@contextlib.contextmanager
+def _available() -> Iterator[None]:
+    """Raise `StoreUnavailable` if the database does not answer."""
+    try:
+        yield
+    except AlreadyEnqueued:
+        raise
+    except (ConnectorException, PoolTimeout, OSError) as error:
+        raise StoreUnavailable from error

@@ -1,0 +1,72 @@
+"""`GET /models` and `GET /agent/info`: the app's agents."""
+
+import importlib.metadata
+import os
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..agents.router import AgentRouter
+from ..errors import NotFound
+from ..http.responses import error_response, json_response
+from ..runtime import AppConfig
+from ..schema import codec
+
+_STARTED = int(time.time())
+
+
+class Models:
+    """The endpoints that list the agents.
+
+    Args:
+        config: The app.
+    """
+
+    def __init__(self, config: AppConfig) -> None:
+        self._config = config
+
+    async def models(self, _: Request) -> Response:
+        """List the agents as OpenAI's `GET /models` does."""
+        data = [_model(router) for router in self._config.routers if router.protocol == "responses"]
+        return json_response(codec.encode({"object": "list", "data": data}))
+
+    async def model(self, request: Request) -> Response:
+        """Return one agent as OpenAI's `GET /models/{id}` does."""
+        id_ = request.path_params["id"]
+        router = self._config.by_name(id_)
+        if router is None or router.protocol != "responses":
+            missing = NotFound(f"The model {id_!r} does not exist.", "model_not_found", "model")
+            return error_response(missing)
+        return json_response(codec.encode(_model(router)))
+
+    async def agent(self, _: Request) -> Response:
+        """Describe the agents as MLflow's `GET /agent/info` does."""
+        agents = [_agent(router) for router in self._config.routers]
+        first = agents[0] if len(agents) == 1 else {"name": "agents", "agents": agents}
+        name = os.environ.get("DATABRICKS_APP_NAME") or first["name"]
+        body = {"use_case": "agent", **_versions(), **first, "name": name}
+        return json_response(codec.encode(body))
+
+
+def _model(router: AgentRouter) -> dict[str, Any]:
+    model = {"id": router.name, "object": "model", "created": _STARTED, "owned_by": "agent_asgi"}
+    return model | _description(router)
+
+
+def _agent(router: AgentRouter) -> dict[str, Any]:
+    return {"name": router.name, "agent_api": router.protocol} | _description(router)
+
+
+def _description(router: AgentRouter) -> dict[str, str]:
+    return {} if router.description is None else {"description": router.description}
+
+
+def _versions() -> dict[str, str]:
+    for name in ("mlflow", "mlflow-tracing"):
+        try:
+            return {"mlflow_version": importlib.metadata.version(name)}
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {}

@@ -1,0 +1,53 @@
+"""`GET /openapi.json` and `GET /docs`: the app's operations, for machines and for people."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
+
+from ...http.responses import json_response, page_headers
+from ...runtime import AppConfig
+from ...schema import codec
+from ...schema.openapi import Operation, Schema
+from .document import document
+from .page import POLICY, page
+
+
+class Docs:
+    """The document of an app, built on the first request.
+
+    Args:
+        config: The app.
+        routes: The app's routes.
+        operations: The protocols' operations, by the names of their routes.
+        components: The schemas that these refer to, by name.
+    """
+
+    def __init__(
+        self,
+        config: AppConfig,
+        routes: Sequence[BaseRoute],
+        operations: Mapping[str, Operation],
+        components: Mapping[str, Schema],
+    ) -> None:
+        self._build = partial(document, config, routes, operations, components)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self._build()
+
+    @cached_property
+    def _page(self) -> str:
+        return page(self._document)
+
+    async def document(self, request: Request) -> Response:
+        """Return the OpenAPI document; its server is the path where the app is mounted."""
+        servers = [{"url": request.scope.get("root_path") or "/"}]
+        return json_response(codec.encode(self._document | {"servers": servers}))
+
+    async def page(self, _: Request) -> Response:
+        """Return the page that shows the document."""
+        return HTMLResponse(self._page, headers=page_headers(POLICY))

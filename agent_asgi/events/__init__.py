@@ -1,0 +1,1 @@
+"""Turn a handler's outputs into ordered events. Pure: nothing here does I/O."""

@@ -1,0 +1,1 @@
+"""HTTP without protocols: bodies, responses, streams, authentication, CORS."""

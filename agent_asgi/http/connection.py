@@ -1,0 +1,148 @@
+"""Clients that disconnect or stop reading: their runs are cancelled, their connections closed."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.types import Send
+
+from ..context import Cause
+from .body import Receive
+
+logger = logging.getLogger("agent_asgi")
+
+
+class ClientStalled(Exception):
+    """The client has read nothing of its stream for longer than `Timeouts.write`."""
+
+
+async def cut(send: Send) -> None:
+    """Reset the connection of a client that does not read; only with uvicorn.
+
+    uvicorn closes a connection when the client has read everything, which may never happen.
+
+    Args:
+        send: The server's ASGI callable.
+    """
+    transport = _transport(send)
+    if transport is not None:
+        _reset(transport)
+        await asyncio.sleep(0.01)  # until the server has noticed
+
+
+def watch_unread(send: Send, seconds: float) -> None:
+    """Reset the connection if the client stops reading a response that has been written.
+
+    The unread part stays in memory, and blocks the connection's next request.
+
+    Args:
+        send: The server's ASGI callable.
+        seconds: How long the client may read nothing.
+    """
+    transport = _transport(send)
+    if transport is None or not transport.get_write_buffer_size():
+        return
+    before = bytes_read(send)
+
+    def check() -> None:
+        if before is not None and transport.get_write_buffer_size() and bytes_read(send) == before:
+            _reset(transport)
+        else:
+            watch_unread(send, seconds)
+
+    asyncio.get_running_loop().call_later(seconds, check)
+
+
+def bytes_read(call: Callable[..., Any]) -> int | None:
+    """Return how many bytes the client has acknowledged on its connection.
+
+    The fill level of the server's buffer is no measure: the kernel takes more only when a third of
+    its own buffer is free, some MB, which takes a slow client minutes.
+
+    Args:
+        call: uvicorn's `receive` or `send`.
+
+    Returns:
+        The number; None with another server or another system than Linux.
+    """
+    transport = _transport(call)
+    if transport is None or not hasattr(socket, "TCP_INFO"):
+        return None
+    with contextlib.suppress(OSError, ValueError, struct.error):  # closed, or not TCP
+        connection = transport.get_extra_info("socket")
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size)
+        acked: int = _ACKED.unpack(info)[0]
+        return acked
+    return None
+
+
+_ACKED = struct.Struct("=120xQ")
+"""`tcpi_bytes_acked` in the kernel's `struct tcp_info`."""
+
+
+def writes_last(call: Callable[..., Any]) -> bool:
+    """Return whether the server waits before it writes a message, as uvicorn does, not after.
+
+    Args:
+        call: The server's `receive` or `send`.
+    """
+    return _transport(call) is not None
+
+
+def _transport(call: Callable[..., Any]) -> Any:
+    """Return the transport of uvicorn's `receive` or `send`; None with another server."""
+    return getattr(getattr(call, "__self__", None), "transport", None)
+
+
+def _reset(transport: Any) -> None:
+    """Reset a connection, so that the kernel discards what was not read.
+
+    One that is being closed waits until everything has been read.
+    """
+    if transport.is_closing() and not transport.get_write_buffer_size():
+        return
+    with contextlib.suppress(OSError, ValueError):  # the client closed it meanwhile
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class Watched(Protocol):
+    """A run that is cancelled when its client disconnects."""
+
+    def cancel(self, cause: Cause) -> None:
+        """Cancel the run."""
+
+
+class Watch:
+    """Waits for the client to disconnect, and cancels its run then.
+
+    Args:
+        run: The run.
+        receive: The ASGI callable.
+    """
+
+    __slots__ = ("_task",)
+
+    def __init__(self, run: Watched, receive: Receive) -> None:
+        self._task: asyncio.Task[None] | None = asyncio.create_task(_listen(run, receive))
+
+    def stop(self) -> None:
+        """Stop waiting."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None  # its CancelledError would keep the request alive in a cycle
+
+
+async def _listen(run: Watched, receive: Receive) -> None:
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except Exception:
+        logger.debug("The server does not report disconnects; a run continues.", exc_info=True)
+    else:
+        run.cancel("client_disconnected")

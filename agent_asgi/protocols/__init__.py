@@ -1,0 +1,10 @@
+"""Wire protocols behind one interface, and the pipeline that serves them.
+
+The interface is provisional: it may change until more protocols use it.
+"""
+
+from ..schema.decode import decode_body, decode_request
+from .base import Encoder, Protocol
+from .chat_completions.protocol import ChatCompletions
+
+__all__ = ["ChatCompletions", "Encoder", "Protocol", "decode_body", "decode_request"]

@@ -1,0 +1,159 @@
+"""The interface of a wire protocol: how it decodes requests and encodes a run's events.
+
+It is provisional and may change until more protocols use it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from starlette.routing import BaseRoute
+
+from ..agents.router import AgentRouter
+from ..context import Headers
+from ..errors import AgentError
+from ..events.accumulator import OutputItem
+from ..schema import codec
+from ..schema.events import AnyEvent
+from ..schema.openapi import Operation, Schema
+from ..schema.own_calls import View
+from ..schema.requests import ResponsesRequest
+from ..schema.responses import Response
+
+if TYPE_CHECKING:
+    from ..runtime import AppConfig
+
+
+class Encoder:
+    """Encodes one run, or the log of one, for its client.
+
+    For a stream, `write` is called for each event and `end` once; otherwise `body` is called when
+    the run has ended.
+    """
+
+    __slots__ = ()
+
+    def write(self, event: AnyEvent, buffer: bytearray) -> None:
+        """Append an event to a stream. An event that the protocol does not have appends nothing.
+
+        Args:
+            event: The event, numbered and ordered as on `/responses`.
+            buffer: The frames that have not been sent yet.
+        """
+        raise NotImplementedError
+
+    def text_frame(self, item: OutputItem) -> bytes | None:
+        """Return the format of an open message's text deltas, which is faster than `write`.
+
+        Args:
+            item: The message; the deltas have its `id`, `index` and `part_index`.
+
+        Returns:
+            A bytes format with `%d` in the place of the `sequence_number` and `%b` in the place of
+            the text as JSON. None, the default: `write` is called for each delta.
+        """
+        return None
+
+    def replay(self, line: bytes, buffer: bytearray) -> None:
+        """Append an event from a log. Default: decode it and call `write`.
+
+        Args:
+            line: The event as JSON.
+            buffer: The frames that have not been sent yet.
+        """
+        self.write(codec.decode_event(line), buffer)
+
+    def end(self) -> bytes:
+        """Return what follows the last event, for example `data: [DONE]`. Default: nothing."""
+        return b""
+
+    def body(self, encoded: bytes | None) -> bytes:
+        """Return the body of an answer that is not streamed.
+
+        Args:
+            encoded: The response as JSON, if it has already been encoded.
+
+        Raises:
+            AgentError: The response says that the agent failed.
+        """
+        raise NotImplementedError
+
+
+class Protocol:
+    """A wire protocol.
+
+    Attributes:
+        name: A short name for the OpenAPI document and the log.
+        paths: The paths of its POST requests, relative to the agent's.
+        stored_path: A path with `{id}`. GET requests to it return a stored response or, with
+            `stream=true`, its events after `starting_after`. Default None: there is none.
+        has_history: Whether a request has the whole conversation, so that it replaces what its
+            `conversation` has, from the first difference on. Default False: its input is added.
+        own_tools: How calls of the agent's own tools appear in events and responses: "mcp_call", as
+            `AgentRouter(own_tools=...)` says; "function_call", always as pairs of `function_call`
+            and `function_call_output`; "hidden", never. Default "mcp_call".
+        operation: Documents the POST requests in the OpenAPI document. Default None: they are not
+            documented.
+        answers_calls: Whether a function's output in a request has to answer a call in the same
+            conversation, unless the request names a session, whose calls the agent may know.
+            Default False.
+    """
+
+    name: ClassVar[str]
+    paths: ClassVar[Sequence[str]]
+    stored_path: ClassVar[str | None] = None
+    has_history: ClassVar[bool] = False
+    own_tools: ClassVar[View] = "mcp_call"
+    operation: ClassVar[Operation | None] = None
+    answers_calls: ClassVar[bool] = False
+
+    def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
+        """Decode a request.
+
+        Args:
+            body: The body; its size and depth are within the limits.
+            headers: The request's headers.
+            query: The query string.
+
+        Raises:
+            InvalidRequest: A field is invalid; `param` names it.
+        """
+        raise NotImplementedError
+
+    def encoder(self, request: ResponsesRequest, response: Response) -> Encoder:
+        """Return the encoder of a run.
+
+        Args:
+            request: The request as `decode` returned it, or, if a stored response is requested by
+                its id, as it is stored.
+            response: The response; the run fills it in as it proceeds.
+        """
+        raise NotImplementedError
+
+    def error(self, error: AgentError, body: bytes) -> bytes:
+        """Return the body of an error response.
+
+        Args:
+            error: The error.
+            body: The request's body; empty if it was not received.
+        """
+        return codec.encode({"error": error.payload()})
+
+    def routes(
+        self, config: "AppConfig", router: AgentRouter | None, prefix: str
+    ) -> Sequence[BaseRoute]:
+        """Return further routes of an agent. Default: none.
+
+        Args:
+            config: The app's settings.
+            router: The agent; None for routes that serve all agents, by a request's `model`.
+            prefix: The prefix of the agent's paths.
+        """
+        return ()
+
+    def operations(self) -> Mapping[str, Operation]:
+        """Return the OpenAPI operations of the protocol's routes, by route name."""
+        return {} if self.operation is None else {self.name: self.operation}
+
+    def schemas(self) -> Mapping[str, Schema]:
+        """Return the OpenAPI schemas that the operations refer to, by name."""
+        return {}

@@ -1,0 +1,1 @@
+"""MLflow's `/invocations`: its variant of the Responses API, and plain JSON."""

@@ -1,0 +1,128 @@
+"""Endpoints of stored responses: delete one, cancel one, list its input items."""
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from ...agents.router import AgentRouter
+from ...errors import AgentError, NotFound
+from ...http.endpoint import Endpoint, HttpRequest, owner_of
+from ...http.responses import json_response
+from ...runtime import AppConfig, Runtime
+from ...schema import codec
+from ...schema.decode import decode_stored
+from ...schema.own_calls import shown
+from ...store.base import Record
+from ...store.history import input_items
+from ..base import Protocol
+from ..detached import response_of
+from ..paging import Page, check_listed
+from ..retrieve import StoredEndpoint
+
+logger = logging.getLogger("agent_asgi")
+
+CANCEL_SECONDS = 2.0
+"""How long the answer waits for the run to end."""
+
+
+class Delete(StoredEndpoint):
+    """`DELETE /responses/{id}`: delete a response; an active run is cancelled."""
+
+    async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
+        await runtime.store.delete(record.id, record.owner)
+        runtime.executor.cancel(record.id, "client_cancelled")
+        body = {"id": record.id, "object": "response.deleted", "deleted": True}
+        return json_response(codec.encode(body))
+
+
+class Cancel(StoredEndpoint):
+    """`POST /responses/{id}/cancel`: cancel a run; one that has ended does not change."""
+
+    async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
+        if record.active:
+            record = await cancelled(runtime, record)
+        return _json(record)
+
+
+class InputItems(StoredEndpoint):
+    """`GET /responses/{id}/input_items`: list the input items of a response."""
+
+    async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
+        page = Page(request.scope)
+        items = input_items(record)
+        if page.query.choice("order", ("desc", "asc")) == "desc":
+            items.reverse()
+        if page.after is not None:
+            ids = [item["id"] for item in items]
+            if page.after not in ids:
+                raise page.no_such("item")
+            items = items[ids.index(page.after) + 1 :]
+        return json_response(codec.encode(page.body([(item["id"], item) for item in items])))
+
+
+class ListResponses(Endpoint):
+    """`GET /responses`: list the user's responses, newest first.
+
+    Args:
+        protocol: The protocol of the client.
+        config: The app's settings.
+        router: The agent whose responses are listed; None for all agents.
+    """
+
+    def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter | None) -> None:
+        super().__init__(config.limits, config.timeouts)
+        self.router = router
+        self._protocol = protocol
+        self._config = config
+
+    async def answer(self, request: HttpRequest) -> None:
+        runtime = await self._config.running()
+        owner = owner_of(request.scope)
+        check_listed(runtime.engine, owner)
+        page = Page(request.scope)
+        routers = self._config.routers if self.router is None else (self.router,)
+        names = [router.name for router in routers]
+        size = self._config.limits.max_conversation_bytes
+        found = await runtime.store.page(owner, names, page.after, page.limit, size)
+        if found is None:
+            raise page.no_such("response")
+        entries = [(record.id, raw) for record in found.records if (raw := self._body(record))]
+        body = page.body(entries, has_more=found.has_more)
+        response = json_response(codec.encode(body))
+        await response(request.scope, request.receive, request.send)
+
+    def _body(self, record: Record) -> msgspec.Raw | None:
+        """Return a response as JSON; None if it cannot be read, which must not fail the list."""
+        try:
+            request = decode_stored(record.request)
+            response = response_of(record, self._protocol.own_tools)
+        except (AgentError, msgspec.DecodeError):
+            logger.exception("%s cannot be decoded; the list leaves it out.", record.id)
+            return None
+        return msgspec.Raw(self._protocol.encoder(request, response).body(None))
+
+
+async def cancelled(runtime: Runtime, record: Record) -> Record:
+    """Cancel a run in any process and return its record, after `CANCEL_SECONDS` at the latest."""
+    with runtime.store.signals.watch(record.id) as watcher:
+        await runtime.store.want_cancel(record.id, record.owner)
+        if not runtime.executor.cancel(record.id, "client_cancelled"):
+            runtime.executor.submit(record.id)  # if no process runs it, claim and end it
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CANCEL_SECONDS
+        while record.active and loop.time() < until:
+            await watcher.wait(min(runtime.store.poll_seconds, CANCEL_SECONDS))
+            latest = await runtime.store.get(record.id, record.owner)
+            if latest is None:
+                raise NotFound(f"There is no response {record.id!r}.", "response_not_found")
+            record = latest
+    return record
+
+
+def _json(record: Record) -> Response:
+    body: dict[str, Any] = msgspec.json.decode(record.response)
+    visible = {"status": record.status, "output": shown(body["output"], "mcp_call")}
+    return json_response(codec.encode(body | visible))

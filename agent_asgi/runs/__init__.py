@@ -1,0 +1,1 @@
+"""Runs: admitted, stepped, bounded in time, cancelled, reported."""

@@ -1,0 +1,82 @@
+"""Report how a run ended: its error, its metrics, and one line in the log."""
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from ..agents.handler import PREPARE
+from ..errors import AgentError, AgentFailed, from_http
+
+if TYPE_CHECKING:
+    from .run import Run
+
+logger = logging.getLogger("agent_asgi")
+run_logger = logging.getLogger("agent_asgi.runs")
+
+
+def visible(run: "Run", error: BaseException) -> AgentError:
+    """Return a handler's error as the client may see it; log an unexpected one."""
+    if isinstance(error, AgentError):
+        return error
+    if isinstance(error, HTTPException):
+        return from_http(error)
+    name, hint = run.handler.name, _hint(run, error)
+    logger.error("Handler %r of agent %r failed.%s", name, run.agent, hint, exc_info=error)
+    if not run.engine.debug:
+        return AgentFailed()
+    return AgentFailed(f"{type(error).__name__}: {error}")
+
+
+def _hint(run: "Run", error: BaseException) -> str:
+    """Return what mends a handler that expects another request than it gets, as MLflow's do."""
+    unannotated = run.handler.input_type is None
+    if not (unannotated and isinstance(error, AttributeError) and error.obj is run.value):
+        return ""
+    return (
+        " Its request parameter has no annotation, so the request is a dict. Annotate it with "
+        "`ResponsesRequest`, or with MLflow's `ResponsesAgentRequest`."
+    )
+
+
+def report(run: "Run") -> None:
+    """Count a run that has ended, and log it at INFO, without its content; skip prepared ones."""
+    if run.handler is PREPARE:
+        return
+    seconds = perf_counter() - run.began
+    metrics, output = run.engine.metrics, run.output
+    if metrics is not None:
+        first = None if run.first_at is None else run.first_at - run.began
+        agent = metrics.agents[run.agent]
+        agent.run_ended(run.mode, run.status, seconds, first, output.events, output.usage)
+    if run_logger.isEnabledFor(logging.INFO):
+        _log(run, seconds)
+
+
+def _log(run: "Run", seconds: float) -> None:
+    status, usage = run.status, run.output.usage
+    first = None if run.first_at is None or run.mode == "json" else run.first_at - run.began
+    milliseconds = _milliseconds(seconds)
+    fields = {
+        "request_id": run.request_id or "-",
+        "response_id": run.response_id,
+        "trace_id": run.trace_id,
+        "principal": run.owner or None,
+        "agent": run.agent,
+        "mode": run.mode,
+        "status": status,
+        "cause": None if status in ("completed", "incomplete") else run.cancelled.cause,
+        "error": None if run.error is None else run.error.code,
+        "milliseconds": milliseconds,
+        "first_event_milliseconds": None if first is None else _milliseconds(first),
+        "events": run.output.events,
+        "input_tokens": None if usage is None else usage.input_tokens,
+        "output_tokens": None if usage is None else usage.output_tokens,
+    }
+    values = run.response_id, run.agent, status, milliseconds
+    run_logger.info("%s of %s %s in %g ms", *values, extra=fields)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,1 @@
+"""The command line and the server: everything that changes the process."""

@@ -1,0 +1,150 @@
+"""The interface of a store's conversations, and the records that it keeps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+
+class Conversation(Struct):
+    """A conversation as a store keeps it, without its items."""
+
+    id: str
+    """Its id: random (`conv_...`), or a name that the client made up."""
+    owner: str
+    """The principal that it belongs to; empty without authentication."""
+    created_at: float
+    """When it was created, in seconds since 1970."""
+    metadata: bytes = b"{}"
+    """The client's pairs, as JSON."""
+    expires_at: float = 0.0
+    """When it may be removed. Default: the store's `expires_after` from now."""
+
+
+class StoredItem(NamedTuple):
+    """An item of a conversation."""
+
+    id: str
+    """Its id, unique in the conversation."""
+    data: bytes
+    """The item as JSON."""
+
+
+class Size(NamedTuple):
+    """The size of a conversation."""
+
+    items: int
+    """The number of items."""
+    size: int
+    """The bytes of all items."""
+
+
+class Addition(NamedTuple):
+    """What a run adds to its conversation when it ends."""
+
+    conversation: str
+    """The id of the conversation."""
+    items: Sequence[StoredItem]
+    """The run's input and output."""
+    replaces_after: str | None = None
+    """The id of the item after which earlier items are removed; "" for all of them. Default None:
+    no item is removed."""
+
+
+class ItemExists(Exception):
+    """A conversation has another item with the same id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+
+class ConversationStore(ABC):
+    """Keeps conversations. Every change renews the time until a conversation expires.
+
+    Every method may raise `StoreUnavailable`. Conversations of other owners do not exist for it.
+    """
+
+    @abstractmethod
+    async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
+        """Save a new conversation with its first items."""
+
+    @abstractmethod
+    async def get(self, id: str, owner: str) -> Conversation | None:
+        """Return a conversation, or None if the owner has none with that id."""
+
+    @abstractmethod
+    async def use(self, id: str, owner: str, *, create: bool = False) -> Size | None:
+        """Renew a conversation, and return its size.
+
+        Args:
+            id: The conversation.
+            owner: Its owner.
+            create: Whether it is created if there is none. Default False: None is returned then.
+        """
+
+    @abstractmethod
+    async def set_metadata(self, id: str, owner: str, metadata: bytes) -> Conversation | None:
+        """Replace a conversation's metadata, and return the conversation; None if there is none."""
+
+    @abstractmethod
+    async def delete(self, id: str, owner: str) -> bool:
+        """Delete a conversation with its items and return whether it existed."""
+
+    @abstractmethod
+    async def page(self, owner: str, after: str | None, limit: int) -> list[Conversation] | None:
+        """Return an owner's conversations, newest first.
+
+        Args:
+            owner: The owner.
+            after: The last conversation of the page before; None for the first page.
+            limit: How many to return at most.
+
+        Returns:
+            The conversations; None if there is no conversation `after`.
+        """
+
+    @abstractmethod
+    async def add(
+        self, id: str, owner: str, items: Sequence[StoredItem]
+    ) -> list[StoredItem] | None:
+        """Append items, without those that the conversation has.
+
+        Returns:
+            The items as they are stored; None if there is no conversation.
+
+        Raises:
+            ItemExists: The conversation has another item with the same id; nothing is appended.
+        """
+
+    @abstractmethod
+    async def items(
+        self,
+        id: str,
+        owner: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[StoredItem] | None:
+        """Return items of a conversation.
+
+        Args:
+            id: The conversation.
+            owner: Its owner.
+            after: The item before the first one that is returned. Default: from the beginning.
+            limit: How many to return at most. Default: all.
+            newest_first: Whether the order is reversed. Default False.
+
+        Returns:
+            The items; None if the conversation has no item `after`.
+        """
+
+    @abstractmethod
+    async def item(self, id: str, owner: str, item_id: str) -> StoredItem | None:
+        """Return an item, or None if the conversation has none with that id."""
+
+    @abstractmethod
+    async def remove(self, id: str, owner: str, item_id: str) -> bool:
+        """Delete an item and return whether it existed."""

@@ -1,0 +1,97 @@
+"""The SQL store's queries of a chain and of a log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select, tuple_, update
+from sqlalchemy.sql.dml import Update
+
+from .base import Record
+from .tables import Text, events, responses
+
+ROWS = 64
+"""How many rows of a log are read at once."""
+RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
+"""The columns of a `Record`."""
+
+
+def log_query(id: str, after: int) -> Select[Any]:
+    """Return the query of a log's end; it seeks its first row by the primary key."""
+    return (
+        select(events.c.last, events.c.count, events.c.lines)
+        .where(events.c.response_id == id, events.c.last > after)
+        .order_by(events.c.last)
+        .limit(ROWS)
+    )
+
+
+def _walk(id: str, owner: str) -> Any:
+    """Return a table of a response and all that it continues: their ids and ages."""
+    columns = (responses.c.id, responses.c.previous_id)
+    first = select(*columns, literal(0).label("age")).where(
+        responses.c.id == id, responses.c.owner == owner
+    )
+    walk = first.cte(recursive=True)
+    older = select(*columns, walk.c.age + 1).where(
+        responses.c.id == walk.c.previous_id, responses.c.owner == owner
+    )
+    return walk.union_all(older)
+
+
+def chain_query(id: str, owner: str) -> Select[Any]:
+    """Return the query of a response and all that it continues, oldest first."""
+    walk = _walk(id, owner)
+    return select(*RECORD).join(walk, walk.c.id == responses.c.id).order_by(walk.c.age.desc())
+
+
+def chain_size_query(id: str, owner: str) -> Select[Any]:
+    """Return the query of the bytes of a response and of all that it continues."""
+    walk = _walk(id, owner)
+    size = func.length(responses.c.request) + func.length(responses.c.response)
+    return select(func.coalesce(func.sum(size), 0)).join_from(
+        walk, responses, walk.c.id == responses.c.id
+    )
+
+
+def root_of(previous_id: str, owner: str) -> Any:
+    """Return the expression of the first response of a chain.
+
+    Its expiry is the whole chain's: continuing the chain renews one row.
+    """
+    previous = responses.alias()
+    root = func.coalesce(previous.c.root_id, previous.c.id)
+    where = (previous.c.id == previous_id, previous.c.owner == owner)
+    return select(root).where(*where).scalar_subquery()
+
+
+def renew_chain(previous_id: str, owner: str, expires_at: float) -> Update:
+    """Return the statement that renews a chain."""
+    root = responses.c.id == root_of(previous_id, owner)
+    later = responses.c.expires_at < expires_at
+    return update(responses).where(root, later).values(expires_at=expires_at)
+
+
+def in_living_chain(now: float) -> ColumnElement[bool]:
+    """Return the condition that the chain of a response has not expired."""
+    root = responses.alias()
+    return exists().where(and_(root.c.id == responses.c.root_id, root.c.expires_at > now))
+
+
+def page_query(
+    owner: str, agents: Sequence[str], last: tuple[float, str] | None, limit: int
+) -> Select[Any]:
+    """Return the query of the ids and sizes of an owner's responses, newest first.
+
+    Args:
+        owner: The owner.
+        agents: The names of their agents.
+        last: When the last response of the page before was created, and its id.
+        limit: The number of rows.
+    """
+    order = (responses.c.created_at, responses.c.id)
+    query = select(responses.c.id, func.length(responses.c.response)).where(
+        responses.c.owner == owner, responses.c.visible, responses.c.agent.in_(agents)
+    )
+    if last is not None:
+        query = query.where(tuple_(*order) < tuple_(literal(last[0]), literal(last[1], Text)))
+    return query.order_by(*(column.desc() for column in order)).limit(limit)

@@ -1,0 +1,137 @@
+"""Sets MLflow up, in a thread: its import, its database or server, its experiments."""
+
+import contextlib
+import gc
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .propagation import manager
+
+logger = logging.getLogger("agent_asgi.tracing")
+MAX_OPEN_TRACES = 100_000
+LOCK_SUFFIX = ".agent_asgi.lock"
+
+waits = True
+"""Whether runs wait for MLflow's import; `agent-asgi serve --reload` sets this to False."""
+owns_process = False
+"""Whether the process serves only this app, so that its garbage collector may rest during the
+import and need not look at MLflow's objects afterwards; `agent-asgi serve` sets this to True."""
+
+
+def set_up(names: Iterable[str]) -> dict[str | None, str]:
+    """Import MLflow, reach what it traces to, and put this package's bounds on it.
+
+    Args:
+        names: Names of experiments; those that are not there are created.
+
+    Returns:
+        The ids of these and, for None, of MLflow's own; empty if traces go to none of them.
+
+    Raises:
+        Exception: Whatever MLflow raises if a database or server does not answer.
+    """
+    from mlflow.tracing.provider import is_tracing_enabled, provider
+    from mlflow.tracing.utils.otlp import should_use_otlp_exporter
+    from mlflow.tracking import get_tracking_uri, set_tracking_uri
+    from mlflow.version import IS_TRACING_SDK_ONLY
+
+    from .mlflow_exporter import check_server
+    from .processors import take_over
+
+    otlp = should_use_otlp_exporter()
+    if IS_TRACING_SDK_ONLY and otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
+        set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
+    with contextlib.suppress(ImportError):  # mlflow-tracing lacks it
+        import mlflow.pyfunc.context  # noqa: F401  else the first span does, on the event loop
+    _keep_many_traces()
+    uri = get_tracking_uri()
+    if not otlp and urlsplit(uri).scheme in ("http", "https"):
+        check_server(uri)
+    with contextlib.nullcontext() if otlp else only_process(uri):
+        provider.get_or_init_tracer(__name__)
+        take_over()
+        if is_tracing_enabled() and not otlp:
+            return {name: _experiment_id(uri, name) for name in (None, *names)}
+    return {}
+
+
+def switched_off() -> bool:
+    """Return whether OpenTelemetry's own variable says so; MLflow goes by it too."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+@contextlib.contextmanager
+def collecting_later() -> Iterator[None]:
+    """Pause the garbage collector in a process of our own, then freeze all objects.
+
+    MLflow's import makes 400,000 objects that stay. Collecting during the import takes a sixth of
+    its time; each full collection afterwards would hold the event loop for a tenth of a second.
+    """
+    if not owns_process or "mlflow" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _keep_many_traces() -> None:
+    """Raise MLflow's limit of 1,000 traces in flight, unless the user has set one."""
+    traces = manager()
+    with traces.get_trace(""):  # its lock
+        known = traces._traces
+        if "MLFLOW_TRACE_BUFFER_MAX_SIZE" in os.environ or known.maxsize >= MAX_OPEN_TRACES:
+            return
+        if hasattr(known, "ttl"):  # else a timeout is set, and the kind is MLflow's own
+            traces._traces = type(known)(MAX_OPEN_TRACES, known.ttl)
+            traces._traces.update(known)
+
+
+@contextlib.contextmanager
+def only_process(uri: str) -> Iterator[None]:
+    """Keep other processes of this package from setting up a SQLite database until the block ends.
+
+    Otherwise two workers that start on a new file run MLflow's migrations at the same time and may
+    leave a partial table behind, so that nothing can be traced. The lock is an empty file beside
+    the database. It is not removed: that would let two processes in.
+
+    Args:
+        uri: The tracking URI.
+    """
+    scheme, _, rest = uri.partition(":///")
+    path = unquote(rest.partition("?")[0])
+    with contextlib.ExitStack() as stack:
+        if path and scheme.partition("+")[0] == "sqlite" and path != ":memory:":
+            import fcntl  # MLflow's own server needs a Unix too
+
+            try:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)  # as MLflow does, later
+                file = stack.enter_context(Path(path + LOCK_SUFFIX).open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+            except OSError as error:
+                logger.warning("MLflow's database is set up without a lock: %s", error)
+        yield
+
+
+def _experiment_id(uri: str, name: str | None) -> str:
+    from mlflow.tracing.client import TracingClient
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    store: Any = TracingClient(uri).store
+    if name is None:
+        try:
+            default = _get_experiment_id()
+        except NameError:  # mlflow-tracing lacks the registry that it asks if none is set
+            default = "0"
+        store.get_experiment(default)  # makes the database, or finds the server
+        return str(default)
+    found = store.get_experiment_by_name(name)
+    return str(store.create_experiment(name) if found is None else found.experiment_id)

@@ -1,0 +1,45 @@
+"""Handlers that are not coroutines."""
+
+import time
+from collections.abc import Generator
+
+from mlflow.types.responses import (
+    ResponsesAgentRequest,
+    ResponsesAgentResponse,
+    ResponsesAgentStreamEvent,
+    create_text_delta,
+    create_text_output_item,
+)
+
+from agent_asgi import AgentApp, AgentRouter
+
+
+def look_up(question: str) -> str:
+    time.sleep(0.01)
+    return f"Nobody knows {question}."
+
+
+router = AgentRouter("sync")
+
+
+@router.invoke()
+def non_streaming(request: ResponsesAgentRequest) -> ResponsesAgentResponse:
+    text = look_up(request.input[-1].content)
+    return ResponsesAgentResponse(output=[create_text_output_item(text, "msg_1")])
+
+
+@router.stream()
+def streaming(
+    request: ResponsesAgentRequest,
+) -> Generator[ResponsesAgentStreamEvent, None, None]:
+    text = look_up(request.input[-1].content)
+    for word in text.split(" "):
+        yield ResponsesAgentStreamEvent(**create_text_delta(word, "msg_1"))
+    item = create_text_output_item(text.replace(" ", ""), "msg_1")
+    yield ResponsesAgentStreamEvent(type="response.output_item.done", item=item)
+
+
+app = AgentApp(router)
+
+if __name__ == "__main__":
+    app.run("sync:app")

@@ -1,0 +1,97 @@
+"""README's first agent, asked twice in one conversation by each protocol: text, never a repr."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent_asgi.testing import parse_frame
+from tests.support.calling import connect as openai_client
+from tests.support.pages import FENCE, ROOT
+from tests.support.websocket_client import connect, turn
+
+FIRST, SECOND = "What is 12 * 3?", "And times 2?"
+ANSWERS = [f"You asked: {FIRST}", f"You asked: {SECOND}"]
+Talk = Callable[[str], list[str]]
+
+
+@pytest.fixture(params=["README.md", "docs/index.md"])
+def url(request: pytest.FixtureRequest, serve: Callable[[Any], str]) -> str:
+    """Serve the first agent of a page."""
+    page = (ROOT / request.param).read_text()
+    code = next(block["code"] for block in FENCE.finditer(page) if block["how"] == "app")
+    names: dict[str, Any] = {"__name__": "tutor"}
+    exec(compile(code, request.param, "exec"), names)  # code from the docs
+    return serve(names["app"])
+
+
+def by_responses(url: str) -> list[str]:
+    client = openai_client(url)
+    first = client.responses.create(model="tutor", input=FIRST)
+    second = client.responses.create(model="tutor", input=SECOND, previous_response_id=first.id)
+    return [first.output_text, second.output_text]
+
+
+def by_a_stream_of_responses(url: str) -> list[str]:
+    client, previous = openai_client(url), None
+    texts = []
+    for question in (FIRST, SECOND):
+        with client.responses.stream(
+            model="tutor", input=question, previous_response_id=previous
+        ) as stream:
+            final = stream.get_final_response()
+        texts.append(final.output_text)
+        previous = final.id
+    return texts
+
+
+def by_chat_completions(url: str) -> list[str]:
+    client = openai_client(url)
+    messages: list[Any] = [{"role": "user", "content": FIRST}]
+    first = client.chat.completions.create(model="tutor", messages=messages)
+    said = first.choices[0].message.content
+    messages += [
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": [{"type": "text", "text": SECOND}]},
+    ]
+    chunks = client.chat.completions.create(model="tutor", messages=messages, stream=True)
+    return [str(said), "".join(chunk.choices[0].delta.content or "" for chunk in chunks)]
+
+
+def by_invocations(url: str) -> list[str]:
+    items: list[Any] = [{"role": "user", "content": FIRST}]
+    with urllib.request.urlopen(_invocation(url, input=items)) as answer:
+        (message,) = json.load(answer)["output"]
+    items += [message, {"role": "user", "content": SECOND}]
+    with urllib.request.urlopen(_invocation(url, input=items, stream=True)) as answer:
+        events = filter(None, map(parse_frame, answer.read().split(b"\n\n")))
+        deltas = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
+    return [message["content"][0]["text"], "".join(deltas)]
+
+
+def _invocation(url: str, **body: Any) -> urllib.request.Request:
+    content = {"content-type": "application/json"}
+    return urllib.request.Request(f"{url}/invocations", json.dumps(body).encode(), content)
+
+
+def by_websocket(url: str) -> list[str]:
+    with connect(url) as socket:
+        first = turn(socket, FIRST)
+        second = turn(socket, SECOND, previous_response_id=first["id"])
+    return [response["output"][0]["content"][0]["text"] for response in (first, second)]
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        by_responses,
+        by_a_stream_of_responses,
+        by_chat_completions,
+        by_invocations,
+        by_websocket,
+    ],
+)
+def test_the_second_answer_is_text_too(url: str, talk: Talk) -> None:
+    assert talk(url) == ANSWERS

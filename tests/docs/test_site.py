@@ -1,0 +1,37 @@
+"""The site is complete: public names, links that mkdocs does not check, and variables."""
+
+import re
+from pathlib import Path
+
+import agent_asgi
+from tests.support.pages import ROOT
+
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#([^)\s]+))?\)")
+VARIABLE = re.compile(r"\bAGENT_ASGI_[A-Z_]+\b")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    shown = re.findall(r"^::: agent_asgi\.(\w+)$", pages, re.MULTILINE)
+    assert set(agent_asgi.__all__) <= set(shown)
+
+
+def test_the_links_of_readme_and_changelog() -> None:
+    for name in ("README.md", "CHANGELOG.md"):
+        for path, anchor in LINK.findall((ROOT / name).read_text()):
+            assert (ROOT / path).exists(), f"{name}: {path}"
+            assert not anchor or anchor in _anchors(ROOT / path), f"{name}: {path}#{anchor}"
+
+
+def test_every_variable_is_in_the_configuration() -> None:
+    sources = (path.read_text() for path in (ROOT / "agent_asgi").rglob("*.py"))
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert {name for source in sources for name in VARIABLE.findall(source)} == set(
+        VARIABLE.findall(page)
+    )
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}

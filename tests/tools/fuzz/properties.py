@@ -1,0 +1,13 @@
+"""All the properties."""
+
+from typing import Any
+
+from tests.tools.fuzz.bodies import BODIES
+from tests.tools.fuzz.chat import CHAT
+from tests.tools.fuzz.harness import Property
+from tests.tools.fuzz.headers import HEADERS, PATHS
+from tests.tools.fuzz.outputs import OUTPUTS
+from tests.tools.fuzz.raw import RAW
+from tests.tools.fuzz.sockets import SOCKETS
+
+PROPERTIES: tuple[Property[Any], ...] = (BODIES, CHAT, HEADERS, PATHS, SOCKETS, OUTPUTS, RAW)
