@@ -10,6 +10,8 @@ from ..errors import InvalidRequest
 from .codec import encode, strict
 from .ids import MAX_ID, is_too_long
 from .items import (
+    CLIENT_ITEMS,
+    CLIENT_ROLES,
     ITEMS,
     PARTS,
     CallId,
@@ -191,8 +193,6 @@ def _input(wire: _Wire, item: "_DecodeItem") -> str | list[InputItem]:
 
 _DecodeItem = Callable[[str, Raw], InputItem]
 """Decodes the item at a path."""
-_OF_CLIENTS = ("user", "system", "developer", "item_reference", "mcp_approval_response")
-"""The roles of messages and the types of other items that clients make themselves."""
 
 
 def _new_item(path: str, raw: Raw) -> InputItem:
@@ -201,8 +201,8 @@ def _new_item(path: str, raw: Raw) -> InputItem:
         return _item(path, raw)
     except InvalidRequest:
         head = strict(_heads, raw, path)
-        kind = head.role if head.type == "message" else head.type
-        if kind is None or kind in _OF_CLIENTS or not isinstance(head.id, str):
+        mine = head.role in CLIENT_ROLES if head.type == "message" else head.type in CLIENT_ITEMS
+        if mine or not head.type or not isinstance(head.id, str):
             raise
         return _plain_item(path, raw)
 

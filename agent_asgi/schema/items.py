@@ -341,5 +341,9 @@ if TYPE_CHECKING:
 else:
     InputItem = KnownItem
 """An item of the input; one of an unknown type is a dict, unchanged."""
+CLIENT_ROLES = ("user", "system", "developer", None)
+"""The roles of messages that clients write themselves; a message without a role is theirs too."""
+CLIENT_ITEMS = ("item_reference", "mcp_approval_response")
+"""The types of other items that clients write themselves."""
 ITEMS: dict[str, type[Typed]] = {str(t.__struct_config__.tag): t for t in get_args(KnownItem)}
 PARTS: dict[str, type[Typed]] = {str(t.__struct_config__.tag): t for t in get_args(KnownPart)}

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from .ids import MAX_ID
+
 Schema = dict[str, Any]
 TEMPLATE = "#/components/schemas/{name}"
 
@@ -154,6 +156,13 @@ def union(known: Mapping[str, type[Struct] | str], without: Sequence[str] = ()) 
     names = [each if isinstance(each, str) else each.__name__ for each in known.values()]
     other = object_of(type={"type": "string", "minLength": 1, "not": {"enum": [*known, *without]}})
     return {"anyOf": [*map(ref, names), other | {"title": "of another type"}]}
+
+
+def item_of(known: Mapping[str, type[Struct] | str], without: Sequence[str] = ()) -> Schema:
+    """Describe an item as `union` does; one that an agent gave may have any form."""
+    described = union(known, without)
+    described["anyOf"].append(ref("UnusualItem"))
+    return described | {"properties": {"id": {"maxLength": MAX_ID}}}
 
 
 def untyped(title: str, schema: Schema, *types: str | None) -> Schema:

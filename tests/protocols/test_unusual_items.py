@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import jsonschema
 import pytest
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
@@ -142,3 +143,24 @@ def test_a_record_that_cannot_be_read_is_left_out_of_the_list(
 
     assert len(asyncio.run(main())) == 1
     assert "resp_odd cannot be decoded" in caplog.text
+
+
+@pytest.mark.parametrize("id_", [{}, {"id": "item_1"}, {"id": "x" * 513}, {"id": 5}])
+def test_the_document_takes_what_the_server_takes(id_: Json) -> None:
+    app = AgentApp(mirror([]), single_user=True)
+    others: list[Json] = [{"type": "odd"}, {"type": ""}, {"role": "user"}, {"role": "critic"}, {}]
+    others += [SAID | {"role": "user", "phase": 5}, SAID | {"role": None}, SAID, CALL, THOUGHTS]
+
+    async def main() -> None:
+        client = AgentClient(app)
+        document = (await client.get("/openapi.json")).json()
+        wanted = document | {"$ref": "#/components/schemas/InputItem"}
+        valid = jsonschema.Draft202012Validator(wanted).is_valid
+        for item in (*UNUSUAL, *OF_CLIENTS, *others):
+            sent = item | id_
+            answer = await client.post(
+                "/responses", {"input": [{"role": "user", "content": "x"}, sent]}
+            )
+            assert (answer.status == 200) is valid(sent), (sent, answer.json())
+
+    asyncio.run(main())

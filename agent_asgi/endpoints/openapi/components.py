@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ...schema import codec, events, items, requests, responses
+from ...schema import codec, events, ids, items, requests, responses
 from ...schema.openapi import (
     TEMPLATE,
     TEXT,
     Schema,
     components,
+    item_of,
     list_of,
     nullable,
     object_of,
+    one_of,
     ref,
     union,
     untyped,
@@ -40,6 +42,16 @@ _SHAPES: dict[str, Schema] = {
     "response": ref("Response"),
 }
 """Fields that the structs hold more loosely: plain dicts, and types that are not known here."""
+_OF_AGENTS = [each for each in items.ITEMS if each not in ("message", *items.CLIENT_ITEMS)]
+_ID: Schema = {"type": "string", "maxLength": ids.MAX_ID}
+_UNUSUAL: Schema = {
+    "title": "UnusualItem",
+    "description": "An item that an agent gave with an id; its other fields may have any form.",
+    "anyOf": [
+        object_of(id=_ID, type=one_of(*_OF_AGENTS)),
+        object_of(id=_ID, type=one_of("message"), role={"not": {"enum": [*items.CLIENT_ROLES]}}),
+    ],
+}
 _PREWARM = object_of(prewarm={"const": True})
 _OPTIONAL = ("conversation", "custom_outputs", "prompt", "usage")
 """The fields that a response may lack; `usage` only at `/invocations`."""
@@ -66,8 +78,9 @@ def schemas() -> Mapping[str, Schema]:
         "InputMessage": untyped("InputMessage", made["Message"], "message", None),
         "SummaryPart": untyped("SummaryPart", made["SummaryText"], "summary_text"),
         "ReasoningPart": untyped("ReasoningPart", made["ReasoningText"], "reasoning_text"),
-        "InputItem": union({**items.ITEMS, "message": "InputMessage"}),
-        "OutputItem": union(items.ITEMS),
+        "InputItem": item_of({**items.ITEMS, "message": "InputMessage"}),
+        "OutputItem": item_of(items.ITEMS),
+        "UnusualItem": _UNUSUAL,
         "ContentPart": union(items.PARTS),
         "Tool": union({"function": requests.FunctionTool}),
         "Event": union({str(each.__struct_config__.tag): each for each in event_types}),

@@ -8,6 +8,7 @@ from ...schema.openapi import (
     TEXT,
     Operation,
     Schema,
+    item_of,
     list_of,
     nullable,
     object_of,
@@ -16,7 +17,6 @@ from ...schema.openapi import (
     page_parameters,
     parameter,
     ref,
-    union,
 )
 
 _METADATA: Schema = {
@@ -37,7 +37,7 @@ SCHEMAS: dict[str, Schema] = {
         "type": "object",
         "properties": {"items": nullable(_ITEMS), "metadata": nullable(_METADATA)},
     },
-    "ConversationItem": union({**ITEMS, "message": "InputMessage"}, without=["item_reference"]),
+    "ConversationItem": item_of({**ITEMS, "message": "InputMessage"}, without=["item_reference"]),
     "ConversationChange": object_of(metadata=nullable(_METADATA)),
     "NewItems": object_of(items=_ITEMS | {"minItems": 1}),
 }

@@ -1,5 +1,9 @@
-"""schemathesis on the OpenAPI document: valid and invalid requests to a real uvicorn."""
+"""schemathesis on the OpenAPI document: valid and invalid requests to a real uvicorn.
 
+`python -m tests.tools.fuzz.over_openapi` sends the few of the test suite.
+"""
+
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,3 +155,7 @@ def _links(schema: Any, caller: Caller, options: settings) -> None:
             caller.check(response, case, recorder=self.recorder)
 
     Machine.run(settings=settings(options, stateful_step_count=STEPS))
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(300, quick=True)))  # noqa: T201
