@@ -60,10 +60,17 @@ class Shutdown:
         close: Closes the server's sockets.
         end: Ends the server, within the seconds it is given for connections without a run. Called
             again if that is cut short.
+        drains: Whether runs may go on after the first signal. Default True; otherwise it cancels
+            them, and the process leaves without waiting for its threads.
     """
 
     def __init__(
-        self, lead: float, close: Callable[[], None], end: Callable[[float], None]
+        self,
+        lead: float,
+        close: Callable[[], None],
+        end: Callable[[float], None],
+        *,
+        drains: bool = True,
     ) -> None:
         self.should_exit = False
         """Read by sse_starlette: whether a host's own streams must end."""
@@ -71,6 +78,7 @@ class Shutdown:
         self._lead = lead
         self._close = close
         self._end = end
+        self._drains = drains
         self._until = 0.0
         self._ended = False
         self._loop = asyncio.get_running_loop()
@@ -109,9 +117,10 @@ class Shutdown:
         if count > 2:
             os._exit(1)
         bounds = max(self._listeners.values(), key=_bound, default=self._bounds)
-        seconds = self._lead + _bound(bounds) if count == 1 else bounds.cleanup
+        drains = count == 1 and self._drains
+        seconds = self._lead + _bound(bounds) if drains else bounds.cleanup
         self._exit_within(seconds + LAST_SECONDS, 1)
-        stage = Stage.LEAD if count == 1 else Stage.CUT
+        stage = Stage.LEAD if drains else Stage.CUT
         # an empty context: the signal may have interrupted a request
         self._loop.call_soon_threadsafe(self._reach, stage, bounds, context=Context())
 
@@ -140,7 +149,7 @@ class Shutdown:
         for each in (*SIGNALS, CUT_SHORT):
             signal.signal(each, signal.SIG_IGN)
         failed = task.cancelled() or task.exception() is not None
-        self._exit_within(LEAVE_SECONDS, int(failed))
+        self._exit_within(LEAVE_SECONDS if self._drains else 0, int(failed))
 
     def _exit_within(self, seconds: float, code: int) -> None:
         if self._timer is not None:

@@ -55,13 +55,13 @@ class Config(uvicorn.Config):
             self.loaded_app = AllowedHosts(self.loaded_app, self.allowed_hosts)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         gc.freeze()  # what the app's import has made stays
-        setup.waits, setup.owns_process = not self.reload, True
+        setup.reloads, setup.owns_process = self.reload, True
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if isinstance(server, uvicorn.Server):
-            _take_signals(server, self.drain_lead)
+            _take_signals(server, self.drain_lead, drains=not self.reload)
 
 
-def _take_signals(server: uvicorn.Server, lead: float) -> None:
+def _take_signals(server: uvicorn.Server, lead: float, *, drains: bool) -> None:
     def close() -> None:
         for each in getattr(server, "servers", ()):  # missing before the start
             each.close()
@@ -73,7 +73,7 @@ def _take_signals(server: uvicorn.Server, lead: float) -> None:
         server.config.timeout_graceful_shutdown = math.ceil(seconds)
         server.should_exit = True
 
-    Shutdown(lead, close, end).take()
+    Shutdown(lead, close, end, drains=drains).take()
 
 
 class Supervisor(Multiprocess):

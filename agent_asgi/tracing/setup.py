@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,25 @@ logger = logging.getLogger("agent_asgi.tracing")
 MAX_OPEN_TRACES = 100_000
 LOCK_SUFFIX = ".agent_asgi.lock"
 
-waits = True
-"""Whether runs wait for MLflow's import; `agent-asgi serve --reload` sets this to False."""
+reloads = False
+"""Whether nothing may wait for MLflow, neither a run for its import nor the end of the process for
+more than a second; `agent-asgi serve --reload` sets this to True."""
 owns_process = False
 """Whether the process serves only this app, so that its garbage collector may rest during the
 import and need not look at MLflow's objects afterwards; `agent-asgi serve` sets this to True."""
 
 
-def set_up(names: Iterable[str]) -> dict[str | None, str]:
+database = threading.Lock()
+"""Held while MLflow may be creating its tables: a process that ended meanwhile would leave half of
+them, and MLflow could not start with that database again."""
+
+
+def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]:
     """Import MLflow, reach what it traces to, and put this package's bounds on it.
 
     Args:
         names: Names of experiments; those that are not there are created.
+        stop: Set when the process ends. Then the database is left alone.
 
     Returns:
         The ids of these and, for None, of MLflow's own; empty if traces go to none of them.
@@ -52,7 +60,9 @@ def set_up(names: Iterable[str]) -> dict[str | None, str]:
     uri = get_tracking_uri()
     if not otlp and urlsplit(uri).scheme in ("http", "https"):
         check_server(uri)
-    with contextlib.nullcontext() if otlp else only_process(uri):
+    with contextlib.nullcontext() if otlp else only_process(uri), database:
+        if stop.is_set():
+            return {}
         provider.get_or_init_tracer(__name__)
         take_over()
         if is_tracing_enabled() and not otlp:

@@ -26,6 +26,7 @@ logger = logging.getLogger("agent_asgi.tracing")
 LISTEN_SECONDS = 0.05
 """How long after the app's start MLflow is imported: the server opens its sockets first."""
 JOIN_SECONDS = 5.0
+DATABASE_SECONDS = 30.0
 RETRY_SECONDS = 30.0
 OFF_SECONDS = 1.0
 """How long to wait before asking MLflow again whether tracing is enabled."""
@@ -68,7 +69,7 @@ class Tracer:
             return
         loop = asyncio.get_running_loop()
         loop.call_later(0 if "mlflow" in sys.modules else LISTEN_SECONDS, self._start, loop)
-        loop.call_later(self._timeout if setup.waits else 0, self._settled.set)
+        loop.call_later(0 if setup.reloads else self._timeout, self._settled.set)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stop.is_set():
@@ -91,17 +92,25 @@ class Tracer:
         """Export what waits, and log how many traces could not be exported in time.
 
         Args:
-            seconds: The time limit, at least 1; it ends earlier if nothing can be exported.
+            seconds: The time limit, at least 1; it ends earlier if nothing can be exported. With
+                `setup.reloads` it is 1.
         """
         self._stop.set()
-        if self._thread is not None:  # a process that exits during an import may crash
-            await asyncio.to_thread(self._thread.join, JOIN_SECONDS)
+        if self._thread is not None:
+            await asyncio.to_thread(self._leave_setup, self._thread)
         if not self._ready.is_set():
             return
         from .processors import flush
 
-        if not await asyncio.to_thread(flush, max(1.0, seconds)):
+        seconds = 1.0 if setup.reloads else max(1.0, seconds)
+        if not await asyncio.to_thread(flush, seconds):
             pending.lose(pending.traces, "Traces still waited when the app stopped")
+
+    def _leave_setup(self, thread: threading.Thread) -> None:
+        if not setup.reloads:  # such a process ends at once; another may crash during an import
+            thread.join(JOIN_SECONDS)
+        if setup.database.acquire(timeout=DATABASE_SECONDS):
+            setup.database.release()
 
     def backlog(self) -> tuple[int, int]:
         """Return how many traces wait in this process, and how many it has lost."""
@@ -239,7 +248,7 @@ class Tracer:
         while not self._stop.is_set():
             try:
                 with setup.collecting_later():
-                    self._ids.update(setup.set_up(self._names))
+                    self._ids.update(setup.set_up(self._names, self._stop))
             except Exception as error:  # noqa: BLE001  runs go on untraced
                 if pause > 2:  # until then it may be another worker that makes the database too
                     pending.complain("Runs go untraced, MLflow cannot be reached: %s", error)

@@ -209,16 +209,16 @@ router = AgentRouter("settings")
 @router.invoke
 async def settings() -> str:
     frozen = gc.get_freeze_count() > 10_000
-    return f"{sys.getswitchinterval()} {frozen} {setup.owns_process} {setup.waits}"
+    return f"{sys.getswitchinterval()} {frozen} {setup.owns_process} {setup.reloads}"
 
 app = AgentApp(router)
 """
 
 
-@pytest.mark.parametrize(("words", "waits"), [([], True), (["--reload"], False)])
-def test_serve_sets_what_no_mounted_app_may(words: list[str], waits: bool, folder: Path) -> None:
+@pytest.mark.parametrize(("words", "reloads"), [([], False), (["--reload"], True)])
+def test_serve_sets_what_no_mounted_app_may(words: list[str], reloads: bool, folder: Path) -> None:
     (folder / "settings.py").write_text(SETTINGS)
     port = free_port()
     argv = command("serve", "settings:app", "--port", str(port), *words)
     with running(argv, folder, port):
-        assert ask_text(port) == f"0.0005 True True {waits}"
+        assert ask_text(port) == f"0.0005 True True {reloads}"

@@ -1,8 +1,10 @@
 """Shutdown: real processes are told to end, and what is in flight ends cleanly."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -201,14 +203,41 @@ def test_a_third_signal_ends_at_once(pool: ThreadPoolExecutor) -> None:
             asked.result(WAIT)
 
 
-@pytest.mark.parametrize("option", [("--workers", "2"), ("--reload",)])
-def test_ctrl_c_is_one_signal(pool: ThreadPoolExecutor, option: tuple[str, ...]) -> None:
-    with serving(*serve(*option), DRAIN_TIMES={"drain": 60}, **LIGHT) as server:
+def test_ctrl_c_is_one_signal(pool: ThreadPoolExecutor) -> None:
+    with serving(*serve("--workers", "2"), DRAIN_TIMES={"drain": 60}, **LIGHT) as server:
         asked = pool.submit(post, server, "2.5", stream=True)
         time.sleep(0.5)
         os.killpg(server.process.pid, signal.SIGINT)
         assert server.process.wait(WAIT) == 0
         assert check_stream(events_of(asked.result(WAIT).content))["status"] == "completed"
+
+
+def test_reload_waits_for_no_run(pool: ThreadPoolExecutor) -> None:
+    with serving(*serve("--reload"), DRAIN_TIMES={"drain": 60}, **LIGHT) as server:
+        asked = pool.submit(post, server, "999", stream=True)
+        time.sleep(0.5)
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(WAIT) == 0
+        cut(asked)
+
+
+@pytest.mark.parametrize("options", [(), ("--reload",)])
+def test_a_database_that_is_being_made_is_finished(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    database = tmp_path / "mlflow.db"
+    code = "from agent_asgi.tracing import tracer; tracer.JOIN_SECONDS = 0; "
+    code += "from agent_asgi.server import cli; cli.main()"
+    argv = ("-c", code, "serve", "drain_agent:app", *options)
+    with serving(*argv, MLFLOW_TRACKING_URI=f"sqlite:///{database}", ready="/health") as server:
+        until(database.exists)
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(60) == 0
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        assert ("alembic_version",) in tables
+        assert len(connection.execute("SELECT * FROM alembic_version").fetchall()) == 1
+        assert len(tables) > 50
 
 
 def test_handlers_that_do_not_end(pool: ThreadPoolExecutor) -> None:

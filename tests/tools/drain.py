@@ -73,11 +73,12 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(*argv: str, **env: Any) -> Iterator[Server]:
+def serving(*argv: str, ready: str = "/ready", **env: Any) -> Iterator[Server]:
     """Run a server until the block ends; wait until it is ready.
 
     Args:
         *argv: The arguments for Python, without the port.
+        ready: The path that answers 200 when it is ready. Default "/ready".
         **env: Environment variables; values other than strings are encoded as JSON.
     """
     port = free_port()
@@ -90,7 +91,7 @@ def serving(*argv: str, **env: Any) -> Iterator[Server]:
     )
     try:
         server = Server(process, port)
-        _wait_until_ready(server)
+        _wait_until_ready(server, ready)
         yield server
     finally:
         if process.poll() is None:
@@ -104,11 +105,11 @@ def serve(*options: str, app: str = "app") -> tuple[str, ...]:
     return ("-m", "agent_asgi.server.cli", "serve", f"drain_agent:{app}", *options)
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: Server, path: str) -> None:
     until = time.monotonic() + 60
     while True:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{server.url}/ready").status_code == 200:
+            if httpx.get(f"{server.url}{path}").status_code == 200:
                 return
         if time.monotonic() > until or server.process.poll() is not None:
             raise TimeoutError("the server does not start")

@@ -41,7 +41,8 @@ async def check_headers(app: Any, case: tuple[list[tuple[bytes, bytes]], dict[st
     got = await call_app(
         app, "POST", "/echo/responses", headers=given, chunks=[json.dumps(body).encode()]
     )
-    check_answer(got, (200, 409, 413))
+    is_long = any(name == b"idempotency-key" and len(value) > 512 for name, value in given)
+    check_answer(got, (200, 409, 413, 400) if is_long else (200, 409, 413))
     ids = [value for name, value in given if name == b"x-request-id"]
     taken = [value for value in ids if re.fullmatch(rb"[!-~]{1,200}", value)]
     found = got.header("x-request-id")
