@@ -132,7 +132,7 @@ def test_background_runs_are_taken_over(
     url = f"sqlite:///{tmp_path}/r.db"
     if store == "postgres":
         url = request.getfixturevalue("postgres")
-    options = {**LIGHT, "AGENT_ASGI_STORE": url, "DRAIN_TIMES": {"drain": 0.2}}
+    options: dict[str, Any] = {**LIGHT, "AGENT_ASGI_STORE": url, "DRAIN_TIMES": {"drain": 0.2}}
     with serving(*serve(), **options) as server:
         id_ = post(server, "first attempt", background=True).json()["id"]
         until(lambda: in_flight(server))

@@ -133,7 +133,7 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Start a tracer; return whether the collector was enabled during its setup."""
     seen = []
 
-    def look(_: Any) -> dict[str | None, str]:
+    def look(*_: Any) -> dict[str | None, str]:
         seen.append(gc.isenabled())
         return {}
 
@@ -154,9 +154,9 @@ def slow(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
     """Make MLflow's setup wait until a gate is open."""
     original = setup.set_up
 
-    def wait(names: Iterable[str]) -> dict[str | None, str]:
+    def wait(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]:
         assert gate.wait(30)
-        return original(names)
+        return original(names, stop)
 
     monkeypatch.setattr(setup, "set_up", wait)
 
@@ -204,15 +204,15 @@ def test_ready_and_the_first_runs_wait_for_mlflow(
         server.stop()
 
 
-@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("reloads", [False, True])
 def test_runs_go_untraced_after_a_time_and_the_log_says_so_once(
-    waits: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    reloads: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = threading.Event()
     slow(monkeypatch, gate)
-    monkeypatch.setattr(setup, "waits", waits)
+    monkeypatch.setattr(setup, "reloads", reloads)
     pending._logged.clear()
-    app = AgentApp(early(), timeouts=Timeouts(tracing=0.4 if waits else 60))
+    app = AgentApp(early(), timeouts=Timeouts(tracing=60 if reloads else 0.4))
 
     async def main() -> None:
         async with app.lifespan():
@@ -222,7 +222,7 @@ def test_runs_go_untraced_after_a_time_and_the_log_says_so_once(
                     answer = await client.post("/responses", {"input": "x"})
                     assert answer.status == 200
                     assert "x-mlflow-trace-id" not in answer.headers
-            if waits:
+            if not reloads:
                 assert time.monotonic() - begun > 0.3
             assert (await client.get("/ready")).status == 200
             gate.set()
