@@ -19,8 +19,9 @@ from ..runs.admission import Stage
 logger = logging.getLogger("uvicorn.error")  # whose lines uvicorn shows
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-CUT_SHORT = signal.SIGUSR1
-"""Sent by a parent process to its workers when it gets a second signal."""
+CUT_SHORT: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Sent by a parent process to its workers when it gets a second signal; None on Windows."""
+_TAKEN = SIGNALS if CUT_SHORT is None else (*SIGNALS, CUT_SHORT)
 LAST_SECONDS = 35.0
 """How long the end may take once no run is left: the flush of traces has 30 of them."""
 LEAVE_SECONDS = 3.0
@@ -45,7 +46,7 @@ class Orders:
         self._signals[number] += 1
         if not self._worker:
             return self._signals.total()
-        return max(1, self._signals[signal.SIGINT], 1 + self._signals[CUT_SHORT])
+        return max(1, self._signals[signal.SIGINT], 1 + self._signals[CUT_SHORT or 0])
 
 
 class Shutdown:
@@ -92,7 +93,7 @@ class Shutdown:
         """Take over the signals until the current task, which runs the server, ends."""
         global _active
         _active = self
-        for each in (*SIGNALS, CUT_SHORT):
+        for each in _TAKEN:
             signal.signal(each, self._on_signal)
         task = asyncio.current_task()
         if task is not None:
@@ -146,7 +147,7 @@ class Shutdown:
             self._end(max(1.0, self._until - self._loop.time()))
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
-        for each in (*SIGNALS, CUT_SHORT):
+        for each in _TAKEN:
             signal.signal(each, signal.SIG_IGN)
         failed = task.cancelled() or task.exception() is not None
         self._exit_within(LEAVE_SECONDS if self._drains else 0, int(failed))

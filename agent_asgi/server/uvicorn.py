@@ -102,7 +102,11 @@ class Supervisor(Multiprocess):
 
     def _cut_short(self, *_: object) -> None:
         for each in self.processes:
-            if each.pid is not None and each.exitcode is None:
+            if each.pid is None or each.exitcode is not None:
+                continue
+            if CUT_SHORT is None:
+                each.process.kill()
+            else:
                 os.kill(each.pid, CUT_SHORT)
 
 

@@ -38,7 +38,8 @@ class Pending:
         self.lost = 0
         self._logged: dict[str, float] = {}
         self.reset()
-        os.register_at_fork(after_in_child=self.reset)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self.reset)
 
     def reset(self) -> None:
         """Forget what waits; in a forked process, the parent exports it."""

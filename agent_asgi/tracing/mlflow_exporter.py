@@ -81,7 +81,8 @@ class TraceExporter(MlflowV3SpanExporter):
             # `mlflow.flush_trace_async_logging` calls the queue's `flush`
             vars(self)["_async_queue"] = self
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
         self._open: dict[int, Item] = {}

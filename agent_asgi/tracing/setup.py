@@ -13,6 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from .propagation import manager
 
+try:
+    import fcntl
+except ImportError:  # Windows, where only the first start of several workers is at risk
+    fcntl = None  # type: ignore[assignment]  # mypy runs on a Unix
+
 logger = logging.getLogger("agent_asgi.tracing")
 MAX_OPEN_TRACES = 100_000
 LOCK_SUFFIX = ".agent_asgi.lock"
@@ -119,9 +124,8 @@ def only_process(uri: str) -> Iterator[None]:
     scheme, _, rest = uri.partition(":///")
     path = unquote(rest.partition("?")[0])
     with contextlib.ExitStack() as stack:
-        if path and scheme.partition("+")[0] == "sqlite" and path != ":memory:":
-            import fcntl  # MLflow's own server needs a Unix too
-
+        is_file = scheme.partition("+")[0] == "sqlite" and path not in ("", ":memory:")
+        if is_file and fcntl is not None:
             try:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)  # as MLflow does, later
                 file = stack.enter_context(Path(path + LOCK_SUFFIX).open("a"))
