@@ -23,6 +23,8 @@ FROM_STATE = (
     *("conversation", "conversation.id", "after"),
 )
 """The codes and params of 400s that depend on more than the shape of the body."""
+ANSWERS = ("approval_request_id", "call_id")
+"""The fields of items that refer to an item before them."""
 WHOLE = ["max_output_tokens", "max_tool_calls", "top_logprobs"]
 WHOLE += ["max_tokens", "max_completion_tokens", "n"]
 """Integer fields; 13.0 is an integer in JSON Schema, but the document says not in these."""
@@ -60,7 +62,8 @@ class Caller:
         excluded: list[CheckFunction] = []
         if response.status_code == 400:
             error = response.json()["error"]
-            if error["code"] in FROM_STATE or error["param"] in FROM_STATE:
+            refers = str(error["param"]).endswith(ANSWERS)
+            if refers or error["code"] in FROM_STATE or error["param"] in FROM_STATE:
                 excluded.append(positive_data_acceptance)
         if response.status_code == 413:  # refused for its size, whatever it contains
             excluded.append(negative_data_rejection)
