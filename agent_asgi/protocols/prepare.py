@@ -136,10 +136,11 @@ async def _linked(
         answers = await find_answers(runtime.store, request, owner, agent)
     if answers is not None and answers.new:
         if request.only_prepares:
+            path = f"input[{min(answers.new)}].approval_request_id"
             raise InvalidRequest(
-                f"input[{min(answers.new)}]: an approval request cannot be answered without a run. "
+                f"{path}: an approval request cannot be answered without a run. "
                 "Send the answer without `generate: false`.",
-                f"input[{min(answers.new)}]",
+                path,
             )
         request = continuing(request, answers)
     return with_own_calls(request, runtime.engine.own_tools), answers
