@@ -3,6 +3,7 @@
 `python -m tests.tools.fuzz.over_openapi` sends the few of the test suite.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from schemathesis import Case, CheckFunction, GenerationMode, Response
 from schemathesis.config import GenerationConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -29,6 +31,7 @@ WHOLE = ["max_output_tokens", "max_tool_calls", "top_logprobs"]
 WHOLE += ["max_tokens", "max_completion_tokens", "n"]
 """Integer fields; 13.0 is an integer in JSON Schema, but the document says not in these."""
 STEPS = 8
+ATTEMPTS = 5
 
 
 class Caller:
@@ -157,7 +160,11 @@ def _links(schema: Any, caller: Caller, options: settings) -> None:
         def validate_response(self, response: Response, case: Case[Any], **_: Any) -> None:
             caller.check(response, case, recorder=self.recorder)
 
-    Machine.run(settings=settings(options, stateful_step_count=STEPS))
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FlakyStrategyDefinition):  # the server's ids are new each time
+            Machine.run(settings=settings(options, stateful_step_count=STEPS))
+            return
+    raise RuntimeError(f"hypothesis gave up {ATTEMPTS} times")
 
 
 if __name__ == "__main__":
