@@ -331,6 +331,22 @@ def test_a_handlers_type_is_its_bodys(kind: str, body: Any, good: bool) -> None:
     assert (answer.status == 200) is good, answer.body
 
 
+def test_operations_of_no_agent_ask_for_no_model_and_no_handlers_type() -> None:
+    app = AgentApp(agent("a"), typed("b", Point, "responses"), single_user=True)
+
+    async def main() -> None:
+        client = AgentClient(app)
+        document = (await client.get("/openapi.json")).json()
+        for path in ("/conversations", "/b/conversations"):
+            wanted = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            validator = Draft202012Validator(document | wanted["schema"])
+            for body, good in (({}, True), ({"items": 5}, False)):
+                answer = await client.post(path, body)
+                assert (answer.status == 200) is good is validator.is_valid(body), (path, body)
+
+    asyncio.run(main())
+
+
 def test_where_the_app_is_mounted_is_its_server() -> None:
     app = AgentApp(agent())
     host = Starlette(routes=[Mount("/agents", app=app)], lifespan=app.lifespan)

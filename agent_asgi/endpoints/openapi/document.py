@@ -96,7 +96,8 @@ def _operation(
     }
     if about.body is not None:
         content = _content(about, agents, components)
-        if route.name not in OPERATIONS and (router is None or about.named):
+        picks = about.runs or about.modes  # an operation of no agent needs no model
+        if route.name not in OPERATIONS and picks and (router is None or about.named):
             _require_model(content, agents if router is None else ())
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     if config.authenticated and not about.open:

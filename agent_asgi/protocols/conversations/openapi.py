@@ -47,6 +47,7 @@ OPERATIONS = {
         _CONVERSATION,
         (400, 403, 408, 413, 503),
         "NewConversation",
+        modes=(),
         example={"metadata": {"topic": "maths"}},
     ),
     "conversations.list_conversations": Operation(
@@ -61,6 +62,7 @@ OPERATIONS = {
         _CONVERSATION,
         _FOUND,
         "ConversationChange",
+        modes=(),
         example={"metadata": {"topic": "maths"}},
     ),
     "conversations.delete": Operation(
@@ -73,6 +75,7 @@ OPERATIONS = {
         {JSON: page_of("OutputItem")},
         _FOUND,
         "NewItems",
+        modes=(),
         example={"items": [{"role": "user", "content": "Hello."}]},
     ),
     "conversations.list_items": Operation(
