@@ -162,13 +162,15 @@ class SqlConversations(ConversationStore):
         return True
 
     async def sweep(self, db: AsyncConnection, limit: int) -> None:
-        """Delete conversations that have expired, in a transaction."""
-        key = tuple_(conversations.c.owner, conversations.c.id)
-        expired = conversations.c.expires_at <= time.time()
-        oldest = select(conversations.c.owner, conversations.c.id).where(expired).limit(limit)
-        query = delete(conversations).where(key.in_(oldest), expired)
-        gone = (await db.execute(query.returning(conversations.c.id, conversations.c.owner))).all()
-        for id_, owner in gone:
+        """Delete conversations that have expired and that nobody uses now, in a transaction."""
+        expired = (
+            select(conversations.c.id, conversations.c.owner)
+            .where(conversations.c.expires_at <= time.time())
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        for id_, owner in (await db.execute(expired)).all():
+            await db.execute(delete(conversations).where(*_own(conversations, id_, owner)))
             await db.execute(delete(items).where(*_items_of(id_, owner)))
 
     async def _create(self, db: AsyncConnection, conversation: Conversation) -> None:

@@ -56,6 +56,8 @@ def migrate(connection: Connection) -> int:
     metadata.create_all(connection)  # tables that older processes do not need to know
     if version == VERSION or _oldest_process(connection) < VERSION:
         return version
+    if connection.dialect.name == "postgresql":  # as others, before any other table
+        connection.execute(text("LOCK TABLE agent_asgi_responses IN ACCESS EXCLUSIVE MODE"))
     for following in range(version + 1, VERSION + 1):
         _MIGRATIONS[following](connection)
         connection.execute(versions.insert().values(version=following))
@@ -164,7 +166,8 @@ CREATE TABLE IF NOT EXISTS agent_asgi_conversation_items (
 CREATE UNIQUE INDEX IF NOT EXISTS agent_asgi_conversation_items_id
     ON agent_asgi_conversation_items (owner, conversation, id);
 CREATE INDEX IF NOT EXISTS agent_asgi_responses_created ON agent_asgi_responses (owner, created_at);
-ALTER TABLE agent_asgi_responses ADD COLUMN root_id VARCHAR
+ALTER TABLE agent_asgi_responses ADD COLUMN root_id VARCHAR;
+CREATE INDEX agent_asgi_responses_root ON agent_asgi_responses (root_id)
 """
 _CONTINUED = text("SELECT id, previous_id FROM agent_asgi_responses WHERE previous_id IS NOT NULL")
 _SET_ROOT = text("UPDATE agent_asgi_responses SET root_id = :root WHERE id = :id")

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
@@ -71,10 +72,13 @@ def renew_chain(previous_id: str, owner: str, expires_at: float) -> Update:
     return update(responses).where(root, later).values(expires_at=expires_at)
 
 
-def in_living_chain(now: float) -> ColumnElement[bool]:
-    """Return the condition that the chain of a response has not expired."""
-    root = responses.alias()
-    return exists().where(and_(root.c.id == responses.c.root_id, root.c.expires_at > now))
+async def lock_rows(db: AsyncConnection, table: Any, *where: ColumnElement[bool]) -> None:
+    """Lock rows of a table in the order of its primary key, to prevent deadlocks.
+
+    SQLite ignores it: its transactions are alone.
+    """
+    key = table.primary_key.columns
+    await db.execute(select(*key).where(*where).order_by(*key).with_for_update())
 
 
 def page_query(

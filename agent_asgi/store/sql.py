@@ -14,18 +14,19 @@ from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition
 from .database import Database
 from .engine import shielded
+from .expiry import delete_in, expired_in
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
     chain_query,
     chain_size_query,
-    in_living_chain,
+    lock_rows,
     log_query,
     page_query,
     renew_chain,
     root_of,
 )
-from .tables import active, approvals, events, items, locks, responses, states
+from .tables import active, events, items, locks, responses
 
 if TYPE_CHECKING:
     from .notifications import Listener
@@ -36,6 +37,10 @@ ABANDONED = 100
 
 class SqlStore(SqlApprovals):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
+
+    A transaction takes the locks of rows in one order, so that none waits for another in a circle:
+    responses by their ids (the root of a chain before a new response), approval requests, locks,
+    conversations. Sweeps skip rows that others have locked.
 
     Args:
         url: `sqlite:///responses.db` or `postgresql://user@host/name`.
@@ -79,11 +84,11 @@ class SqlStore(SqlApprovals):
     async def save(self, record: Record, addition: Addition | None = None) -> None:
         async with self._writing() as db:
             values = self._row(record, "", 0.0)
+            await self._renew_chain(db, record, values["expires_at"])
             row = self._insert(responses).values(values)
             await db.execute(row.on_conflict_do_nothing())  # a retry may find it saved already
             await self._index(db, record.id, record.owner, record.item_ids)
             await keep_in(db, self._insert, record.id, record.owner, record)
-            await self._renew_chain(db, record, values["expires_at"])
             if addition is not None:
                 await self.conversations.append(db, record.owner, addition)
 
@@ -95,12 +100,12 @@ class SqlStore(SqlApprovals):
         row["lease_until"] = self._now() + lease if lease else 0.0
         try:
             async with self._writing() as db:
+                await self._renew_chain(db, record, row["expires_at"])
                 await db.execute(insert(responses).values(row))
                 await db.execute(insert(events), self._log_row(record.id, begun))
                 await self._index(db, record.id, record.owner, record.item_ids)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
-                await self._renew_chain(db, record, row["expires_at"])
         except IntegrityError:
             if record.key is None:
                 raise
@@ -119,17 +124,14 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def delete(self, id: str, owner: str) -> bool:
-        query = (
-            delete(responses)
-            .where(responses.c.id == id, responses.c.owner == owner)
-            .returning(responses.c.attempt, active.label("active"))
-        )
+        query = select(responses.c.attempt, active.label("active")).with_for_update()
+        query = query.where(responses.c.id == id, responses.c.owner == owner)
         async with self._writing() as db:
             row = (await db.execute(query)).first()
             if row is not None:
                 if row.active and not row.attempt:
                     await release_in(db, id)
-                await self._delete_parts(db, [id])
+                await delete_in(db, [id])
                 await self._notify(db, [id])
         self.signals.notify(id)
         return row is not None
@@ -200,22 +202,14 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        held = (  # locked in the same order as in `append`, to prevent deadlocks
-            select(responses.c.id)
-            .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
-            .order_by(responses.c.id)
-            .with_for_update()
-        )
-        query = (
-            update(responses)
-            .where(responses.c.id.in_(held))
-            .values(lease_until=self._now() + lease)
-            .returning(responses.c.id, responses.c.attempt)
-        )
+        own = (active, responses.c.holder == holder, responses.c.id.in_(ids))
+        renewed = update(responses).where(*own).values(lease_until=self._now() + lease)
         renewed_locks = update(locks).where(locks.c.response_id.in_(ids))
         async with self._writing() as db:
+            await lock_rows(db, responses, *own)
+            rows = await db.execute(renewed.returning(responses.c.id, responses.c.attempt))
             await db.execute(renewed_locks.values(until=self._now() + lease))
-            return {row.id: row.attempt for row in await db.execute(query)}
+            return {row.id: row.attempt for row in rows}
 
     @shielded
     async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
@@ -258,9 +252,10 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def release(self, holder: str) -> None:
-        held = update(responses).where(active, responses.c.holder == holder)
+        held = (active, responses.c.holder == holder)
         async with self._writing() as db:
-            await db.execute(held.values(holder="", lease_until=0.0))
+            await lock_rows(db, responses, *held)
+            await db.execute(update(responses).where(*held).values(holder="", lease_until=0.0))
 
     @shielded
     async def want_cancel(self, id: str, owner: str) -> None:
@@ -316,18 +311,12 @@ class SqlStore(SqlApprovals):
     async def sweep(self) -> int:
         if self._database.version < VERSION:
             await self._database.migrate()
-        now = time.time()
         idle = or_(~active, responses.c.lease_until <= self._now())
-        expired = responses.c.expires_at <= now
-        query = select(responses.c.id).where(expired, idle).limit(SWEEP)
-        if self._database.version >= SINCE:
-            query = query.where(~in_living_chain(now))
+        has_chains = self._database.version >= SINCE
         async with self._writing() as db:
-            ids = (await db.execute(query)).scalars().all()
-            if ids:
-                await db.execute(delete(responses).where(responses.c.id.in_(ids)))
-                await self._delete_parts(db, ids)
-            if self._database.version >= SINCE:
+            ids = await expired_in(db, idle, SWEEP, has_chains=has_chains)
+            await delete_in(db, ids)
+            if has_chains:
                 await self.conversations.sweep(db, SWEEP)
         return len(ids)
 
@@ -359,10 +348,6 @@ class SqlStore(SqlApprovals):
         rows = [{"response_id": id, "id": id_, "owner": owner} for id_ in dict.fromkeys(item_ids)]
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
-
-    async def _delete_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
-        for table in (items, approvals, states, events, locks):
-            await db.execute(delete(table).where(table.c.response_id.in_(ids)))
 
     async def _renew_chain(self, db: AsyncConnection, record: Record, expires_at: float) -> None:
         if record.previous_id is not None and self._database.version >= SINCE:
