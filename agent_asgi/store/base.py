@@ -24,8 +24,15 @@ SWEEP = 1000
 class StoreUnavailable(Unavailable):
     """The store cannot be reached at the moment."""
 
+    def __init__(self, message: str = "The response store does not answer. Retry later.") -> None:
+        super().__init__(message)
+
+
+class StoreBusy(StoreUnavailable):
+    """The store answers, but this process uses all its connections to it."""
+
     def __init__(self) -> None:
-        super().__init__("The response store does not answer. Retry later.")
+        super().__init__("All connections to the response store are in use. Retry later.")
 
 
 class LostRun(Exception):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, delete, exists, insert, or_, select, update
@@ -60,6 +61,7 @@ class SqlStore(SqlApprovals):
         self._database = database = Database(url)
         self._operations = database.operations
         self._writing, self._reading = database.writing, database.reading
+        self._controlling = partial(database.writing, control=True)
         self._insert, self._now = database.insert, database.now
         self.conversations: SqlConversations = SqlConversations(database, expires_after)
         self.poll_seconds = 1.0 if database.postgres else 0.1
@@ -196,7 +198,7 @@ class SqlStore(SqlApprovals):
             )
             .returning(*RECORD)
         )
-        async with self._writing() as db:
+        async with self._controlling() as db:
             row = (await db.execute(query)).mappings().first()
         return None if row is None else Record(**row)
 
@@ -205,7 +207,7 @@ class SqlStore(SqlApprovals):
         own = (active, responses.c.holder == holder, responses.c.id.in_(ids))
         renewed = update(responses).where(*own).values(lease_until=self._now() + lease)
         renewed_locks = update(locks).where(locks.c.response_id.in_(ids))
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await lock_rows(db, responses, *own)
             rows = await db.execute(renewed.returning(responses.c.id, responses.c.attempt))
             await db.execute(renewed_locks.values(until=self._now() + lease))
@@ -253,20 +255,20 @@ class SqlStore(SqlApprovals):
     @shielded
     async def release(self, holder: str) -> None:
         held = (active, responses.c.holder == holder)
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await lock_rows(db, responses, *held)
             await db.execute(update(responses).where(*held).values(holder="", lease_until=0.0))
 
     @shielded
     async def want_cancel(self, id: str, owner: str) -> None:
         where = (responses.c.id == id, responses.c.owner == owner, active)
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await db.execute(update(responses).where(*where).values(cancel_wanted=True))
 
     @shielded
     async def to_cancel(self, holder: str) -> Collection[str]:
         where = (active, responses.c.holder == holder, responses.c.cancel_wanted)
-        async with self._reading() as db:
+        async with self._database.reading(control=True) as db:
             return (await db.execute(select(responses.c.id).where(*where))).scalars().all()
 
     @shielded
@@ -299,12 +301,12 @@ class SqlStore(SqlApprovals):
             set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
             where=or_(locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~in_use),
         ).returning(locks.c.response_id)
-        async with self._writing() as db:
+        async with self._controlling() as db:
             return (await db.execute(query)).first() is not None
 
     @shielded
     async def unlock(self, response_id: str) -> None:
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await db.execute(delete(locks).where(locks.c.response_id == response_id))
 
     @shielded
