@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import LiteralString
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
@@ -22,6 +23,10 @@ logger = logging.getLogger("agent_asgi")
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
 SCHEMA_LOCK = 0x6167656E75  # "agent" + 1
+_WAITING: LiteralString = (
+    "SELECT queueing_lock FROM procrastinate_jobs"
+    " WHERE status = 'todo' AND queueing_lock = ANY(%(ids)s)"
+)
 
 
 class PostgresQueue:
@@ -68,7 +73,19 @@ class PostgresQueue:
         """Return nothing: a run that waits belongs to no process."""
         return ()
 
-    async def requeue_stalled(self) -> None:
+    async def requeue(self, records: Sequence[Record]) -> None:
+        """Queue runs that do not wait, and the jobs of workers that died."""
+        await self._requeue_stalled()
+        with _available():  # not by adding them all: PostgreSQL would log each that waits
+            rows = await self._connector.execute_query_all_async(
+                _WAITING, ids=[record.id for record in records]
+            )
+        waiting = {row["queueing_lock"] for row in rows}
+        for record in records:
+            if record.id not in waiting:
+                await self.put(record)
+
+    async def _requeue_stalled(self) -> None:
         jobs = self._app.job_manager
         with _available():
             stalled = await jobs.get_stalled_jobs(

@@ -235,6 +235,10 @@ class Store(ABC):
         """Return a response, or None if the owner has none with that id."""
 
     @abstractmethod
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        """Return those of some responses that the owner has, in no order."""
+
+    @abstractmethod
     async def by_key(self, key: str, owner: str) -> Record | None:
         """Return the response that was created with an idempotency key, if there is one."""
 

@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .conversation_store import Addition, Conversation, ConversationStore, Size, StoredItem
 from .database import Database
 from .engine import shielded
+from .queries import batches
 from .repeats import renamed, unrepeated
 from .tables import Text, conversations
 from .tables import conversation_items as items
 
 SINCE = 3
 """The first version of the schema that has conversations."""
-IDS = 500
-"""How many ids one query looks up; SQLite bounds its parameters."""
 
 
 class SqlConversations(ConversationStore):
@@ -201,8 +200,7 @@ class SqlConversations(ConversationStore):
     ) -> dict[str, bytes]:
         """Return the items of a conversation that have the ids of others, by id."""
         had: dict[str, bytes] = {}
-        for at in range(0, len(added), IDS):
-            ids = [item.id for item in added[at : at + IDS]]
+        for ids in batches([item.id for item in added]):
             query = select(items.c.id, items.c.data).where(*_items_of(id, owner))
             had |= {row.id: row.data for row in await db.execute(query.where(items.c.id.in_(ids)))}
         return had

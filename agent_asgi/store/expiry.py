@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .queries import lock_rows
+from .queries import batches, lock_rows
 from .tables import approvals, events, items, locks, responses, states
-
-AT_ONCE = 500
-"""How many responses one statement deletes; SQLite bounds its parameters."""
 
 
 async def expired_in(
@@ -46,9 +43,7 @@ async def expired_in(
 
 async def delete_in(db: AsyncConnection, ids: Sequence[str]) -> None:
     """Delete responses that are locked, with all that belongs to them, in a transaction."""
-    ids = sorted(ids)
-    for at in range(0, len(ids), AT_ONCE):
-        some = ids[at : at + AT_ONCE]
+    for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))
         for table in (items, approvals, states, events, locks):
             await db.execute(delete(table).where(table.c.response_id.in_(some)))

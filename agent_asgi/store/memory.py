@@ -112,6 +112,9 @@ class MemoryStore(Store):
         entry = self._find(id, owner)
         return None if entry is None else structs.replace(entry.record)
 
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        return [structs.replace(e.record) for id_ in ids if (e := self._find(id_, owner))]
+
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self.get(self._keys.get((owner, key), ""), owner)
 

@@ -1,6 +1,6 @@
 """The SQL store's queries of a chain and of a log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
@@ -12,8 +12,17 @@ from .tables import Text, events, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
+IDS = 5000
+"""How many ids one statement names; SQLite bounds its parameters."""
 RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
 """The columns of a `Record`."""
+
+
+def batches(ids: Collection[str]) -> Iterator[Sequence[str]]:
+    """Yield ids in groups that a statement has room for."""
+    all_ids = list(ids)
+    for at in range(0, len(all_ids), IDS):
+        yield all_ids[at : at + IDS]
 
 
 def log_query(id: str, after: int) -> Select[Any]:

@@ -19,6 +19,7 @@ from .expiry import delete_in, expired_in
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
+    batches,
     chain_query,
     chain_size_query,
     lock_rows,
@@ -121,6 +122,14 @@ class SqlStore(SqlApprovals):
         return await self._one(responses.c.id == id, responses.c.owner == owner)
 
     @shielded
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        query = select(*RECORD).where(responses.c.owner == owner)
+        records: list[Record] = []
+        for some in batches(ids):
+            records += await self._records(query.where(responses.c.id.in_(some)))
+        return records
+
+    @shielded
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
@@ -178,11 +187,15 @@ class SqlStore(SqlApprovals):
         query = (
             select(items.c.id, items.c.response_id)
             .join(responses, responses.c.id == items.c.response_id)
-            .where(items.c.id.in_(ids), items.c.owner == owner)
+            .where(items.c.owner == owner)
             .order_by(responses.c.created_at)
         )
+        found: dict[str, str] = {}
         async with self._reading() as db:
-            return {row.id: row.response_id for row in await db.execute(query)}
+            for some in batches(ids):
+                rows = await db.execute(query.where(items.c.id.in_(some)))
+                found |= {row.id: row.response_id for row in rows}
+        return found
 
     @shielded
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
