@@ -7,22 +7,22 @@ it, is decided by the response's row.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import LiteralString
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Any, LiteralString
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Status
-from psycopg_pool import PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..config import Limits, Timeouts
 from ..store.base import Record, StoreUnavailable
+from .queue_schema import USE_SCHEMA, create_schema
 
 logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
-SCHEMA_LOCK = 0x6167656E75  # "agent" + 1
 _WAITING: LiteralString = (
     "SELECT queueing_lock FROM procrastinate_jobs"
     " WHERE status = 'todo' AND queueing_lock = ANY(%(ids)s)"
@@ -43,7 +43,12 @@ class PostgresQueue:
         self, conninfo: str, agents: Sequence[str], limits: Limits, timeouts: Timeouts
     ) -> None:
         connector = procrastinate.PsycopgConnector(
-            conninfo=conninfo, min_size=1, max_size=5, timeout=5, kwargs={"connect_timeout": 5}
+            pool_factory=_Pool,
+            conninfo=conninfo,
+            min_size=1,
+            max_size=5,
+            timeout=5,
+            kwargs={"connect_timeout": 5},
         )
         self._connector = connector
         self._app = procrastinate.App(connector=connector)
@@ -128,12 +133,18 @@ class PostgresQueue:
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def _create_schema(self) -> None:
-        """Create procrastinate's tables if they do not exist; processes take turns."""
-        async with self._connector.pool.connection() as db, db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            row = await (await db.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
-            if row is None or row[0] is None:
-                await db.execute(self._app.schema_manager.get_schema())
+        async with self._connector.pool.connection() as db:
+            await create_schema(db)
+
+
+class _Pool(AsyncConnectionPool[Any]):
+    """Connections whose transactions use procrastinate's schema."""
+
+    @contextlib.asynccontextmanager
+    async def connection(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+        async with super().connection(*arguments, **options) as db:
+            await db.execute(USE_SCHEMA)
+            yield db
 
 
 def _queue(agent: str) -> str:

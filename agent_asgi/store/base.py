@@ -35,6 +35,10 @@ class StoreBusy(StoreUnavailable):
         super().__init__("All connections to the response store are in use. Retry later.")
 
 
+class SchemaMismatch(RuntimeError):
+    """The tables in the database do not fit this release; the message says what to do."""
+
+
 class LostRun(Exception):
     """Another attempt owns the run, or its response was deleted: nothing more may be written."""
 

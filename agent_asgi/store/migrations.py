@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, inspect, select, text
 
 from ..schema import codec
+from .base import SchemaMismatch
 from .tables import metadata
 
 VERSION = 3
@@ -38,7 +39,7 @@ def migrate(connection: Connection) -> int:
         The database's version; an older one if older processes still use it.
 
     Raises:
-        RuntimeError: The schema is newer than this package.
+        SchemaMismatch: The schema is newer than this package.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -49,7 +50,7 @@ def migrate(connection: Connection) -> int:
         return VERSION
     version: int = connection.execute(select(func.max(versions.c.version))).scalar_one()
     if version > VERSION:
-        raise RuntimeError(
+        raise SchemaMismatch(
             f"The store has schema version {version}, but this agent_asgi supports versions "
             f"up to {VERSION}: install a newer agent_asgi."
         )

@@ -5,6 +5,7 @@ import asyncio
 import psycopg
 
 from agent_asgi import AgentApp, Limits
+from agent_asgi.background.queue_schema import SCHEMA
 from agent_asgi.testing import AgentClient
 from tests.background.test_faults import post, sleeping
 from tests.support.apps import started
@@ -16,7 +17,7 @@ RUNS = 5
 
 async def until_queued(url: str, count: int) -> None:
     """Wait until a number of jobs are in the queue."""
-    query = "SELECT count(*) FROM procrastinate_jobs"
+    query = f"SELECT count(*) FROM {SCHEMA}.procrastinate_jobs".encode()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         async with asyncio.timeout(15):
             while await (await connection.execute(query)).fetchone() != (count,):
@@ -33,6 +34,7 @@ def test_sweeps_queue_only_what_does_not_wait() -> None:
             await asyncio.sleep(5 * QUICK.rescue)
             await until_queued(url, RUNS)
             async with await psycopg.AsyncConnection.connect(url) as connection:
+                await connection.execute(f"SET search_path TO {SCHEMA}".encode())
                 await connection.execute("DELETE FROM procrastinate_jobs")
             await until_queued(url, RUNS)
 

@@ -30,6 +30,7 @@ import psycopg
 import pytest
 import yaml
 
+from agent_asgi.background.queue_schema import SCHEMA
 from agent_asgi.testing import AgentClient
 from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
@@ -235,6 +236,7 @@ def run_worker(words: list[str], folder: Path, env: dict[str, str]) -> None:
         psycopg.connect(env["AGENT_ASGI_STORE"], autocommit=True) as db,
         running([str(BIN / "agent-asgi"), *words], folder, env) as process,
     ):
+        db.execute(f"SET search_path TO {SCHEMA}".encode())
         db.execute("DELETE FROM procrastinate_workers")  # left by the server
         until = time.monotonic() + 90
         while not db.execute("SELECT 1 FROM procrastinate_workers").fetchone():
