@@ -23,6 +23,8 @@ logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
+QUEUE_POLL_SECONDS = 0.5
+"""How often the queue is polled behind a pooler, which passes no notifications on."""
 _WAITING: LiteralString = (
     "SELECT queueing_lock FROM procrastinate_jobs"
     " WHERE status = 'todo' AND queueing_lock = ANY(%(ids)s)"
@@ -48,7 +50,7 @@ class PostgresQueue:
             min_size=1,
             max_size=5,
             timeout=5,
-            kwargs={"connect_timeout": 5},
+            kwargs={"connect_timeout": 5, "prepare_threshold": None},  # a pooler cannot have them
         )
         self._connector = connector
         self._app = procrastinate.App(connector=connector)
@@ -57,6 +59,7 @@ class PostgresQueue:
         self._timeouts = timeouts
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
+        self._listens = True
 
     async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
         @self._app.task(name=TASK)
@@ -115,12 +118,16 @@ class PostgresQueue:
 
     async def _work(self) -> None:
         """Run a worker; restart it after an error."""
+        poll = self._timeouts.poll
+        if not self._listens:
+            poll = min(poll, QUEUE_POLL_SECONDS)
         while not self._closed:  # a connection error may replace the cancellation
             try:
                 await self._app.run_worker_async(
                     queues=self._queues,
                     concurrency=self._concurrency,
-                    fetch_job_polling_interval=self._timeouts.poll,
+                    fetch_job_polling_interval=poll,
+                    listen_notify=self._listens,
                     update_heartbeat_interval=self._timeouts.heartbeat,
                     stalled_worker_timeout=self._timeouts.stalled,
                     shutdown_graceful_timeout=0,
@@ -135,6 +142,8 @@ class PostgresQueue:
     async def _create_schema(self) -> None:
         async with self._connector.pool.connection() as db:
             await create_schema(db)
+            pid = await (await db.execute("SELECT pg_backend_pid()")).fetchone()
+            self._listens = pid == (db.info.backend_pid,)  # a pooler makes up an id
 
 
 class _Pool(AsyncConnectionPool[Any]):

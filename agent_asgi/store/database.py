@@ -85,6 +85,12 @@ class Database:
         await self.engine.dispose()
         await self.control.dispose()
 
+    async def is_pooled(self) -> bool:
+        """Return whether a pooler is in front of PostgreSQL, which shares sessions."""
+        async with self.reading() as db:
+            driver: Any = (await db.get_raw_connection()).driver_connection
+            return driver.prepare_threshold is None
+
     def now(self) -> Any:
         """Return the time of a clock that all processes share: with PostgreSQL, the server's."""
         if self.postgres:

@@ -113,12 +113,10 @@ def make_engine(url: URL, size: int, overflow: int, *, postgres: bool) -> AsyncE
         "hide_parameters": True,
     }
     if postgres:
-        return create_async_engine(
-            url,
-            **pool,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "tcp_user_timeout": 15000},
-        )
+        arguments = {"connect_timeout": 5, "tcp_user_timeout": 15000}
+        engine = create_async_engine(url, **pool, pool_pre_ping=True, connect_args=arguments)
+        event.listen(engine.sync_engine, "connect", _set_up_postgres)
+        return engine
     engine = create_async_engine(url, **pool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -151,6 +149,20 @@ async def retry_while_locked(operation: Callable[[], Awaitable[None]], seconds: 
             if time.monotonic() > until:
                 raise
             await asyncio.sleep(0.01)
+
+
+def _set_up_postgres(connection: Any, _: object) -> None:
+    """Prepare no statements behind a pooler, which executes them in any session.
+
+    A pooler, PgBouncer for example, makes up the process id that it tells a client.
+    """
+    cursor = connection.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    (pid,) = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    if pid != connection.driver_connection.info.backend_pid:
+        connection.driver_connection.prepare_threshold = None
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -1,5 +1,6 @@
 """The store in a database: SQLite for one machine, PostgreSQL for several."""
 
+import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -33,6 +34,9 @@ from .tables import active, events, items, locks, responses
 if TYPE_CHECKING:
     from .notifications import Listener
 
+logger = logging.getLogger("agent_asgi")
+POOLED_POLL_SECONDS = 0.25
+"""How often a reader polls behind a pooler, which passes no notifications on."""
 ABANDONED = 100
 """How many abandoned runs are returned at once."""
 
@@ -76,7 +80,11 @@ class SqlStore(SqlApprovals):
     async def open(self) -> None:
         await self._database.open()
         if self._listener is not None:
-            self._listener.start()
+            if await self._database.is_pooled():
+                self.poll_seconds = POOLED_POLL_SECONDS
+                logger.info("The database is behind a pooler: its changes are polled.")
+            else:
+                self._listener.start()
 
     async def close(self) -> None:
         if self._listener is not None:
