@@ -143,7 +143,8 @@ def have_agents(folder: Path, env: dict[str, str]) -> None:
     """Create the modules that pages name: the example agent, under each of its names."""
     for name in ("tutor", "agent"):
         (folder / f"{name}.py").write_text("from calculator import app\n")
-    env["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT / "docs" / "examples")))
+    paths = (folder, ROOT, ROOT / "docs" / "examples")
+    env["PYTHONPATH"] = os.pathsep.join(map(str, paths))
 
 
 def run_app_yaml(code: str, folder: Path) -> None:
