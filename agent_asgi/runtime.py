@@ -25,7 +25,7 @@ from .runs.admission import Admission, Stage
 from .runs.engine import Engine
 from .runs.watchdog import Watchdog
 from .server.shutdown import on_stage
-from .store.base import Store
+from .store.base import SchemaMismatch, Store, StoreUnavailable
 from .store.timed import timed
 from .tracing.tracer import Tracer
 
@@ -34,6 +34,7 @@ logger = logging.getLogger("agent_asgi")
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 METRICS_SECONDS = 1.0
 """How often the metrics are updated if other processes expose them too."""
+_FAILED = "The server could not start. Its log has the reason."
 CANCEL_SECONDS = 1.0
 """How long cancelled runs may take to end, beyond `Timeouts.cleanup`."""
 
@@ -272,6 +273,7 @@ class AppConfig:
         self.debug = debug
         self.metrics = create_metrics(names)
         self._runtime: Runtime | None = None
+        self._start_error: BaseException | None = None
 
     def refused(self, code: str) -> None:
         """Count a request that was refused before a handler started."""
@@ -296,8 +298,19 @@ class AppConfig:
             or runtime.loop is not asyncio.get_running_loop()
             or (runtime.started.done() and runtime.started.exception() is not None)
         ):
+            if runtime is not None and runtime.started.done():
+                self._start_error = runtime.started.exception()
             runtime = self._runtime = Runtime(self)
         return runtime
+
+    @property
+    def start_failure(self) -> str | None:
+        """Why the last start failed, for everybody to read; None if none has failed."""
+        if self._start_error is None:
+            return None
+        if isinstance(self._start_error, SchemaMismatch | StoreUnavailable):
+            return str(self._start_error)
+        return _FAILED
 
     def started(self) -> Runtime | None:
         """Return the runtime of this event loop; None if it has not started."""
@@ -316,7 +329,7 @@ class AppConfig:
         if not runtime.started.done():
             await asyncio.wait([runtime.started])
         if runtime.started.exception() is not None:
-            raise Unavailable("The server could not start. Its log has the reason.")
+            raise Unavailable(_FAILED)
         return runtime
 
     async def restart(self) -> Runtime:

@@ -43,8 +43,8 @@ class Queue(Protocol):
     def waiting(self) -> Collection[str]:
         """Return the runs that wait for this process."""
 
-    async def requeue_stalled(self) -> None:
-        """Queue the runs of processes that died again."""
+    async def requeue(self, records: Sequence[Record]) -> None:
+        """Queue runs that no process executes, without those that wait already."""
 
     async def close(self) -> None:
         """Take no more runs that other processes can execute; wait for the rest."""
@@ -287,9 +287,7 @@ class Executor:
         next_expiry = 0.0
         while True:
             try:
-                await self._queue.requeue_stalled()
-                for record in await self._store.abandoned(self._agents):
-                    await self._queue.put(record)
+                await self._queue.requeue(await self._store.abandoned(self._agents))
                 if time.monotonic() >= next_expiry:
                     deleted = await self._store.sweep()
                     next_expiry = time.monotonic() + (0 if deleted >= SWEEP else EXPIRY_SECONDS)

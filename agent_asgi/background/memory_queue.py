@@ -1,7 +1,7 @@
 """The queue of stores that other processes do not share: background runs are tasks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from ..store.base import Record
 
@@ -30,8 +30,9 @@ class MemoryQueue:
     def waiting(self) -> Collection[str]:
         return self._tasks.keys()
 
-    async def requeue_stalled(self) -> None:
-        """Do nothing: the sweep queues abandoned runs."""
+    async def requeue(self, records: Sequence[Record]) -> None:
+        for record in records:
+            await self.put(record)
 
     async def close(self) -> None:
         while self._tasks:

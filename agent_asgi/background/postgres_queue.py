@@ -7,21 +7,28 @@ it, is decided by the response's row.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Any, LiteralString
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Status
-from psycopg_pool import PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..config import Limits, Timeouts
 from ..store.base import Record, StoreUnavailable
+from .queue_schema import USE_SCHEMA, create_schema
 
 logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
-SCHEMA_LOCK = 0x6167656E75  # "agent" + 1
+QUEUE_POLL_SECONDS = 0.5
+"""How often the queue is polled behind a pooler, which passes no notifications on."""
+_WAITING: LiteralString = (
+    "SELECT queueing_lock FROM procrastinate_jobs"
+    " WHERE status = 'todo' AND queueing_lock = ANY(%(ids)s)"
+)
 
 
 class PostgresQueue:
@@ -38,7 +45,12 @@ class PostgresQueue:
         self, conninfo: str, agents: Sequence[str], limits: Limits, timeouts: Timeouts
     ) -> None:
         connector = procrastinate.PsycopgConnector(
-            conninfo=conninfo, min_size=1, max_size=5, timeout=5, kwargs={"connect_timeout": 5}
+            pool_factory=_Pool,
+            conninfo=conninfo,
+            min_size=1,
+            max_size=5,
+            timeout=5,
+            kwargs={"connect_timeout": 5, "prepare_threshold": None},  # a pooler cannot have them
         )
         self._connector = connector
         self._app = procrastinate.App(connector=connector)
@@ -47,6 +59,7 @@ class PostgresQueue:
         self._timeouts = timeouts
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
+        self._listens = True
 
     async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
         @self._app.task(name=TASK)
@@ -68,7 +81,19 @@ class PostgresQueue:
         """Return nothing: a run that waits belongs to no process."""
         return ()
 
-    async def requeue_stalled(self) -> None:
+    async def requeue(self, records: Sequence[Record]) -> None:
+        """Queue runs that do not wait, and the jobs of workers that died."""
+        await self._requeue_stalled()
+        with _available():  # not by adding them all: PostgreSQL would log each that waits
+            rows = await self._connector.execute_query_all_async(
+                _WAITING, ids=[record.id for record in records]
+            )
+        waiting = {row["queueing_lock"] for row in rows}
+        for record in records:
+            if record.id not in waiting:
+                await self.put(record)
+
+    async def _requeue_stalled(self) -> None:
         jobs = self._app.job_manager
         with _available():
             stalled = await jobs.get_stalled_jobs(
@@ -93,12 +118,16 @@ class PostgresQueue:
 
     async def _work(self) -> None:
         """Run a worker; restart it after an error."""
+        poll = self._timeouts.poll
+        if not self._listens:
+            poll = min(poll, QUEUE_POLL_SECONDS)
         while not self._closed:  # a connection error may replace the cancellation
             try:
                 await self._app.run_worker_async(
                     queues=self._queues,
                     concurrency=self._concurrency,
-                    fetch_job_polling_interval=self._timeouts.poll,
+                    fetch_job_polling_interval=poll,
+                    listen_notify=self._listens,
                     update_heartbeat_interval=self._timeouts.heartbeat,
                     stalled_worker_timeout=self._timeouts.stalled,
                     shutdown_graceful_timeout=0,
@@ -111,12 +140,20 @@ class PostgresQueue:
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def _create_schema(self) -> None:
-        """Create procrastinate's tables if they do not exist; processes take turns."""
-        async with self._connector.pool.connection() as db, db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            row = await (await db.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
-            if row is None or row[0] is None:
-                await db.execute(self._app.schema_manager.get_schema())
+        async with self._connector.pool.connection() as db:
+            await create_schema(db)
+            pid = await (await db.execute("SELECT pg_backend_pid()")).fetchone()
+            self._listens = pid == (db.info.backend_pid,)  # a pooler makes up an id
+
+
+class _Pool(AsyncConnectionPool[Any]):
+    """Connections whose transactions use procrastinate's schema."""
+
+    @contextlib.asynccontextmanager
+    async def connection(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+        async with super().connection(*arguments, **options) as db:
+            await db.execute(USE_SCHEMA)
+            yield db
 
 
 def _queue(agent: str) -> str:

@@ -24,12 +24,17 @@ class Health:
         return json_response(b'{"status":"healthy"}')
 
     async def ready(self, _: Request) -> Response:
-        """Answer whether runs are taken; starts the app if that has not happened."""
+        """Answer whether runs are taken, and why the last start failed; starts the app if that has
+        not happened."""
         runtime = self._config.begin()
         if runtime.ready:
             return json_response(b'{"status":"ready"}')
-        status = "draining" if runtime.admission.stage > Stage.SERVING else "starting"
-        return ErrorResponse(codec.encode({"status": status}), 503, {}, refused=None)
+        body = {"status": "starting"}
+        if runtime.admission.stage > Stage.SERVING:
+            body = {"status": "draining"}
+        elif (reason := self._config.start_failure) is not None:
+            body["reason"] = reason
+        return ErrorResponse(codec.encode(body), 503, {}, refused=None)
 
     async def ping(self, _: Request) -> Response:
         """Answer whether runs are in flight, as Bedrock AgentCore's `GET /ping` does."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .approval_claim import ApprovalClaim, Asked
 from .base import Ending, Record, Store
 from .engine import shielded
+from .queries import lock_rows
 from .tables import approvals, responses, states
 
 Connected = AbstractAsyncContextManager[AsyncConnection]
@@ -94,5 +95,6 @@ async def claim_in(db: AsyncConnection, claim: ApprovalClaim, response_id: str) 
 
 async def release_in(db: AsyncConnection, response_id: str) -> None:
     """Open the approval requests that a run has claimed, as part of a transaction."""
-    query = update(approvals).where(approvals.c.claimed_by == response_id)
-    await db.execute(query.values(claimed_by=None))
+    claimed = approvals.c.claimed_by == response_id
+    await lock_rows(db, approvals, claimed)
+    await db.execute(update(approvals).where(claimed).values(claimed_by=None))

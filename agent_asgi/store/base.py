@@ -24,8 +24,19 @@ SWEEP = 1000
 class StoreUnavailable(Unavailable):
     """The store cannot be reached at the moment."""
 
+    def __init__(self, message: str = "The response store does not answer. Retry later.") -> None:
+        super().__init__(message)
+
+
+class StoreBusy(StoreUnavailable):
+    """The store answers, but this process uses all its connections to it."""
+
     def __init__(self) -> None:
-        super().__init__("The response store does not answer. Retry later.")
+        super().__init__("All connections to the response store are in use. Retry later.")
+
+
+class SchemaMismatch(RuntimeError):
+    """The tables in the database do not fit this release; the message says what to do."""
 
 
 class LostRun(Exception):
@@ -226,6 +237,10 @@ class Store(ABC):
     @abstractmethod
     async def get(self, id: str, owner: str) -> Record | None:
         """Return a response, or None if the owner has none with that id."""
+
+    @abstractmethod
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        """Return those of some responses that the owner has, in no order."""
 
     @abstractmethod
     async def by_key(self, key: str, owner: str) -> Record | None:

@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .conversation_store import Addition, Conversation, ConversationStore, Size, StoredItem
 from .database import Database
 from .engine import shielded
+from .queries import batches
 from .repeats import renamed, unrepeated
 from .tables import Text, conversations
 from .tables import conversation_items as items
 
 SINCE = 3
 """The first version of the schema that has conversations."""
-IDS = 500
-"""How many ids one query looks up; SQLite bounds its parameters."""
 
 
 class SqlConversations(ConversationStore):
@@ -162,13 +161,15 @@ class SqlConversations(ConversationStore):
         return True
 
     async def sweep(self, db: AsyncConnection, limit: int) -> None:
-        """Delete conversations that have expired, in a transaction."""
-        key = tuple_(conversations.c.owner, conversations.c.id)
-        expired = conversations.c.expires_at <= time.time()
-        oldest = select(conversations.c.owner, conversations.c.id).where(expired).limit(limit)
-        query = delete(conversations).where(key.in_(oldest), expired)
-        gone = (await db.execute(query.returning(conversations.c.id, conversations.c.owner))).all()
-        for id_, owner in gone:
+        """Delete conversations that have expired and that nobody uses now, in a transaction."""
+        expired = (
+            select(conversations.c.id, conversations.c.owner)
+            .where(conversations.c.expires_at <= time.time())
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        for id_, owner in (await db.execute(expired)).all():
+            await db.execute(delete(conversations).where(*_own(conversations, id_, owner)))
             await db.execute(delete(items).where(*_items_of(id_, owner)))
 
     async def _create(self, db: AsyncConnection, conversation: Conversation) -> None:
@@ -199,8 +200,7 @@ class SqlConversations(ConversationStore):
     ) -> dict[str, bytes]:
         """Return the items of a conversation that have the ids of others, by id."""
         had: dict[str, bytes] = {}
-        for at in range(0, len(added), IDS):
-            ids = [item.id for item in added[at : at + IDS]]
+        for ids in batches([item.id for item in added]):
             query = select(items.c.id, items.c.data).where(*_items_of(id, owner))
             had |= {row.id: row.data for row in await db.execute(query.where(items.c.id.in_(ids)))}
         return had

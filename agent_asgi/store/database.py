@@ -13,11 +13,14 @@ from sqlalchemy import func, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .base import StoreUnavailable
+from .base import StoreBusy, StoreUnavailable
 from .engine import (
+    CONTROL_POOL,
     MIGRATION_SECONDS,
+    POOL,
     Operations,
     make_engine,
     may_pass,
@@ -49,8 +52,8 @@ class Database:
         self.postgres = self.url.get_backend_name() in ("postgresql", "postgres")
         driver = "postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
         self.url = self.url.set(drivername=driver)
-        self.engine = make_engine(self.url, postgres=self.postgres)
-        self.reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = make_engine(self.url, POOL, POOL, postgres=self.postgres)
+        self.control = make_engine(self.url, CONTROL_POOL, 0, postgres=self.postgres)
         self.insert = postgresql.insert if self.postgres else sqlite.insert
         self.version = VERSION
         self.operations = Operations()
@@ -64,7 +67,7 @@ class Database:
         else:
             _create_file(self.url.database)
             self._write_lock = asyncio.Lock()  # SQLite's lock is unfair: some would wait too long
-            await use_wal(self.reader)
+            await use_wal(self.control)
             await retry_while_locked(self.migrate, MIGRATION_SECONDS)
 
     async def migrate(self) -> None:
@@ -80,6 +83,13 @@ class Database:
         """Wait for the operations in progress, and close the connections."""
         await self.operations.wait()
         await self.engine.dispose()
+        await self.control.dispose()
+
+    async def is_pooled(self) -> bool:
+        """Return whether a pooler is in front of PostgreSQL, which shares sessions."""
+        async with self.reading() as db:
+            driver: Any = (await db.get_raw_connection()).driver_connection
+            return driver.prepare_threshold is None
 
     def now(self) -> Any:
         """Return the time of a clock that all processes share: with PostgreSQL, the server's."""
@@ -88,23 +98,32 @@ class Database:
         return literal(time.time())
 
     @asynccontextmanager
-    async def writing(self, since: int = 1) -> AsyncIterator[AsyncConnection]:
+    async def writing(
+        self, since: int = 1, *, control: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         """Yield a connection with a transaction.
 
         Args:
             since: The version of the schema that is needed. Default: any.
+            control: Whether it is one of those for control, which data cannot exhaust. SQLite's
+                transactions, one at a time, are all done with one of them.
 
         Raises:
+            StoreBusy: All connections are in use.
             StoreUnavailable: The database does not answer, or its schema is still an older one.
         """
         self._check(since)
-        async with self._write_lock, self._available(self.engine.begin()) as db:
+        engine = self.control if control or not self.postgres else self.engine
+        async with self._write_lock, self._available(engine.begin()) as db:
             yield db
 
-    def reading(self, since: int = 1) -> AbstractAsyncContextManager[AsyncConnection]:
+    def reading(
+        self, since: int = 1, *, control: bool = False
+    ) -> AbstractAsyncContextManager[AsyncConnection]:
         """Return a connection without a transaction; see `writing`."""
         self._check(since)
-        return self._available(self.reader.connect())
+        engine = self.control if control else self.engine
+        return self._available(engine.execution_options(isolation_level="AUTOCOMMIT").connect())
 
     def _check(self, since: int) -> None:
         if self.version < since:
@@ -118,6 +137,8 @@ class Database:
         try:
             async with connection as db:
                 yield db
+        except PoolTimeout:
+            raise StoreBusy from None
         except (SQLAlchemyError, OSError) as error:
             if not may_pass(error):
                 raise

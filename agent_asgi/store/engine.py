@@ -9,13 +9,16 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .base import StoreUnavailable
 
 POOL = 10
-"""Connections per process; up to twice as many under load."""
+"""Connections per process for data; up to twice as many under load."""
+CONTROL_POOL = 3
+"""Connections per process for heartbeats, claims and locks."""
+POOL_SECONDS = 5.0
+"""How long an operation waits for a connection."""
 BUSY_SECONDS = 10.0
 """How long SQLite waits for its lock."""
 WAL_SECONDS = 10.0
@@ -74,7 +77,7 @@ class Operations:
 def may_pass(error: Exception) -> bool:
     """Return whether an operation that failed with an error may succeed if it is repeated."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, OSError | PoolTimeout)
+        return isinstance(error, OSError)
     state: str | None = getattr(error.orig, "sqlstate", None)
     code: int | None = getattr(error.orig, "sqlite_errorcode", None)
     if state is not None:
@@ -94,24 +97,27 @@ def shielded(method: F) -> F:
     return cast("F", run)
 
 
-def make_engine(url: URL, *, postgres: bool) -> AsyncEngine:
+def make_engine(url: URL, size: int, overflow: int, *, postgres: bool) -> AsyncEngine:
     """Return the engine of a database.
 
     Args:
         url: The database, with its driver.
+        size: How many connections it keeps.
+        overflow: How many more it opens under load.
         postgres: Whether it is PostgreSQL; otherwise it is SQLite.
     """
+    pool: dict[str, Any] = {
+        "pool_size": size,
+        "max_overflow": overflow,
+        "pool_timeout": POOL_SECONDS,
+        "hide_parameters": True,
+    }
     if postgres:
-        return create_async_engine(
-            url,
-            pool_size=POOL,
-            max_overflow=POOL,
-            pool_timeout=5,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            connect_args={"connect_timeout": 5, "tcp_user_timeout": 15000},
-        )
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+        arguments = {"connect_timeout": 5, "tcp_user_timeout": 15000}
+        engine = create_async_engine(url, **pool, pool_pre_ping=True, connect_args=arguments)
+        event.listen(engine.sync_engine, "connect", _set_up_postgres)
+        return engine
+    engine = create_async_engine(url, **pool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -121,7 +127,8 @@ async def use_wal(engine: AsyncEngine) -> None:
     """Switch on SQLite's write-ahead log, so that readers do not wait for a writer."""
 
     async def switch() -> None:
-        async with engine.connect() as db:
+        connection = engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        async with connection as db:
             await db.exec_driver_sql("PRAGMA journal_mode=WAL")
 
     await retry_while_locked(switch, WAL_SECONDS)  # here SQLite does not wait by itself
@@ -142,6 +149,20 @@ async def retry_while_locked(operation: Callable[[], Awaitable[None]], seconds: 
             if time.monotonic() > until:
                 raise
             await asyncio.sleep(0.01)
+
+
+def _set_up_postgres(connection: Any, _: object) -> None:
+    """Prepare no statements behind a pooler, which executes them in any session.
+
+    A pooler, PgBouncer for example, makes up the process id that it tells a client.
+    """
+    cursor = connection.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    (pid,) = cursor.fetchone()
+    cursor.close()
+    connection.rollback()
+    if pid != connection.driver_connection.info.backend_pid:
+        connection.driver_connection.prepare_threshold = None
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

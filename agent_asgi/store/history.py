@@ -154,10 +154,10 @@ async def resolve(
     ids = {item.id for item in request.new_input if isinstance(item, ItemReference)}
     items = dict(known)
     wanted = {id_ for id_ in ids if not _named(id_, items) and (any_id or is_random(id_))}
-    for id_ in set((await store.find_items(wanted, owner)).values()):
-        record = await store.get(id_, owner)
-        if record is not None:
-            items |= {item_id_of(item): item for item in history(record)}
+    found = set((await store.find_items(wanted, owner)).values()) if wanted else ()
+    records = await store.get_all(found, owner) if found else []
+    for record in sorted(records, key=lambda record: record.created_at):
+        items |= {item_id_of(item): item for item in history(record)}
     return _with_items(request, items)
 
 

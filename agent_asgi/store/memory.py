@@ -37,6 +37,8 @@ class _Entry(Struct):
     size: int = 0
     holder: str = ""
     lease_until: float = 0.0
+    root: str = ""
+    """The first response of its chain, whose expiry is the chain's."""
 
     @property
     def held(self) -> bool:
@@ -111,6 +113,9 @@ class MemoryStore(Store):
     async def get(self, id: str, owner: str) -> Record | None:
         entry = self._find(id, owner)
         return None if entry is None else structs.replace(entry.record)
+
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        return [structs.replace(e.record) for id_ in ids if (e := self._find(id_, owner))]
 
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self.get(self._keys.get((owner, key), ""), owner)
@@ -286,19 +291,26 @@ class MemoryStore(Store):
 
     async def sweep(self) -> int:
         now = time.time()
-        entries = [e for e in self._entries.values() if e.record.expires_at <= now and not e.held]
-        for entry in entries[:SWEEP]:
+        chains: dict[str, list[_Entry]] = {}
+        for entry in self._entries.values():
+            if self._entries.get(entry.root, entry).record.expires_at <= now:
+                chains.setdefault(entry.root, []).append(entry)
+        unused = [chain for chain in chains.values() if not any(entry.held for entry in chain)]
+        expired = [entry for chain in unused[:SWEEP] for entry in chain]
+        for entry in expired:
             self._remove(entry)
         self.conversations.sweep()
-        return len(entries[:SWEEP])
+        return len(expired)
 
     def _add(self, entry: _Entry) -> None:
         record = entry.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
+        entry.root = record.id
         for earlier in self._chain(record.previous_id, record.owner):
-            record.expires_at = max(record.expires_at, earlier.record.expires_at)
-            earlier.record.expires_at = record.expires_at
+            entry.root = earlier.root
             self._entries.move_to_end(earlier.record.id)
+        root = self._entries.get(entry.root, entry).record
+        root.expires_at = max(root.expires_at, record.expires_at)
         if (replaced := self._entries.get(record.id)) is not None:
             self._bytes -= replaced.size
         self._entries[record.id] = entry

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, inspect, select, text
 
 from ..schema import codec
+from .base import SchemaMismatch
 from .tables import metadata
 
 VERSION = 3
@@ -38,7 +39,7 @@ def migrate(connection: Connection) -> int:
         The database's version; an older one if older processes still use it.
 
     Raises:
-        RuntimeError: The schema is newer than this package.
+        SchemaMismatch: The schema is newer than this package.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -49,13 +50,15 @@ def migrate(connection: Connection) -> int:
         return VERSION
     version: int = connection.execute(select(func.max(versions.c.version))).scalar_one()
     if version > VERSION:
-        raise RuntimeError(
+        raise SchemaMismatch(
             f"The store has schema version {version}, but this agent_asgi supports versions "
             f"up to {VERSION}: install a newer agent_asgi."
         )
     metadata.create_all(connection)  # tables that older processes do not need to know
     if version == VERSION or _oldest_process(connection) < VERSION:
         return version
+    if connection.dialect.name == "postgresql":  # as others, before any other table
+        connection.execute(text("LOCK TABLE agent_asgi_responses IN ACCESS EXCLUSIVE MODE"))
     for following in range(version + 1, VERSION + 1):
         _MIGRATIONS[following](connection)
         connection.execute(versions.insert().values(version=following))
@@ -164,7 +167,8 @@ CREATE TABLE IF NOT EXISTS agent_asgi_conversation_items (
 CREATE UNIQUE INDEX IF NOT EXISTS agent_asgi_conversation_items_id
     ON agent_asgi_conversation_items (owner, conversation, id);
 CREATE INDEX IF NOT EXISTS agent_asgi_responses_created ON agent_asgi_responses (owner, created_at);
-ALTER TABLE agent_asgi_responses ADD COLUMN root_id VARCHAR
+ALTER TABLE agent_asgi_responses ADD COLUMN root_id VARCHAR;
+CREATE INDEX agent_asgi_responses_root ON agent_asgi_responses (root_id)
 """
 _CONTINUED = text("SELECT id, previous_id FROM agent_asgi_responses WHERE previous_id IS NOT NULL")
 _SET_ROOT = text("UPDATE agent_asgi_responses SET root_id = :root WHERE id = :id")

@@ -1,9 +1,10 @@
 """The SQL store's queries of a chain and of a log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
@@ -11,8 +12,17 @@ from .tables import Text, events, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
+IDS = 5000
+"""How many ids one statement names; SQLite bounds its parameters."""
 RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
 """The columns of a `Record`."""
+
+
+def batches(ids: Collection[str]) -> Iterator[Sequence[str]]:
+    """Yield ids in groups that a statement has room for."""
+    all_ids = list(ids)
+    for at in range(0, len(all_ids), IDS):
+        yield all_ids[at : at + IDS]
 
 
 def log_query(id: str, after: int) -> Select[Any]:
@@ -71,10 +81,13 @@ def renew_chain(previous_id: str, owner: str, expires_at: float) -> Update:
     return update(responses).where(root, later).values(expires_at=expires_at)
 
 
-def in_living_chain(now: float) -> ColumnElement[bool]:
-    """Return the condition that the chain of a response has not expired."""
-    root = responses.alias()
-    return exists().where(and_(root.c.id == responses.c.root_id, root.c.expires_at > now))
+async def lock_rows(db: AsyncConnection, table: Any, *where: ColumnElement[bool]) -> None:
+    """Lock rows of a table in the order of its primary key, to prevent deadlocks.
+
+    SQLite ignores it: its transactions are alone.
+    """
+    key = table.primary_key.columns
+    await db.execute(select(*key).where(*where).order_by(*key).with_for_update())
 
 
 def page_query(

@@ -1,7 +1,9 @@
 """The store in a database: SQLite for one machine, PostgreSQL for several."""
 
+import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, delete, exists, insert, or_, select, update
@@ -14,28 +16,37 @@ from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition
 from .database import Database
 from .engine import shielded
+from .expiry import delete_in, expired_in
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
+    batches,
     chain_query,
     chain_size_query,
-    in_living_chain,
+    lock_rows,
     log_query,
     page_query,
     renew_chain,
     root_of,
 )
-from .tables import active, approvals, events, items, locks, responses, states
+from .tables import active, events, items, locks, responses
 
 if TYPE_CHECKING:
     from .notifications import Listener
 
+logger = logging.getLogger("agent_asgi")
+POOLED_POLL_SECONDS = 0.25
+"""How often a reader polls behind a pooler, which passes no notifications on."""
 ABANDONED = 100
 """How many abandoned runs are returned at once."""
 
 
 class SqlStore(SqlApprovals):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
+
+    A transaction takes the locks of rows in one order, so that none waits for another in a circle:
+    responses by their ids (the root of a chain before a new response), approval requests, locks,
+    conversations. Sweeps skip rows that others have locked.
 
     Args:
         url: `sqlite:///responses.db` or `postgresql://user@host/name`.
@@ -55,6 +66,7 @@ class SqlStore(SqlApprovals):
         self._database = database = Database(url)
         self._operations = database.operations
         self._writing, self._reading = database.writing, database.reading
+        self._controlling = partial(database.writing, control=True)
         self._insert, self._now = database.insert, database.now
         self.conversations: SqlConversations = SqlConversations(database, expires_after)
         self.poll_seconds = 1.0 if database.postgres else 0.1
@@ -68,7 +80,11 @@ class SqlStore(SqlApprovals):
     async def open(self) -> None:
         await self._database.open()
         if self._listener is not None:
-            self._listener.start()
+            if await self._database.is_pooled():
+                self.poll_seconds = POOLED_POLL_SECONDS
+                logger.info("The database is behind a pooler: its changes are polled.")
+            else:
+                self._listener.start()
 
     async def close(self) -> None:
         if self._listener is not None:
@@ -79,11 +95,11 @@ class SqlStore(SqlApprovals):
     async def save(self, record: Record, addition: Addition | None = None) -> None:
         async with self._writing() as db:
             values = self._row(record, "", 0.0)
+            await self._renew_chain(db, record, values["expires_at"])
             row = self._insert(responses).values(values)
             await db.execute(row.on_conflict_do_nothing())  # a retry may find it saved already
             await self._index(db, record.id, record.owner, record.item_ids)
             await keep_in(db, self._insert, record.id, record.owner, record)
-            await self._renew_chain(db, record, values["expires_at"])
             if addition is not None:
                 await self.conversations.append(db, record.owner, addition)
 
@@ -95,12 +111,12 @@ class SqlStore(SqlApprovals):
         row["lease_until"] = self._now() + lease if lease else 0.0
         try:
             async with self._writing() as db:
+                await self._renew_chain(db, record, row["expires_at"])
                 await db.execute(insert(responses).values(row))
                 await db.execute(insert(events), self._log_row(record.id, begun))
                 await self._index(db, record.id, record.owner, record.item_ids)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
-                await self._renew_chain(db, record, row["expires_at"])
         except IntegrityError:
             if record.key is None:
                 raise
@@ -114,22 +130,27 @@ class SqlStore(SqlApprovals):
         return await self._one(responses.c.id == id, responses.c.owner == owner)
 
     @shielded
+    async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
+        query = select(*RECORD).where(responses.c.owner == owner)
+        records: list[Record] = []
+        for some in batches(ids):
+            records += await self._records(query.where(responses.c.id.in_(some)))
+        return records
+
+    @shielded
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
     @shielded
     async def delete(self, id: str, owner: str) -> bool:
-        query = (
-            delete(responses)
-            .where(responses.c.id == id, responses.c.owner == owner)
-            .returning(responses.c.attempt, active.label("active"))
-        )
+        query = select(responses.c.attempt, active.label("active")).with_for_update()
+        query = query.where(responses.c.id == id, responses.c.owner == owner)
         async with self._writing() as db:
             row = (await db.execute(query)).first()
             if row is not None:
                 if row.active and not row.attempt:
                     await release_in(db, id)
-                await self._delete_parts(db, [id])
+                await delete_in(db, [id])
                 await self._notify(db, [id])
         self.signals.notify(id)
         return row is not None
@@ -174,11 +195,15 @@ class SqlStore(SqlApprovals):
         query = (
             select(items.c.id, items.c.response_id)
             .join(responses, responses.c.id == items.c.response_id)
-            .where(items.c.id.in_(ids), items.c.owner == owner)
+            .where(items.c.owner == owner)
             .order_by(responses.c.created_at)
         )
+        found: dict[str, str] = {}
         async with self._reading() as db:
-            return {row.id: row.response_id for row in await db.execute(query)}
+            for some in batches(ids):
+                rows = await db.execute(query.where(items.c.id.in_(some)))
+                found |= {row.id: row.response_id for row in rows}
+        return found
 
     @shielded
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
@@ -194,28 +219,20 @@ class SqlStore(SqlApprovals):
             )
             .returning(*RECORD)
         )
-        async with self._writing() as db:
+        async with self._controlling() as db:
             row = (await db.execute(query)).mappings().first()
         return None if row is None else Record(**row)
 
     @shielded
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        held = (  # locked in the same order as in `append`, to prevent deadlocks
-            select(responses.c.id)
-            .where(active, responses.c.holder == holder, responses.c.id.in_(ids))
-            .order_by(responses.c.id)
-            .with_for_update()
-        )
-        query = (
-            update(responses)
-            .where(responses.c.id.in_(held))
-            .values(lease_until=self._now() + lease)
-            .returning(responses.c.id, responses.c.attempt)
-        )
+        own = (active, responses.c.holder == holder, responses.c.id.in_(ids))
+        renewed = update(responses).where(*own).values(lease_until=self._now() + lease)
         renewed_locks = update(locks).where(locks.c.response_id.in_(ids))
-        async with self._writing() as db:
+        async with self._controlling() as db:
+            await lock_rows(db, responses, *own)
+            rows = await db.execute(renewed.returning(responses.c.id, responses.c.attempt))
             await db.execute(renewed_locks.values(until=self._now() + lease))
-            return {row.id: row.attempt for row in await db.execute(query)}
+            return {row.id: row.attempt for row in rows}
 
     @shielded
     async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
@@ -258,20 +275,21 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def release(self, holder: str) -> None:
-        held = update(responses).where(active, responses.c.holder == holder)
-        async with self._writing() as db:
-            await db.execute(held.values(holder="", lease_until=0.0))
+        held = (active, responses.c.holder == holder)
+        async with self._controlling() as db:
+            await lock_rows(db, responses, *held)
+            await db.execute(update(responses).where(*held).values(holder="", lease_until=0.0))
 
     @shielded
     async def want_cancel(self, id: str, owner: str) -> None:
         where = (responses.c.id == id, responses.c.owner == owner, active)
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await db.execute(update(responses).where(*where).values(cancel_wanted=True))
 
     @shielded
     async def to_cancel(self, holder: str) -> Collection[str]:
         where = (active, responses.c.holder == holder, responses.c.cancel_wanted)
-        async with self._reading() as db:
+        async with self._database.reading(control=True) as db:
             return (await db.execute(select(responses.c.id).where(*where))).scalars().all()
 
     @shielded
@@ -304,30 +322,24 @@ class SqlStore(SqlApprovals):
             set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
             where=or_(locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~in_use),
         ).returning(locks.c.response_id)
-        async with self._writing() as db:
+        async with self._controlling() as db:
             return (await db.execute(query)).first() is not None
 
     @shielded
     async def unlock(self, response_id: str) -> None:
-        async with self._writing() as db:
+        async with self._controlling() as db:
             await db.execute(delete(locks).where(locks.c.response_id == response_id))
 
     @shielded
     async def sweep(self) -> int:
         if self._database.version < VERSION:
             await self._database.migrate()
-        now = time.time()
         idle = or_(~active, responses.c.lease_until <= self._now())
-        expired = responses.c.expires_at <= now
-        query = select(responses.c.id).where(expired, idle).limit(SWEEP)
-        if self._database.version >= SINCE:
-            query = query.where(~in_living_chain(now))
+        has_chains = self._database.version >= SINCE
         async with self._writing() as db:
-            ids = (await db.execute(query)).scalars().all()
-            if ids:
-                await db.execute(delete(responses).where(responses.c.id.in_(ids)))
-                await self._delete_parts(db, ids)
-            if self._database.version >= SINCE:
+            ids = await expired_in(db, idle, SWEEP, has_chains=has_chains)
+            await delete_in(db, ids)
+            if has_chains:
                 await self.conversations.sweep(db, SWEEP)
         return len(ids)
 
@@ -359,10 +371,6 @@ class SqlStore(SqlApprovals):
         rows = [{"response_id": id, "id": id_, "owner": owner} for id_ in dict.fromkeys(item_ids)]
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
-
-    async def _delete_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
-        for table in (items, approvals, states, events, locks):
-            await db.execute(delete(table).where(table.c.response_id.in_(ids)))
 
     async def _renew_chain(self, db: AsyncConnection, record: Record, expires_at: float) -> None:
         if record.previous_id is not None and self._database.version >= SINCE:

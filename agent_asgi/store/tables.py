@@ -62,6 +62,7 @@ active = responses.c.status.in_([literal_column(f"'{status}'") for status in ACT
 Index("agent_asgi_responses_key", responses.c.owner, responses.c.key, unique=True)
 Index("agent_asgi_responses_expiry", responses.c.expires_at)
 Index("agent_asgi_responses_created", responses.c.owner, responses.c.created_at)
+Index("agent_asgi_responses_root", responses.c.root_id)
 _lease = responses.c.lease_until
 Index("agent_asgi_responses_active", _lease, sqlite_where=active, postgresql_where=active)
 

@@ -30,6 +30,7 @@ import psycopg
 import pytest
 import yaml
 
+from agent_asgi.background.queue_schema import SCHEMA
 from agent_asgi.testing import AgentClient
 from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
@@ -142,7 +143,8 @@ def have_agents(folder: Path, env: dict[str, str]) -> None:
     """Create the modules that pages name: the example agent, under each of its names."""
     for name in ("tutor", "agent"):
         (folder / f"{name}.py").write_text("from calculator import app\n")
-    env["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT / "docs" / "examples")))
+    paths = (folder, ROOT, ROOT / "docs" / "examples")
+    env["PYTHONPATH"] = os.pathsep.join(map(str, paths))
 
 
 def run_app_yaml(code: str, folder: Path) -> None:
@@ -235,6 +237,7 @@ def run_worker(words: list[str], folder: Path, env: dict[str, str]) -> None:
         psycopg.connect(env["AGENT_ASGI_STORE"], autocommit=True) as db,
         running([str(BIN / "agent-asgi"), *words], folder, env) as process,
     ):
+        db.execute(f"SET search_path TO {SCHEMA}".encode())
         db.execute("DELETE FROM procrastinate_workers")  # left by the server
         until = time.monotonic() + 90
         while not db.execute("SELECT 1 FROM procrastinate_workers").fetchone():

@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.support.machine import lacking
 
 WEB = Path(__file__).parent / "web"
 ARGS = [
@@ -29,12 +30,6 @@ WIDTHS = (400, 1400)
 SCHEMES = ("light", "dark")
 WAIT = 10_000
 """How long a test waits for something to appear, in milliseconds."""
-
-
-def lacking(what: str) -> NoReturn:
-    """Skip a test if this machine lacks something; fail it in CI."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"This machine has no {what}.")
-    raise AssertionError
 
 
 @contextlib.contextmanager

@@ -79,7 +79,11 @@ OPERATIONS = {
     "ready": _probe(
         "Check whether the server takes runs; 503 if not",
         {JSON: object_of(status=one_of("ready"))},
-        unready=object_of(status=one_of("starting", "draining")),
+        unready={
+            "type": "object",
+            "properties": {"status": one_of("starting", "draining"), "reason": TEXT},
+            "required": ["status"],
+        },
     ),
     "ping": _probe(
         "Check whether runs are in flight",

@@ -47,7 +47,8 @@ async def measure(url: str, runs: int, steps: int, pause: float) -> dict[str, An
         nonlocal commits
         commits += 1
 
-    event.listen(store._database.engine.sync_engine, "commit", count)
+    for engine in (store._database.engine, store._database.control):
+        event.listen(engine.sync_engine, "commit", count)
     router = counting(steps, pause)
     app = AgentApp(router, store=store, limits=Limits(worker_concurrency=50))
     async with app.lifespan():
@@ -59,7 +60,7 @@ async def measure(url: str, runs: int, steps: int, pause: float) -> dict[str, An
             while (await client.get(f"/responses/{id_}")).json()["status"] != "completed":
                 await asyncio.sleep(0.1)
         seconds = time.monotonic() - began
-        async with store._database.reader.connect() as db:
+        async with store._database.reading() as db:
             rows, logged = (await db.execute(select(func.count(), func.sum(events.c.count)))).one()
             plan = await explain(db, store, ids[0], steps // 2)
     return {
