@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, selec
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, events, responses
+from .tables import Text, events, items, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -45,10 +45,11 @@ def chain_query(id: str, owner: str) -> Select[Any]:
 
 
 def chain_size_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of the bytes of a response and of all that it continues."""
+    """Return the query of the items and bytes of a response and of all that it continues."""
     walk = _walk(id, owner)
+    count = select(func.count()).join_from(walk, items, walk.c.id == items.c.response_id)
     size = func.length(responses.c.request) + func.length(responses.c.response)
-    return select(func.coalesce(func.sum(size), 0)).join_from(
+    return select(count.scalar_subquery(), func.coalesce(func.sum(size), 0)).join_from(
         walk, responses, walk.c.id == responses.c.id
     )
 

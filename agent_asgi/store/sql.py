@@ -1,5 +1,6 @@
 """The store in a database: SQLite for one machine, PostgreSQL for several."""
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import EXPIRES_AFTER, SWEEP, ChainTooLarge, Ending, Lines, LostRun, Page, Record
+from .base import EXPIRES_AFTER, SWEEP, Ending, Lines, LostRun, Page, Record
 from .conversation_sql import SINCE, SqlConversations
-from .conversation_store import Addition
+from .conversation_store import Addition, Size
 from .database import Database
 from .engine import shielded
 from .migrations import VERSION, frames_of, lines_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 ABANDONED = 100
 """How many abandoned runs are returned at once."""
+SLICE_ROWS = 200
+"""How many rows become records before the event loop serves others."""
 
 
 class SqlStore(SqlApprovals):
@@ -135,13 +138,15 @@ class SqlStore(SqlApprovals):
         return row is not None
 
     @shielded
-    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
-        if max_bytes is not None:
-            async with self._reading() as db:
-                if (await db.execute(chain_size_query(id, owner))).scalar_one() > max_bytes:
-                    raise ChainTooLarge
+    async def chain(self, id: str, owner: str) -> list[Record]:
         records = await self._records(chain_query(id, owner))
         return records if records and records[0].previous_id is None else []
+
+    @shielded
+    async def chain_size(self, id: str, owner: str) -> Size:
+        async with self._reading() as db:
+            count, size = (await db.execute(chain_size_query(id, owner))).one()
+        return Size(count, int(size))
 
     @shielded
     async def page(
@@ -350,8 +355,13 @@ class SqlStore(SqlApprovals):
         return records[0] if records else None
 
     async def _records(self, query: Select[Any]) -> list[Record]:
+        records: list[Record] = []
         async with self._reading() as db:
-            return [Record(**row) for row in (await db.execute(query)).mappings()]
+            for rows in (await db.execute(query)).mappings().partitions(SLICE_ROWS):
+                records += [Record(**row) for row in rows]
+                if len(rows) == SLICE_ROWS:
+                    await asyncio.sleep(0)
+        return records
 
     async def _index(
         self, db: AsyncConnection, id: str, owner: str, item_ids: Sequence[str]

@@ -28,7 +28,9 @@ from ...schema.events import AnyEvent
 from ...schema.items import InputItem
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
-from ...store.history import NoSuchResponse, after, full_input, item_id_of, refers, resolve
+from ...store.chain import NoSuchResponse, check_size, resolve
+from ...store.conversation_store import Size
+from ...store.history import after, full_input, item_id_of, refers
 from ..base import Encoder, Protocol
 from ..prepare import lifecycle_of, prepare, release, reserve
 
@@ -122,6 +124,8 @@ class Remembered(NamedTuple):
 
     id: str
     items: list[InputItem]
+    size: int
+    """The bytes of the connection's requests and outputs among them."""
 
 
 class Connection:
@@ -251,13 +255,14 @@ class Connection:
         if previous in self._evicted:
             raise NoSuchResponse(previous)
         if self._latest is not None and self._latest.id == previous:
-            items = self._latest.items
+            items, limits = self._latest.items, self._config.limits
+            check_size(Size(len(items), self._latest.size), limits, "previous_response_id")
             if refers(request):
                 known = {item_id_of(item): item for item in items}
                 owner = owner_of(self._scope)
                 any_id = self._runtime.engine.knows_user(owner)
                 store = self._runtime.store
-                request = await resolve(store, request, owner, known, any_id=any_id)
+                request = await resolve(store, request, owner, known, limits, any_id=any_id)
             return after(request, items)
         if request.store is False:
             raise NoSuchResponse(previous)
@@ -270,7 +275,10 @@ class Connection:
         earlier = request.input[: request.earlier]
         output = codec.encode(lifecycle_of(run).output)
         items = [*earlier, *new, *decode_items(msgspec.Raw(output))]
-        self._latest = Remembered(run.response_id, items)
+        size = len(request.raw or b"") + len(output)
+        if self._latest is not None and self._latest.id == request.previous_response_id:
+            size += self._latest.size
+        self._latest = Remembered(run.response_id, items, size)
 
     def _evict(self, id: Any) -> None:
         """Forget the response that a failed turn named as its previous one."""
