@@ -30,7 +30,7 @@ async def cut(send: Send) -> None:
     """
     transport = _transport(send)
     if transport is not None:
-        _reset(transport)
+        reset(transport)
         await asyncio.sleep(0.01)  # until the server has noticed
 
 
@@ -50,7 +50,7 @@ def watch_unread(send: Send, seconds: float) -> None:
 
     def check() -> None:
         if before is not None and transport.get_write_buffer_size() and bytes_read(send) == before:
-            _reset(transport)
+            reset(transport)
         else:
             watch_unread(send, seconds)
 
@@ -98,7 +98,7 @@ def _transport(call: Callable[..., Any]) -> Any:
     return getattr(getattr(call, "__self__", None), "transport", None)
 
 
-def _reset(transport: Any) -> None:
+def reset(transport: Any) -> None:
     """Reset a connection, so that the kernel discards what was not read.
 
     One that is being closed waits until everything has been read.
