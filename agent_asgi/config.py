@@ -37,8 +37,9 @@ class Limits:
             then they are answered with 429. Default 5,000.
         max_queued: The number of background runs that wait in one process; one more is
             answered with 429. Runs that wait in PostgreSQL do not count. Default 1,000.
-        max_streams: The number of open streams and WebSocket connections of one app; one more is
-            answered with 429. Default 10,000.
+        max_streams: The number of open streams and WebSocket connections of one app, and of
+            requests that read stored responses or conversations; one more is answered with 429.
+            Default 10,000.
         max_outputs: The number of outputs of a handler in one run. Default 1,000,000.
         max_output_bytes: The size of one run's output: the bytes of its events or, without a
             stream, the characters of its texts and the bytes of its other outputs. Default 64 MiB.

@@ -78,7 +78,7 @@ class Call:
 
 
 class ConversationEndpoint(Endpoint):
-    """Serves one route.
+    """Serves one route; a request counts as a stream until the client has read the answer.
 
     Args:
         config: The app's settings.
@@ -98,9 +98,11 @@ class ConversationEndpoint(Endpoint):
         self._answer = answer
 
     async def answer(self, request: HttpRequest) -> None:
-        body = await self._answer(Call(await self._config.running(), request))
-        response = json_response(codec.encode(body))
-        await response(request.scope, request.receive, request.send)
+        runtime = await self._config.running()
+        with runtime.engine.streams:
+            body = await self._answer(Call(runtime, request))
+            response = json_response(codec.encode(body))
+            await response(request.scope, request.receive, request.send)
 
 
 class _New(Struct):
