@@ -28,7 +28,7 @@ class Limits:
 
     Args:
         max_body_bytes: The size of a request body or a WebSocket message. A larger one is
-            answered with 413. Default 1 MiB.
+            answered with 413. Default 8 MiB: a photo as a data URL.
         max_depth: The nesting depth of a body's arrays and objects. Default 100.
         max_nodes: The number of arrays and objects in a body. A message, its list of parts and
             each part count one each. Default 10,000.
@@ -59,7 +59,7 @@ class Limits:
         ValueError: A bound is too small.
     """
 
-    max_body_bytes: int = 1 << 20
+    max_body_bytes: int = 8 << 20
     max_depth: int = 100
     max_nodes: int = 10_000
     max_runs: int = 5_000

@@ -37,7 +37,8 @@ from ..prepare import lifecycle_of, prepare, release, reserve
 logger = logging.getLogger("agent_asgi")
 
 MAX_WAITING = 16
-"""How many messages may wait for the current turn; beyond it, no more are read."""
+"""How many messages may wait for the current turn; no more are read then, or if they have more
+bytes together than one may have."""
 ENVELOPE = frozenset({"type", "stream_id"})
 """The fields of a message that are no fields of a POST's body."""
 MAX_EVICTED = 1000
@@ -146,6 +147,7 @@ class Connection:
         self._headers = Headers(scope["headers"])
         self._send = send
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(MAX_WAITING)
+        self._waiting = 0  # bytes
         self._run: Run | None = None
         self._closing: Closing | None = None
         self._latest: Remembered | None = None
@@ -161,6 +163,8 @@ class Connection:
         try:
             while self._closing is None:
                 message = await self._inbox.get()
+                self._waiting -= _size(message)
+                self._inbox.task_done()
                 if message is not None:
                     await self._turn(message)
             if self._closing.error is not None:
@@ -185,7 +189,10 @@ class Connection:
 
     async def _read(self, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
+            self._waiting += _size(message)
             await self._inbox.put(message)
+            if self._waiting > self._config.limits.max_body_bytes:
+                await self._inbox.join()  # until the turns have taken them
         self._end(CLOSED if message.get("code") == SERVICE_RESTART else DISCONNECTED)
 
     async def _watch(self) -> None:
@@ -326,6 +333,10 @@ class Connection:
         seconds = timeouts.write if self._closing is None else timeouts.cleanup
         async with asyncio.timeout(seconds):
             await self._send({"type": "websocket.send", "text": text.decode()})
+
+
+def _size(message: Message | None) -> int:
+    return 0 if message is None else len(message.get("bytes") or message.get("text") or "")
 
 
 def _lane(fields: dict[str, Any]) -> bytes:
