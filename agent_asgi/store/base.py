@@ -233,7 +233,10 @@ class Store(ABC):
 
     @abstractmethod
     async def delete(self, id: str, owner: str) -> bool:
-        """Delete a response with all that belongs to it; return whether it existed."""
+        """Delete a response with all that belongs to it; return whether it existed.
+
+        The lock of a run that is executed stays until `unlock`: its handler has to end first.
+        """
 
     @abstractmethod
     async def chain(self, id: str, owner: str) -> list[Record]:
@@ -372,7 +375,7 @@ class Store(ABC):
 
     @abstractmethod
     async def unlock(self, response_id: str) -> None:
-        """Remove the lock that a run holds."""
+        """Remove the lock that a run holds, unless the run is stored and active."""
 
     @abstractmethod
     async def sweep(self) -> int:

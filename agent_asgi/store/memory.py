@@ -287,7 +287,9 @@ class MemoryStore(Store):
         return True
 
     async def unlock(self, response_id: str) -> None:
-        self._unlock(response_id)
+        entry = self._entries.get(response_id)
+        if entry is None or not entry.record.active:
+            self._unlock(response_id)
 
     def _unlock(self, response_id: str) -> None:
         for key in [key for key, (id_, _) in self._locks.items() if id_ == response_id]:
@@ -335,7 +337,8 @@ class MemoryStore(Store):
             del self._keys[record.owner, record.key]
         del self._entries[record.id]
         self._bytes -= entry.size
-        self._unlock(record.id)
+        if not (entry.held and record.attempt):
+            self._unlock(record.id)
         self.signals.notify(record.id)
 
     def _find(self, id: str, owner: str) -> _Entry | None:

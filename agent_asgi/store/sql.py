@@ -28,6 +28,9 @@ from .queries import (
 )
 from .tables import active, approvals, events, items, locks, responses, states
 
+_in_use = exists().where(responses.c.id == locks.c.response_id, active)
+"""True for the lock of a run that has not ended."""
+
 if TYPE_CHECKING:
     from .notifications import Listener
 
@@ -125,14 +128,16 @@ class SqlStore(SqlApprovals):
         query = (
             delete(responses)
             .where(responses.c.id == id, responses.c.owner == owner)
-            .returning(responses.c.attempt, active.label("active"))
+            .returning(responses.c.attempt, responses.c.holder, active.label("active"))
         )
         async with self._writing() as db:
             row = (await db.execute(query)).first()
             if row is not None:
                 if row.active and not row.attempt:
                     await release_in(db, id)
-                await self._delete_parts(db, [id])
+                await self._delete_parts(
+                    db, [id], at_work=bool(row.active and row.attempt and row.holder)
+                )
                 await self._notify(db, [id])
         self.signals.notify(id)
         return row is not None
@@ -297,7 +302,6 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        in_use = exists().where(responses.c.id == locks.c.response_id, active)
         new = self._insert(locks).values(
             owner=owner,
             conversation=conversation,
@@ -307,7 +311,9 @@ class SqlStore(SqlApprovals):
         query = new.on_conflict_do_update(
             index_elements=[locks.c.owner, locks.c.conversation],
             set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
-            where=or_(locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~in_use),
+            where=or_(
+                locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~_in_use
+            ),
         ).returning(locks.c.response_id)
         async with self._writing() as db:
             return (await db.execute(query)).first() is not None
@@ -315,7 +321,7 @@ class SqlStore(SqlApprovals):
     @shielded
     async def unlock(self, response_id: str) -> None:
         async with self._writing() as db:
-            await db.execute(delete(locks).where(locks.c.response_id == response_id))
+            await db.execute(delete(locks).where(locks.c.response_id == response_id, ~_in_use))
 
     @shielded
     async def sweep(self) -> int:
@@ -370,8 +376,10 @@ class SqlStore(SqlApprovals):
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
 
-    async def _delete_parts(self, db: AsyncConnection, ids: Sequence[str]) -> None:
-        for table in (items, approvals, states, events, locks):
+    async def _delete_parts(
+        self, db: AsyncConnection, ids: Sequence[str], *, at_work: bool = False
+    ) -> None:
+        for table in (items, approvals, states, events, *(() if at_work else (locks,))):
             await db.execute(delete(table).where(table.c.response_id.in_(ids)))
 
     async def _renew_chain(self, db: AsyncConnection, record: Record, expires_at: float) -> None:

@@ -604,6 +604,19 @@ def test_an_active_run_keeps_its_lock(store_url: str) -> None:
     run(store_url, main)
 
 
+def test_the_lock_of_a_deleted_run_stays_until_its_handler_has_ended(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("c", "ann", "r1", LONG)
+        await begin(store)
+        await store.unlock("r1")  # it is active
+        assert await store.delete("r1", "ann")
+        assert not await store.lock("c", "ann", "r2", LONG)
+        await store.unlock("r1")
+        assert await store.lock("c", "ann", "r2", LONG)
+
+    run(store_url, main)
+
+
 def test_all_that_belongs_to_a_response_goes_with_it(store_url: str) -> None:
     async def main(store: Store) -> None:
         for expires_at in (0.0, 1.0):  # deleted explicitly, then by the sweep
