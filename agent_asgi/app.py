@@ -25,7 +25,7 @@ from .endpoints.openapi.endpoint import Docs
 from .endpoints.playground.endpoint import Playground
 from .errors import AgentError
 from .http.auth import Access, Authenticate
-from .http.connection import ClientStalled, cut, watch_unread
+from .http.connection import ClientStalled, cut, is_large, send_in_pieces, watch_unread
 from .http.cors import Origins, foreign_origin
 from .http.responses import REFUSED, error_response, refuse
 from .http.routing import Routes
@@ -178,6 +178,7 @@ class AgentApp:
         id_, origin = _id_and_origin(scope)
         request_id.set(id_)
         begun = False
+        seconds = self._config.timeouts.write
 
         def with_id(message: Message) -> Awaitable[None]:
             nonlocal begun
@@ -186,8 +187,9 @@ class AgentApp:
                 message = {**message}
                 if message["type"] != CLOSE:
                     message["headers"] = _with_id(message.get("headers", ()), id_)
-                if message.get("status", 0) >= 400 or message["type"] == CLOSE:
-                    self._count_refusal(message)
+                self._count_refusal(message)
+            elif is_large(message):
+                return send_in_pieces(message, receive, send, seconds)
             return send(message)
 
         if origin is not None and self._origins.refuses(scope, origin):
@@ -195,7 +197,7 @@ class AgentApp:
             return
         try:
             await self._serve(scope, receive, with_id)
-            watch_unread(send, self._config.timeouts.write)
+            watch_unread(send, seconds)
         except ClientStalled:
             await cut(send)
         except Exception:
@@ -258,6 +260,8 @@ class AgentApp:
 
     def _count_refusal(self, start: Message) -> None:
         """Count a refused request, and remove the reason from the message."""
+        if start.get("status", 0) < 400 and start["type"] != CLOSE:
+            return
         code = start.pop(REFUSED, "other")
         if code is not None:
             self._config.refused(code)

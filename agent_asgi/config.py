@@ -28,7 +28,7 @@ class Limits:
 
     Args:
         max_body_bytes: The size of a request body or a WebSocket message. A larger one is
-            answered with 413. Default 1 MiB.
+            answered with 413. Default 8 MiB: a photo as a data URL.
         max_depth: The nesting depth of a body's arrays and objects. Default 100.
         max_nodes: The number of arrays and objects in a body. A message, its list of parts and
             each part count one each. Default 10,000.
@@ -37,8 +37,9 @@ class Limits:
             then they are answered with 429. Default 5,000.
         max_queued: The number of background runs that wait in one process; one more is
             answered with 429. Runs that wait in PostgreSQL do not count. Default 1,000.
-        max_streams: The number of open streams and WebSocket connections of one app; one more is
-            answered with 429. Default 10,000.
+        max_streams: The number of open streams and WebSocket connections of one app, and of
+            requests that read stored responses or conversations; one more is answered with 429.
+            Default 10,000.
         max_outputs: The number of outputs of a handler in one run. Default 1,000,000.
         max_output_bytes: The size of one run's output: the bytes of its events or, without a
             stream, the characters of its texts and the bytes of its other outputs. Default 64 MiB.
@@ -58,7 +59,7 @@ class Limits:
         ValueError: A bound is too small.
     """
 
-    max_body_bytes: int = 1 << 20
+    max_body_bytes: int = 8 << 20
     max_depth: int = 100
     max_nodes: int = 10_000
     max_runs: int = 5_000

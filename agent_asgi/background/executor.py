@@ -248,6 +248,9 @@ class Executor:
                 run.status = GIVEN_BACK
             report(run)
             await self._writer.discard(log)
+            if not stored:  # perhaps it was deleted, and its conversation is still locked
+                with contextlib.suppress(StoreUnavailable):
+                    await self._store.unlock(record.id)
 
     async def _heartbeat(self) -> None:
         """Renew the leases of this process, and cancel the runs that clients asked to cancel."""

@@ -27,7 +27,8 @@ from ..schema.responses import Usage, echo
 from ..store.approvals import find_answers, saved_state
 from ..store.base import Ending, Failure, Lines, Record, Store, StoreUnavailable
 from ..store.caller import Caller
-from ..store.history import continued, output_ids
+from ..store.chain import continued
+from ..store.history import output_ids
 from .log_writer import LINES
 
 _callers = msgspec.json.Decoder(Caller)

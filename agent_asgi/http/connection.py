@@ -8,16 +8,19 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from ..context import Cause
 from .body import Receive
 
 logger = logging.getLogger("agent_asgi")
 
+PIECE = 256 << 10
+"""How many bytes of an answer are sent at once."""
+
 
 class ClientStalled(Exception):
-    """The client has read nothing of its stream for longer than `Timeouts.write`."""
+    """The client has read nothing of its answer for longer than `Timeouts.write`."""
 
 
 async def cut(send: Send) -> None:
@@ -30,8 +33,45 @@ async def cut(send: Send) -> None:
     """
     transport = _transport(send)
     if transport is not None:
-        _reset(transport)
+        reset(transport)
         await asyncio.sleep(0.01)  # until the server has noticed
+
+
+def is_large(message: Message) -> bool:
+    """Return whether a message is the whole body of an answer, and larger than a piece."""
+    return "more_body" not in message and len(message.get("body", b"")) > PIECE
+
+
+async def send_in_pieces(message: Message, receive: Receive, send: Send, seconds: float) -> None:
+    """Send a large body; the server's buffer never holds more of it than a piece.
+
+    Args:
+        message: The ASGI message, which has the whole body.
+        receive: The server's ASGI callable.
+        send: The server's ASGI callable.
+        seconds: How long the client may read nothing.
+
+    Raises:
+        ClientStalled: The client does not read; its connection must be reset.
+    """
+
+    async def send_all() -> None:
+        body = memoryview(message["body"])
+        for begin in range(0, len(body), PIECE):
+            end = begin + PIECE
+            piece = {"body": bytes(body[begin:end]), "more_body": end < len(body)}
+            await send({**message, **piece})
+
+    sending = asyncio.create_task(send_all())
+    read = bytes_read(receive)
+    try:
+        while not (await asyncio.wait([sending], timeout=seconds))[0]:
+            before, read = read, bytes_read(receive)
+            if read is not None and read == before:
+                raise ClientStalled
+        sending.result()
+    finally:
+        sending.cancel()
 
 
 def watch_unread(send: Send, seconds: float) -> None:
@@ -50,7 +90,7 @@ def watch_unread(send: Send, seconds: float) -> None:
 
     def check() -> None:
         if before is not None and transport.get_write_buffer_size() and bytes_read(send) == before:
-            _reset(transport)
+            reset(transport)
         else:
             watch_unread(send, seconds)
 
@@ -98,7 +138,7 @@ def _transport(call: Callable[..., Any]) -> Any:
     return getattr(getattr(call, "__self__", None), "transport", None)
 
 
-def _reset(transport: Any) -> None:
+def reset(transport: Any) -> None:
     """Reset a connection, so that the kernel discards what was not read.
 
     One that is being closed waits until everything has been read.

@@ -70,13 +70,22 @@ class Detached:
         runtime: The app's runtime.
         protocol: The protocol of the client.
         request: The client's request.
+        counted: Whether the request counts as a stream already. Default False.
     """
 
-    def __init__(self, runtime: Runtime, protocol: Protocol, request: HttpRequest) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        protocol: Protocol,
+        request: HttpRequest,
+        *,
+        counted: bool = False,
+    ) -> None:
         self._runtime = runtime
         self._protocol = protocol
         self._request = request
-        self._streams: AbstractContextManager[None] = runtime.engine.streams
+        streams = nullcontext() if counted else runtime.engine.streams
+        self._streams: AbstractContextManager[None] = streams
 
     async def again(self, key: Key, decoded: ResponsesRequest) -> bool:
         """Answer a request whose key was used before; return whether it was.

@@ -23,9 +23,9 @@ from ..schema.requests import ConversationRef, ResponsesRequest
 from ..schema.responses import Response, echo
 from ..store.approvals import Answers, continuing, find_answers, saved_state
 from ..store.base import StoreUnavailable
+from ..store.chain import continued
 from ..store.history import (
     check_calls,
-    continued,
     only_messages,
     refers,
     with_own_calls,

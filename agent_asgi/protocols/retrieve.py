@@ -1,5 +1,7 @@
 """Endpoints of stored responses: fetch one, or follow its events, in any protocol."""
 
+from contextlib import nullcontext
+
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -26,11 +28,15 @@ LAST_EVENT = (1 << 31) - 1
 class StoredEndpoint:
     """An endpoint of one stored response.
 
+    It counts as a stream until the client has read the answer, unless `counted` is False.
+
     Args:
         protocol: The protocol of the client.
         config: The app's settings.
         router: The agent whose responses it serves; None for all agents.
     """
+
+    counted = True
 
     def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter | None) -> None:
         self.router = router
@@ -40,18 +46,23 @@ class StoredEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             runtime = await self._config.running()
-            id_ = scope["path_params"]["id"]
-            record = await runtime.store.get(id_, owner_of(scope))
-            agents = self._config.routers if self.router is None else [self.router]
-            ours = record is not None and record.agent in {agent.name for agent in agents}
-            if record is None or not ours or not record.visible:
-                raise NotFound(f"There is no response {id_!r}.", "response_not_found")
-            request = HttpRequest(scope, receive, send, Headers(scope["headers"]), b"")
-            response = await self.answer(runtime, request, record)
-            await response(scope, receive, send)
+            with runtime.engine.streams if self.counted else nullcontext():
+                record = await self._find(runtime, scope)
+                request = HttpRequest(scope, receive, send, Headers(scope["headers"]), b"")
+                response = await self.answer(runtime, request, record)
+                await response(scope, receive, send)
         except AgentError as error:
             body = self._protocol.error(error, b"")
             await error_response(error, body=body)(scope, receive, send)
+
+    async def _find(self, runtime: Runtime, scope: Scope) -> Record:
+        id_ = scope["path_params"]["id"]
+        record = await runtime.store.get(id_, owner_of(scope))
+        agents = self._config.routers if self.router is None else [self.router]
+        ours = record is not None and record.agent in {agent.name for agent in agents}
+        if record is None or not ours or not record.visible:
+            raise NotFound(f"There is no response {id_!r}.", "response_not_found")
+        return record
 
     async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
         """Return the answer about a stored response.
@@ -75,7 +86,8 @@ class Retrieve(StoredEndpoint):
         if not query.flag("stream"):
             return json_response(encoder.body(None))
         if record.logged:
-            return Detached(runtime, self._protocol, request).stream(record, after, decoded)
+            detached = Detached(runtime, self._protocol, request, counted=True)
+            return detached.stream(record, after, decoded)
         final = codec.encode(response) if MARK in record.response else record.response
         frames = bytes(replay(record.response, final, encoder, view, after)) + encoder.end()
         body = codec.on_one_line(frames)

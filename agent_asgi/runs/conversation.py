@@ -9,21 +9,15 @@ import msgspec
 from ..config import Limits
 from ..errors import InvalidRequest
 from ..schema import codec
-from ..schema.decode import decode_item, decode_items, decode_stored
+from ..schema.decode import decode_item, decode_stored
 from ..schema.ids import MAX_ID, is_too_long
 from ..schema.items import InputItem
 from ..schema.requests import ConversationRef, ResponsesRequest
 from ..store.approvals import Answers
 from ..store.base import Store
+from ..store.chain import check_size, decode_slowly, resolve
 from ..store.conversation_store import Addition, StoredItem
-from ..store.history import (
-    ConversationTooLarge,
-    after,
-    full_input,
-    item_id_of,
-    resolve,
-    with_new_ids,
-)
+from ..store.history import after, full_input, item_id_of, with_new_ids
 from .chat_history import compare
 from .engine import Engine
 
@@ -113,16 +107,16 @@ class RunConversation:
             raise ConversationNotFound(self.id)
         stored: list[StoredItem] = []
         if size is not None and size.items:
-            check_size(size.items, size.size, limits)
+            check_size(size, limits)
             stored = await store.conversations.items(self.id, owner) or []
-        earlier = _decoded(stored)
+        earlier = await decode_slowly([item.data for item in stored])
         known = {item_id_of(item): item for item in earlier}
         self.ids = known.keys() | {item.id for item in stored}
         if self.has_history:
             self._compare(stored, earlier, request)
             return request
         if request.previous_response_id is None:
-            request = await resolve(store, request, owner, known, any_id=self._any_id)
+            request = await resolve(store, request, owner, known, limits, any_id=self._any_id)
         request = with_new_ids(request, known)
         if not earlier or request.previous_response_id is not None:
             return request
@@ -216,20 +210,3 @@ def conversation_of(
             "previous_response_id",
         )
     return RunConversation(id_, has_history=has_history, any_id=engine.knows_user(owner))
-
-
-def check_size(items: int, size: int, limits: Limits) -> None:
-    """Check the size of a conversation.
-
-    Raises:
-        ConversationTooLarge: `Limits.max_conversation_items` or `.max_conversation_bytes` is
-            exceeded.
-    """
-    if items > limits.max_conversation_items:
-        raise ConversationTooLarge(f"{items} items", limits.max_conversation_items)
-    if size > limits.max_conversation_bytes:
-        raise ConversationTooLarge(f"{size} bytes", limits.max_conversation_bytes)
-
-
-def _decoded(items: Sequence[StoredItem]) -> list[InputItem]:
-    return decode_items(msgspec.Raw(b"[%b]" % b",".join([item.data for item in items])))

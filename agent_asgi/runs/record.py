@@ -20,6 +20,7 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
     """
     request = run.request
     visible = request.store is not False
+    count = 1 if request.is_text else len(request.new_input)
     return Record(
         run.response_id,
         run.owner,
@@ -36,6 +37,7 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
         approvals_in(response.output) if visible else (),
         run.state_to_save,
         None if run.answers is None else run.answers.claim(),
+        items=count + len(response.output),
     )
 
 

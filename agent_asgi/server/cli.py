@@ -26,6 +26,7 @@ from .hosts import allowed_hosts
 from .http_protocol import HttpProtocol
 from .shutdown import Shutdown
 from .uvicorn import Config, run
+from .websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger("agent_asgi")
 
@@ -71,6 +72,7 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
         workers=options.workers,
         reload=options.reload,
         http=HttpProtocol,
+        ws=WebSocketProtocol,
         log_config=log_config(options.log_format),
         ws_max_size=WEBSOCKET_ROOM * limits.max_body_bytes,
     )

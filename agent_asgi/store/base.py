@@ -9,7 +9,7 @@ from msgspec import Struct
 from ..errors import ErrorPayload, Unavailable
 from ..schema.responses import ResponseStatus
 from .approval_claim import ApprovalClaim, Asked
-from .conversation_store import Addition, ConversationStore
+from .conversation_store import Addition, ConversationStore, Size
 from .watch import Signals
 
 DAY = 24 * 60 * 60
@@ -70,7 +70,8 @@ class Record(Struct):
     """Whether it can be fetched; False if it is kept only for a retry."""
     item_ids: tuple[str, ...] = ()
     """Ids of the items of its input and output, for `Store.find_items`; a store does not return
-    them. If there are none, the memory store takes them from the response."""
+    them. If there are none, the memory store takes them from the response, but not for
+    `Store.chain_size`, which then goes by `items`."""
     approvals: tuple[str, ...] = ()
     """Ids of the approval requests in its output; a store does not return them."""
     state: bytes | None = None
@@ -91,6 +92,9 @@ class Record(Struct):
     """Whether its events are kept: it was accepted before its run began."""
     cancel_wanted: bool = False
     """Whether a client asked to cancel the run."""
+    items: int = 0
+    """The number of items of its input and output, if they have no `item_ids`; a store does not
+    return it."""
 
     @property
     def active(self) -> bool:
@@ -159,10 +163,6 @@ class Page(NamedTuple):
     """The responses, newest first."""
     has_more: bool
     """Whether older ones follow."""
-
-
-class ChainTooLarge(Exception):
-    """A chain of responses is larger than the caller allows."""
 
 
 class Store(ABC):
@@ -243,24 +243,27 @@ class Store(ABC):
         """Return those of some responses that the owner has, in no order."""
 
     @abstractmethod
+    async def size_of(self, ids: Collection[str], owner: str) -> int:
+        """Return how many bytes the requests and responses that `get_all` returns have."""
+
+    @abstractmethod
     async def by_key(self, key: str, owner: str) -> Record | None:
         """Return the response that was created with an idempotency key, if there is one."""
 
     @abstractmethod
     async def delete(self, id: str, owner: str) -> bool:
-        """Delete a response with all that belongs to it; return whether it existed."""
+        """Delete a response, but for the lock of a run at work; return whether it existed."""
 
     @abstractmethod
-    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
-        """Return a response and all that it continues, oldest first; empty if one is missing.
+    async def chain(self, id: str, owner: str) -> list[Record]:
+        """Return a response and all that it continues, oldest first; empty if one is missing."""
 
-        Args:
-            id: The response.
-            owner: Its owner.
-            max_bytes: The size of their requests and outputs. Default None: no bound.
+    @abstractmethod
+    async def chain_size(self, id: str, owner: str) -> Size:
+        """Return the size of a response and all that it continues, without loading them.
 
-        Raises:
-            ChainTooLarge: They are larger; none has been loaded.
+        Returns:
+            The number of their items, and the bytes of their requests and responses.
         """
 
     @abstractmethod
@@ -388,7 +391,7 @@ class Store(ABC):
 
     @abstractmethod
     async def unlock(self, response_id: str) -> None:
-        """Remove the lock that a run holds."""
+        """Remove the lock that a run holds, unless the run is stored and active."""
 
     @abstractmethod
     async def sweep(self) -> int:

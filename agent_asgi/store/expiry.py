@@ -41,10 +41,16 @@ async def expired_in(
     return [id_ for id_, root_id in ids.items() if root_id not in in_use]
 
 
-async def delete_in(db: AsyncConnection, ids: Sequence[str]) -> None:
-    """Delete responses that are locked, with all that belongs to them, in a transaction."""
+async def delete_in(db: AsyncConnection, ids: Sequence[str], *, at_work: bool = False) -> None:
+    """Delete responses that are locked, with all that belongs to them, in a transaction.
+
+    Args:
+        db: A connection with the transaction.
+        ids: The responses.
+        at_work: Whether their runs go on, which keeps their conversations taken. Default False.
+    """
     for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))
-        for table in (items, approvals, states, events, locks):
+        for table in (items, approvals, states, events, *(() if at_work else (locks,))):
             await db.execute(delete(table).where(table.c.response_id.in_(some)))
         await db.execute(delete(responses).where(responses.c.id.in_(some)))

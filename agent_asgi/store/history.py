@@ -1,4 +1,4 @@
-"""The conversation before a request: the responses that it continues, the items it refers to."""
+"""The items of a request beside those before it: their ids, their calls, their full form."""
 
 from collections.abc import Collection, Container, Mapping, Sequence
 from copy import copy
@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from ..config import Limits
 from ..errors import InvalidRequest
 from ..schema import codec
-from ..schema.decode import decode_item, decode_items, decode_stored
-from ..schema.ids import is_random, prefix_of, real_id
+from ..schema.decode import decode_item, decode_stored
+from ..schema.ids import prefix_of, real_id
 from ..schema.items import (
     ITEMS,
     FunctionCall,
@@ -22,9 +21,9 @@ from ..schema.items import (
     Message,
     OutputText,
 )
-from ..schema.own_calls import as_pairs, ids_of, is_from, pair_ids, received
+from ..schema.own_calls import as_pairs, ids_of, is_from, received
 from ..schema.requests import ResponsesRequest, decoded_input
-from .base import ChainTooLarge, Record, Store
+from .base import Record
 from .repeats import repeats
 
 Item = dict[str, Any]
@@ -36,49 +35,13 @@ PART_DEFAULTS: dict[str, Item] = {
 _prefixes: dict[type[Any], str] = {kind: prefix_of(name) for name, kind in ITEMS.items()}
 
 
-class _Output(msgspec.Struct):
-    """A response's output."""
-
-    output: list[InputItem]
-
-
-class _EncodedOutput(msgspec.Struct):
-    """A response's output, still encoded."""
-
-    output: msgspec.Raw
-
-
 class _PlainOutput(msgspec.Struct):
     """A response's output as plain JSON."""
 
     output: list[Item]
 
 
-_outputs = msgspec.json.Decoder(_Output)
 _plain_outputs = msgspec.json.Decoder(_PlainOutput)
-_encoded_outputs = msgspec.json.Decoder(_EncodedOutput)
-
-
-class NoSuchResponse(InvalidRequest):
-    """The response that `previous_response_id` names, or one before it, does not exist.
-
-    It is no 404, which clients read as an unknown model or a server without the Responses API.
-    """
-
-    def __init__(self, id: str) -> None:
-        super().__init__(
-            f"previous_response_id: response {id!r}, or one that it continues, does not exist.",
-            "previous_response_id",
-            "previous_response_not_found",
-        )
-
-
-class ConversationTooLarge(InvalidRequest):
-    """The conversation that a request continues is too large to be loaded."""
-
-    def __init__(self, size: str, limit: int, param: str = "conversation") -> None:
-        message = f"{param}: the conversation has {size} (limit {limit}). Begin a new one."
-        super().__init__(message, param, "conversation_too_large")
 
 
 def only_messages(request: ResponsesRequest) -> bool:
@@ -126,109 +89,14 @@ def with_own_calls(request: ResponsesRequest, agents: Container[str]) -> Respons
             changed = True
         else:
             items.append(item)
-    return _with_input(request, items) if changed else request
+    return with_input(request, items) if changed else request
 
 
-async def resolve(
-    store: Store,
-    request: ResponsesRequest,
-    owner: str,
-    known: Mapping[str, InputItem],
-    *,
-    any_id: bool,
-) -> ResponsesRequest:
-    """Return a request whose references are replaced by the items that they name.
-
-    Args:
-        store: The store of the items.
-        request: The request.
-        owner: The owner of the items.
-        known: The items by id of what the request continues; they are not looked up.
-        any_id: Whether any id is looked up, not only random ones: strangers guess an agent's.
-
-    Raises:
-        InvalidRequest: An item does not exist.
-    """
-    if not refers(request):
-        return request
-    ids = {item.id for item in request.new_input if isinstance(item, ItemReference)}
-    items = dict(known)
-    wanted = {id_ for id_ in ids if not _named(id_, items) and (any_id or is_random(id_))}
-    found = set((await store.find_items(wanted, owner)).values()) if wanted else ()
-    records = await store.get_all(found, owner) if found else []
-    for record in sorted(records, key=lambda record: record.created_at):
-        items |= {item_id_of(item): item for item in history(record)}
-    return _with_items(request, items)
-
-
-def _with_items(request: ResponsesRequest, known: dict[str, InputItem]) -> ResponsesRequest:
-    items: list[InputItem] = []
-    for number, item in enumerate(request.new_input):
-        if not isinstance(item, ItemReference):
-            items.append(item)
-        elif named := _named(item.id, known):
-            items += named
-        else:
-            path = f"input[{number}].id"
-            raise InvalidRequest(
-                f"{path}: item {item.id!r} does not exist.", path, "item_not_found"
-            )
-    return _with_input(request, items)
-
-
-def _named(id: str, known: Mapping[str, InputItem]) -> list[InputItem]:
-    """Return the items that an id names: two, if it is the id of a call of an own tool."""
-    if id in known:
-        return [known[id]]
-    return [known[pair] for pair in pair_ids(id) if pair in known]
-
-
-def _with_input(request: ResponsesRequest, items: list[InputItem]) -> ResponsesRequest:
+def with_input(request: ResponsesRequest, items: list[InputItem]) -> ResponsesRequest:
+    """Return a request with other new items."""
     raw = codec.encode(request.received() | {"input": items})
     earlier = request.input[: request.earlier]
     return structs.replace(request, input=[*earlier, *items], raw=raw)
-
-
-async def continued(
-    store: Store, request: ResponsesRequest, owner: str, limits: Limits, *, any_id: bool
-) -> ResponsesRequest:
-    """Return a request whose input begins with the responses that it continues.
-
-    Its references are replaced by the items that they name; `any_id` as in `resolve`.
-
-    Raises:
-        NoSuchResponse: The previous response, or one before it, does not exist.
-        ConversationTooLarge: They exceed the limits.
-        InvalidRequest: The previous response has not ended, a function's output has no call, or an
-            item does not exist.
-    """
-    previous = request.previous_response_id
-    items = [] if previous is None else await _chain(store, previous, owner, limits)
-    known = {item_id_of(item): item for item in items} if refers(request) else {}
-    request = await resolve(store, request, owner, known, any_id=any_id)
-    return request if previous is None else after(request, items)
-
-
-async def _chain(store: Store, previous: str, owner: str, limits: Limits) -> list[InputItem]:
-    """Return the items of a response and of all that it continues."""
-    try:
-        chain = await store.chain(previous, owner, limits.max_conversation_bytes)
-    except ChainTooLarge:
-        limit = limits.max_conversation_bytes
-        raise ConversationTooLarge("too many bytes", limit, "previous_response_id") from None
-    if not chain or not chain[-1].visible:
-        raise NoSuchResponse(previous)
-    if chain[-1].active:
-        raise InvalidRequest(
-            f"previous_response_id: response {previous!r} is still in progress.",
-            "previous_response_id",
-        )
-    items: list[InputItem] = []
-    for record in chain:
-        items += history(record)
-        if len(items) > (limit := limits.max_conversation_items):
-            raise ConversationTooLarge("too many items", limit, "previous_response_id")
-    return items
 
 
 def with_new_ids(request: ResponsesRequest, known: Mapping[str, InputItem]) -> ResponsesRequest:
@@ -245,7 +113,7 @@ def with_new_ids(request: ResponsesRequest, known: Mapping[str, InputItem]) -> R
         earlier = known.get(item_id_of(item))
         if earlier is not None and not repeats(item, earlier):
             items[number], changed = _without_id(item), True
-    return _with_input(request, items) if changed else request
+    return with_input(request, items) if changed else request
 
 
 def _without_id(item: InputItem) -> InputItem:
@@ -286,15 +154,6 @@ def check_calls(request: ResponsesRequest, earlier: Sequence[InputItem] = ()) ->
             path = f"input[{number}].call_id"
             raise InvalidRequest(f"{path}: no function call has the id {item.call_id!r}.", path)
         calls.add(_call_id(item))
-
-
-def history(record: Record) -> list[InputItem]:
-    """Return what a response adds to its conversation: its input, then its output."""
-    try:
-        output = _outputs.decode(record.response).output
-    except msgspec.ValidationError:  # items of unknown types
-        output = decode_items(_encoded_outputs.decode(record.response).output)
-    return [*full_input(decode_stored(record.request), record.id), *output]
 
 
 def input_items(record: Record) -> list[Item]:

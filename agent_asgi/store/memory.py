@@ -11,7 +11,6 @@ from .approval_claim import ApprovalClaim, Asked
 from .base import (
     EXPIRES_AFTER,
     SWEEP,
-    ChainTooLarge,
     Ending,
     Lines,
     LostRun,
@@ -20,7 +19,7 @@ from .base import (
     Store,
 )
 from .conversation_memory import MemoryConversations
-from .conversation_store import Addition
+from .conversation_store import Addition, Size
 from .history import item_ids
 
 MAX_RESPONSES = 1000
@@ -39,10 +38,18 @@ class _Entry(Struct):
     lease_until: float = 0.0
     root: str = ""
     """The first response of its chain, whose expiry is the chain's."""
+    continues: tuple[int, int] = (0, 0)
+    """The size of the chain before it."""
 
     @property
     def held(self) -> bool:
         return self.record.active and self.lease_until > _now()
+
+    def chain_size(self) -> tuple[int, int]:
+        """Return the size of the chain up to this response."""
+        record, (items, size) = self.record, self.continues
+        items += record.items or len(record.item_ids)
+        return items, size + len(record.request) + len(record.response)
 
     def count(self) -> int:
         """Return the number of bytes: of the request, the response, the state and the log."""
@@ -117,6 +124,10 @@ class MemoryStore(Store):
     async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
         return [structs.replace(e.record) for id_ in ids if (e := self._find(id_, owner))]
 
+    async def size_of(self, ids: Collection[str], owner: str) -> int:
+        records = [e.record for id_ in ids if (e := self._find(id_, owner))]
+        return sum(len(record.request) + len(record.response) for record in records)
+
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self.get(self._keys.get((owner, key), ""), owner)
 
@@ -128,14 +139,15 @@ class MemoryStore(Store):
             self._remove(entry)
         return entry is not None
 
-    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
+    async def chain(self, id: str, owner: str) -> list[Record]:
         records = [entry.record for entry in self._chain(id, owner)]
         if not records or records[-1].previous_id is not None:
             return []
-        size = sum(len(record.request) + len(record.response) for record in records)
-        if max_bytes is not None and size > max_bytes:
-            raise ChainTooLarge
         return [structs.replace(record) for record in reversed(records)]
+
+    async def chain_size(self, id: str, owner: str) -> Size:
+        entry = self._find(id, owner)
+        return Size(0, 0) if entry is None else Size(*entry.chain_size())
 
     def _chain(self, id: str | None, owner: str) -> Iterator[_Entry]:
         """Yield a response and what it continues, newest first."""
@@ -238,6 +250,7 @@ class MemoryStore(Store):
         record.response = ending.response
         record.failure = ending.failure
         record.item_ids = (*record.item_ids, *ending.item_ids)
+        record.items = len(record.item_ids)
         record.state = ending.state
         entry.approvals = dict.fromkeys(ending.approvals)
         if not ending.started:
@@ -283,7 +296,9 @@ class MemoryStore(Store):
         return True
 
     async def unlock(self, response_id: str) -> None:
-        self._unlock(response_id)
+        entry = self._entries.get(response_id)
+        if entry is None or not entry.record.active:
+            self._unlock(response_id)
 
     def _unlock(self, response_id: str) -> None:
         for key in [key for key, (id_, _) in self._locks.items() if id_ == response_id]:
@@ -306,6 +321,9 @@ class MemoryStore(Store):
         record = entry.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
         entry.root = record.id
+        previous = record.previous_id and self._find(record.previous_id, record.owner)
+        if previous:
+            entry.continues = previous.chain_size()
         for earlier in self._chain(record.previous_id, record.owner):
             entry.root = earlier.root
             self._entries.move_to_end(earlier.record.id)
@@ -335,7 +353,8 @@ class MemoryStore(Store):
             del self._keys[record.owner, record.key]
         del self._entries[record.id]
         self._bytes -= entry.size
-        self._unlock(record.id)
+        if not (entry.held and record.attempt):
+            self._unlock(record.id)
         self.signals.notify(record.id)
 
     def _find(self, id: str, owner: str) -> _Entry | None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, events, responses
+from .tables import Text, events, items, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -55,10 +55,11 @@ def chain_query(id: str, owner: str) -> Select[Any]:
 
 
 def chain_size_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of the bytes of a response and of all that it continues."""
+    """Return the query of the items and bytes of a response and of all that it continues."""
     walk = _walk(id, owner)
+    count = select(func.count()).join_from(walk, items, walk.c.id == items.c.response_id)
     size = func.length(responses.c.request) + func.length(responses.c.response)
-    return select(func.coalesce(func.sum(size), 0)).join_from(
+    return select(count.scalar_subquery(), func.coalesce(func.sum(size), 0)).join_from(
         walk, responses, walk.c.id == responses.c.id
     )
 
@@ -88,6 +89,23 @@ async def lock_rows(db: AsyncConnection, table: Any, *where: ColumnElement[bool]
     """
     key = table.primary_key.columns
     await db.execute(select(*key).where(*where).order_by(*key).with_for_update())
+
+
+def items_query(ids: Sequence[str], owner: str) -> Select[Any]:
+    """Return the query of the responses that items belong to, oldest first."""
+    return (
+        select(items.c.id, items.c.response_id)
+        .join(responses, responses.c.id == items.c.response_id)
+        .where(items.c.owner == owner, items.c.id.in_(ids))
+        .order_by(responses.c.created_at)
+    )
+
+
+def size_query(ids: Sequence[str], owner: str) -> Select[Any]:
+    """Return the query of the number of bytes that responses and their requests have."""
+    size = func.length(responses.c.request) + func.length(responses.c.response)
+    query = select(func.coalesce(func.sum(size), 0))
+    return query.where(responses.c.id.in_(ids), responses.c.owner == owner)
 
 
 def page_query(

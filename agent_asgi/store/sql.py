@@ -1,5 +1,6 @@
 """The store in a database: SQLite for one machine, PostgreSQL for several."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import EXPIRES_AFTER, SWEEP, ChainTooLarge, Ending, Lines, LostRun, Page, Record
+from .base import EXPIRES_AFTER, SWEEP, Ending, Lines, LostRun, Page, Record
 from .conversation_sql import SINCE, SqlConversations
-from .conversation_store import Addition
+from .conversation_store import Addition, Size
 from .database import Database
 from .engine import shielded
 from .expiry import delete_in, expired_in
@@ -23,13 +24,18 @@ from .queries import (
     batches,
     chain_query,
     chain_size_query,
+    items_query,
     lock_rows,
     log_query,
     page_query,
     renew_chain,
     root_of,
+    size_query,
 )
 from .tables import active, events, items, locks, responses
+
+_in_use = exists().where(responses.c.id == locks.c.response_id, active)
+"""True for the lock of a run that has not ended."""
 
 if TYPE_CHECKING:
     from .notifications import Listener
@@ -39,6 +45,8 @@ POOLED_POLL_SECONDS = 0.25
 """How often a reader polls behind a pooler, which passes no notifications on."""
 ABANDONED = 100
 """How many abandoned runs are returned at once."""
+SLICE_ROWS = 200
+"""How many rows become records before the event loop serves others."""
 
 
 class SqlStore(SqlApprovals):
@@ -138,31 +146,40 @@ class SqlStore(SqlApprovals):
         return records
 
     @shielded
+    async def size_of(self, ids: Collection[str], owner: str) -> int:
+        async with self._reading() as db:
+            queries = [size_query(some, owner) for some in batches(ids)]
+            return sum([int((await db.execute(query)).scalar_one()) for query in queries])
+
+    @shielded
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
     @shielded
     async def delete(self, id: str, owner: str) -> bool:
-        query = select(responses.c.attempt, active.label("active")).with_for_update()
-        query = query.where(responses.c.id == id, responses.c.owner == owner)
+        query = select(responses.c.attempt, responses.c.holder, active.label("active"))
+        query = query.where(responses.c.id == id, responses.c.owner == owner).with_for_update()
         async with self._writing() as db:
             row = (await db.execute(query)).first()
             if row is not None:
                 if row.active and not row.attempt:
                     await release_in(db, id)
-                await delete_in(db, [id])
+                at_work = bool(row.active and row.attempt and row.holder)
+                await delete_in(db, [id], at_work=at_work)
                 await self._notify(db, [id])
         self.signals.notify(id)
         return row is not None
 
     @shielded
-    async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
-        if max_bytes is not None:
-            async with self._reading() as db:
-                if (await db.execute(chain_size_query(id, owner))).scalar_one() > max_bytes:
-                    raise ChainTooLarge
+    async def chain(self, id: str, owner: str) -> list[Record]:
         records = await self._records(chain_query(id, owner))
         return records if records and records[0].previous_id is None else []
+
+    @shielded
+    async def chain_size(self, id: str, owner: str) -> Size:
+        async with self._reading() as db:
+            count, size = (await db.execute(chain_size_query(id, owner))).one()
+        return Size(count, int(size))
 
     @shielded
     async def page(
@@ -172,9 +189,8 @@ class SqlStore(SqlApprovals):
         async with self._reading() as db:
             if after is not None:
                 where = (responses.c.id == after, responses.c.owner == owner)
-                created_at = (
-                    await db.execute(select(responses.c.created_at).where(*where))
-                ).scalar()
+                created = select(responses.c.created_at).where(*where)
+                created_at = (await db.execute(created)).scalar()
                 if created_at is None:
                     return None
                 last = created_at, after
@@ -192,16 +208,10 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def find_items(self, ids: Collection[str], owner: str) -> Mapping[str, str]:
-        query = (
-            select(items.c.id, items.c.response_id)
-            .join(responses, responses.c.id == items.c.response_id)
-            .where(items.c.owner == owner)
-            .order_by(responses.c.created_at)
-        )
         found: dict[str, str] = {}
         async with self._reading() as db:
             for some in batches(ids):
-                rows = await db.execute(query.where(items.c.id.in_(some)))
+                rows = await db.execute(items_query(some, owner))
                 found |= {row.id: row.response_id for row in rows}
         return found
 
@@ -310,7 +320,6 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        in_use = exists().where(responses.c.id == locks.c.response_id, active)
         new = self._insert(locks).values(
             owner=owner,
             conversation=conversation,
@@ -320,7 +329,9 @@ class SqlStore(SqlApprovals):
         query = new.on_conflict_do_update(
             index_elements=[locks.c.owner, locks.c.conversation],
             set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
-            where=or_(locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~in_use),
+            where=or_(
+                locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~_in_use
+            ),
         ).returning(locks.c.response_id)
         async with self._controlling() as db:
             return (await db.execute(query)).first() is not None
@@ -328,7 +339,7 @@ class SqlStore(SqlApprovals):
     @shielded
     async def unlock(self, response_id: str) -> None:
         async with self._controlling() as db:
-            await db.execute(delete(locks).where(locks.c.response_id == response_id))
+            await db.execute(delete(locks).where(locks.c.response_id == response_id, ~_in_use))
 
     @shielded
     async def sweep(self) -> int:
@@ -362,8 +373,13 @@ class SqlStore(SqlApprovals):
         return records[0] if records else None
 
     async def _records(self, query: Select[Any]) -> list[Record]:
+        records: list[Record] = []
         async with self._reading() as db:
-            return [Record(**row) for row in (await db.execute(query)).mappings()]
+            for rows in (await db.execute(query)).mappings().partitions(SLICE_ROWS):
+                records += [Record(**row) for row in rows]
+                if len(rows) == SLICE_ROWS:
+                    await asyncio.sleep(0)
+        return records
 
     async def _index(
         self, db: AsyncConnection, id: str, owner: str, item_ids: Sequence[str]

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from agent_asgi import ResponsesRequest
+from agent_asgi import Limits, ResponsesRequest
 from agent_asgi.errors import InvalidRequest
 from agent_asgi.schema.decode import decode_stored
 from agent_asgi.store import Store
-from agent_asgi.store.history import resolve
+from agent_asgi.store.chain import resolve
 from agent_asgi.store.timed import timed
 from tests.store.test_store import make, run
 
@@ -44,10 +44,10 @@ def test_many_references_are_few_queries(store_url: str) -> None:
     async def main(store: Store) -> None:
         ids = await fill(store)
         measured = timed(store, counting(calls))
-        request = await resolve(measured, referring(*ids), "ann", {}, any_id=True)
+        request = await resolve(measured, referring(*ids), "ann", {}, Limits(), any_id=True)
         assert [item.id for item in request.new_input if not isinstance(item, dict)] == ids
         with pytest.raises(InvalidRequest, match="does not exist"):
-            await resolve(measured, referring(ids[0]), "bob", {}, any_id=True)
+            await resolve(measured, referring(ids[0]), "bob", {}, Limits(), any_id=True)
 
     calls: Counter[str] = Counter()
     run(store_url, main)

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from agent_asgi.store import MemoryStore, Record, Store, open_store
-from agent_asgi.store.base import ChainTooLarge, Ending, Lines, LostRun
+from agent_asgi.store.base import Ending, Lines, LostRun
 
 LONG = 60.0
 SHORT = 0.05
@@ -212,16 +212,21 @@ def test_a_chain_is_oldest_first(store_url: str) -> None:
     run(store_url, main)
 
 
-def test_a_chain_that_is_too_large_is_not_loaded(store_url: str) -> None:
+def test_the_size_of_a_chain(store_url: str) -> None:
     async def main(store: Store) -> None:
-        await store.save(make("r1"))
-        await store.save(make("r2", previous_id="r1"))
-        size = 2 * len(b'{"input":[]}' + b'{"output":[]}')
-        assert len(await store.chain("r2", "ann", size)) == 2
-        with pytest.raises(ChainTooLarge):
-            await store.chain("r2", "ann", size - 1)
-        assert len(await store.chain("r1", "ann", size - 1)) == 1
-        assert await store.chain("r9", "ann", 1) == []
+        await store.save(make("r1", item_ids=("i1", "o1")))
+        await store.save(make("r2", previous_id="r1", item_ids=("i2",)))
+        await begin(store, "r3", previous_id="r2", item_ids=("i3",))
+        await store.finish("r3", 1, group(2), ENDING)
+        size = len(b'{"input":[]}' + b'{"output":[]}')
+        assert await store.chain_size("r1", "ann") == (2, size)
+        assert await store.chain_size("r2", "ann") == (3, 2 * size)
+        items = 4 + len(ENDING.item_ids)
+        assert await store.chain_size("r3", "ann") == (
+            items,
+            3 * size - len(b'{"output":[]}') + len(ENDING.response),
+        )
+        assert await store.chain_size("r3", "bob") == await store.chain_size("r9", "ann") == (0, 0)
 
     run(store_url, main)
 
@@ -594,6 +599,19 @@ def test_an_active_run_keeps_its_lock(store_url: str) -> None:
         await asyncio.sleep(2 * SHORT)
         assert not await store.lock("c", "ann", "r2", LONG)
         await store.finish("r1", 1, group(2), ENDING)
+        assert await store.lock("c", "ann", "r2", LONG)
+
+    run(store_url, main)
+
+
+def test_the_lock_of_a_deleted_run_stays_until_its_handler_has_ended(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("c", "ann", "r1", LONG)
+        await begin(store)
+        await store.unlock("r1")  # it is active
+        assert await store.delete("r1", "ann")
+        assert not await store.lock("c", "ann", "r2", LONG)
+        await store.unlock("r1")
         assert await store.lock("c", "ann", "r2", LONG)
 
     run(store_url, main)

@@ -11,7 +11,7 @@ from ...agents.router import AgentRouter
 from ...errors import InvalidRequest, NotFound, NotSupported
 from ...http.endpoint import Endpoint, HttpRequest, owner_of
 from ...http.responses import json_response
-from ...runs.conversation import RANDOM, check_size, remembers
+from ...runs.conversation import RANDOM, remembers
 from ...runtime import AppConfig, Runtime
 from ...schema import codec
 from ...schema.decode import decode_new_items
@@ -19,6 +19,7 @@ from ...schema.ids import random_text
 from ...schema.items import ItemReference
 from ...schema.own_calls import MARK, is_from, received, shown
 from ...schema.requests import Metadata
+from ...store.chain import check_size
 from ...store.conversation_store import Conversation, ItemExists, Size, StoredItem
 from ...store.history import full_items, item_id_of
 from ..paging import Page, check_listed, listed
@@ -77,7 +78,7 @@ class Call:
 
 
 class ConversationEndpoint(Endpoint):
-    """Serves one route.
+    """Serves one route; a request counts as a stream until the client has read the answer.
 
     Args:
         config: The app's settings.
@@ -97,9 +98,11 @@ class ConversationEndpoint(Endpoint):
         self._answer = answer
 
     async def answer(self, request: HttpRequest) -> None:
-        body = await self._answer(Call(await self._config.running(), request))
-        response = json_response(codec.encode(body))
-        await response(request.scope, request.receive, request.send)
+        runtime = await self._config.running()
+        with runtime.engine.streams:
+            body = await self._answer(Call(runtime, request))
+            response = json_response(codec.encode(body))
+            await response(request.scope, request.receive, request.send)
 
 
 class _New(Struct):
@@ -254,7 +257,7 @@ def _public(item: StoredItem) -> Raw | None:
 
 def _check(call: Call, size: Size, items: list[StoredItem]) -> None:
     added = sum(len(item.data) for item in items)
-    check_size(size.items + len(items), size.size + added, call.runtime.engine.limits)
+    check_size(Size(size.items + len(items), size.size + added), call.runtime.engine.limits)
 
 
 def _shown(conversation: Conversation) -> dict[str, Any]:

@@ -31,6 +31,8 @@ CANCEL_SECONDS = 2.0
 class Delete(StoredEndpoint):
     """`DELETE /responses/{id}`: delete a response; an active run is cancelled."""
 
+    counted = False
+
     async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
         await runtime.store.delete(record.id, record.owner)
         runtime.executor.cancel(record.id, "client_cancelled")
@@ -40,6 +42,8 @@ class Delete(StoredEndpoint):
 
 class Cancel(StoredEndpoint):
     """`POST /responses/{id}/cancel`: cancel a run; one that has ended does not change."""
+
+    counted = False
 
     async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
         if record.active:
@@ -80,6 +84,11 @@ class ListResponses(Endpoint):
 
     async def answer(self, request: HttpRequest) -> None:
         runtime = await self._config.running()
+        with runtime.engine.streams:
+            response = await self._page(runtime, request)
+            await response(request.scope, request.receive, request.send)
+
+    async def _page(self, runtime: Runtime, request: HttpRequest) -> Response:
         owner = owner_of(request.scope)
         check_listed(runtime.engine, owner)
         page = Page(request.scope)
@@ -91,8 +100,7 @@ class ListResponses(Endpoint):
             raise page.no_such("response")
         entries = [(record.id, raw) for record in found.records if (raw := self._body(record))]
         body = page.body(entries, has_more=found.has_more)
-        response = json_response(codec.encode(body))
-        await response(request.scope, request.receive, request.send)
+        return json_response(codec.encode(body))
 
     def _body(self, record: Record) -> msgspec.Raw | None:
         """Return a response as JSON; None if it cannot be read, which must not fail the list."""

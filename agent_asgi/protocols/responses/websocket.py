@@ -28,14 +28,17 @@ from ...schema.events import AnyEvent
 from ...schema.items import InputItem
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
-from ...store.history import NoSuchResponse, after, full_input, item_id_of, refers, resolve
+from ...store.chain import NoSuchResponse, check_size, resolve
+from ...store.conversation_store import Size
+from ...store.history import after, full_input, item_id_of, refers
 from ..base import Encoder, Protocol
 from ..prepare import lifecycle_of, prepare, release, reserve
 
 logger = logging.getLogger("agent_asgi")
 
 MAX_WAITING = 16
-"""How many messages may wait for the current turn; beyond it, no more are read."""
+"""How many messages may wait for the current turn; no more are read then, or if they have more
+bytes together than one may have."""
 ENVELOPE = frozenset({"type", "stream_id"})
 """The fields of a message that are no fields of a POST's body."""
 MAX_EVICTED = 1000
@@ -122,6 +125,8 @@ class Remembered(NamedTuple):
 
     id: str
     items: list[InputItem]
+    size: int
+    """The bytes of the connection's requests and outputs among them."""
 
 
 class Connection:
@@ -142,6 +147,7 @@ class Connection:
         self._headers = Headers(scope["headers"])
         self._send = send
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(MAX_WAITING)
+        self._waiting = 0  # bytes
         self._run: Run | None = None
         self._closing: Closing | None = None
         self._latest: Remembered | None = None
@@ -157,6 +163,8 @@ class Connection:
         try:
             while self._closing is None:
                 message = await self._inbox.get()
+                self._waiting -= _size(message)
+                self._inbox.task_done()
                 if message is not None:
                     await self._turn(message)
             if self._closing.error is not None:
@@ -181,7 +189,10 @@ class Connection:
 
     async def _read(self, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
+            self._waiting += _size(message)
             await self._inbox.put(message)
+            if self._waiting > self._config.limits.max_body_bytes:
+                await self._inbox.join()  # until the turns have taken them
         self._end(CLOSED if message.get("code") == SERVICE_RESTART else DISCONNECTED)
 
     async def _watch(self) -> None:
@@ -251,13 +262,14 @@ class Connection:
         if previous in self._evicted:
             raise NoSuchResponse(previous)
         if self._latest is not None and self._latest.id == previous:
-            items = self._latest.items
+            items, limits = self._latest.items, self._config.limits
+            check_size(Size(len(items), self._latest.size), limits, "previous_response_id")
             if refers(request):
                 known = {item_id_of(item): item for item in items}
                 owner = owner_of(self._scope)
                 any_id = self._runtime.engine.knows_user(owner)
                 store = self._runtime.store
-                request = await resolve(store, request, owner, known, any_id=any_id)
+                request = await resolve(store, request, owner, known, limits, any_id=any_id)
             return after(request, items)
         if request.store is False:
             raise NoSuchResponse(previous)
@@ -270,7 +282,10 @@ class Connection:
         earlier = request.input[: request.earlier]
         output = codec.encode(lifecycle_of(run).output)
         items = [*earlier, *new, *decode_items(msgspec.Raw(output))]
-        self._latest = Remembered(run.response_id, items)
+        size = len(request.raw or b"") + len(output)
+        if self._latest is not None and self._latest.id == request.previous_response_id:
+            size += self._latest.size
+        self._latest = Remembered(run.response_id, items, size)
 
     def _evict(self, id: Any) -> None:
         """Forget the response that a failed turn named as its previous one."""
@@ -318,6 +333,10 @@ class Connection:
         seconds = timeouts.write if self._closing is None else timeouts.cleanup
         async with asyncio.timeout(seconds):
             await self._send({"type": "websocket.send", "text": text.decode()})
+
+
+def _size(message: Message | None) -> int:
+    return 0 if message is None else len(message.get("bytes") or message.get("text") or "")
 
 
 def _lane(fields: dict[str, Any]) -> bytes:

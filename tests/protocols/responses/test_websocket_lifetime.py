@@ -117,7 +117,7 @@ def test_a_client_that_leaves_in_mid_turn(serve: Serve, politely: bool) -> None:
 
 def test_a_client_that_leaves_before_its_run_begins(serve: Serve) -> None:
     class Slow(MemoryStore):
-        async def chain(self, id: str, owner: str, max_bytes: int | None = None) -> list[Record]:
+        async def chain(self, id: str, owner: str) -> list[Record]:
             await asyncio.sleep(0.3)
             return await super().chain(id, owner)
 

@@ -11,7 +11,8 @@ from agent_asgi.schema import codec
 from agent_asgi.schema.decode import decode_items, decode_request
 from agent_asgi.schema.requests import ResponsesRequest
 from agent_asgi.schema.responses import echo
-from agent_asgi.store.history import _with_items, after, full_input, input_ids, item_id_of
+from agent_asgi.store.chain import _with_items
+from agent_asgi.store.history import after, full_input, input_ids, item_id_of
 
 SEEDS = [
     b'{"input":"hi","model":"m","stream":true,"metadata":{"k":"v"},"temperature":0.5}',
