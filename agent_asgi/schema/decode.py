@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, field, structs
 
 from ..errors import InvalidRequest
 from .codec import encode, strict
@@ -151,6 +151,7 @@ class _WireOutput(Struct):
     output: str | list[Raw]
     id: Id | None = None
     status: Status | None = None
+    error: str | None = field(default=None, name="agent_asgi:error")
     name: str | None = None
     namespace: str | None = None
     caller: dict[str, Any] | None = None

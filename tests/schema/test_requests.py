@@ -73,3 +73,39 @@ def test_messages_are_the_whole_conversation() -> None:
         },
     ]
     assert isinstance(request.input[1], FunctionCall)
+
+
+WHOLE = [
+    {
+        "type": "message",
+        "role": "assistant",
+        "id": "msg_1",
+        "status": "completed",
+        "phase": "commentary",
+        "content": [{"type": "output_text", "text": "x"}],
+    },
+    {
+        "type": "function_call_output",
+        "id": "fco_1",
+        "status": "completed",
+        "name": "look",
+        "call_id": "c",
+        "agent_asgi:error": "It is dark.",
+        "namespace": "eyes",
+        "output": [{"type": "input_text", "text": "x"}],
+        "created_by": "me",
+        "caller": {"type": "program"},
+    },
+]
+
+
+@pytest.mark.parametrize("item", WHOLE)
+def test_no_field_is_lost_beside_a_part_of_an_unknown_type(item: dict[str, Any]) -> None:
+    (shape,) = decode(input=[item]).input
+    assert not isinstance(shape, dict)
+    known = {name for name in shape.__struct_fields__ if getattr(shape, name) is not None}
+    assert known == set(shape.__struct_fields__), "the example has every field"
+    parts = "content" if item["type"] == "message" else "output"
+    (loose,) = decode(input=[item | {parts: [*item[parts], {"type": "acme:chart"}]}]).input
+    for name in known - {parts}:
+        assert getattr(loose, name) == getattr(shape, name)
