@@ -102,6 +102,8 @@ class Operation(NamedTuple):
     """Statuses of the server's own errors."""
     body: str | None = None
     """Component of the request body; empty for any JSON object, None for no body."""
+    optional: bool = False
+    """Whether a request may have no body."""
     parameters: tuple[Schema, ...] = ()
     runs: bool = False
     """Whether a handler runs; its errors may have any status."""

@@ -99,7 +99,7 @@ def _operation(
         picks = about.runs or about.modes  # an operation of no agent needs no model
         if route.name not in OPERATIONS and picks and (router is None or about.named):
             _require_model(content, agents if router is None else ())
-        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        operation["requestBody"] = {"required": not about.optional, "content": {JSON: content}}
     if config.authenticated and not about.open:
         operation["security"] = [{"token": []}]
         operation["responses"]["401"] = _error(401)

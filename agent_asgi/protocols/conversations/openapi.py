@@ -47,6 +47,7 @@ OPERATIONS = {
         _CONVERSATION,
         (400, 403, 408, 413, 503),
         "NewConversation",
+        optional=True,
         modes=(),
         example={"metadata": {"topic": "maths"}},
     ),
