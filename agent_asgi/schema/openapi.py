@@ -102,8 +102,6 @@ class Operation(NamedTuple):
     """Statuses of the server's own errors."""
     body: str | None = None
     """Component of the request body; empty for any JSON object, None for no body."""
-    optional: bool = False
-    """Whether a request may have no body."""
     parameters: tuple[Schema, ...] = ()
     runs: bool = False
     """Whether a handler runs; its errors may have any status."""
@@ -113,6 +111,8 @@ class Operation(NamedTuple):
     """Whether the body must name a `model` even if the app has one agent."""
     linked: bool = False
     """Whether the answer is a response that may be stored."""
+    optional: bool = False
+    """Whether a request may have no body."""
     open: bool = False
     """Whether the operation needs no authentication."""
     unready: Schema | None = None

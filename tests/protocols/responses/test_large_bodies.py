@@ -14,7 +14,6 @@ from tests.support.calling import Serve, connect
 from tests.support.websocket_client import connect as open_websocket
 from tests.support.websocket_client import read, send, turn
 
-
 MESSAGES = 40
 """More than are kept and than the system's buffers hold, 32 MiB or so."""
 
@@ -72,7 +71,6 @@ def test_large_messages_do_not_pile_up_behind_a_turn(serve: Serve) -> None:
         thread = threading.Thread(target=send_many)
         thread.start()
         thread.join(3)
-        print("SENT", len(sent), flush=True)
         assert thread.is_alive()
         assert len(sent) < MAX_WAITING
         loops[0].call_soon_threadsafe(go.set)
