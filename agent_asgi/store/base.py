@@ -315,7 +315,8 @@ class Store(ABC):
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
         """Begin the next attempt of a run; return None if another process holds the run.
 
-        Each write to the log names the attempt that the claim returned.
+        It is None too from the second time on that a process died with the run, which then waits
+        longer each time. Each write to the log names the attempt that the claim returned.
         """
 
     @abstractmethod

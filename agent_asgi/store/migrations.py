@@ -129,7 +129,7 @@ _CONVERT = text(
 
 
 def _with_conversations(connection: Connection) -> None:
-    """Migrate to version 3: create the tables of conversations, and find the root of each chain."""
+    """Migrate to version 3: add conversations, the root of each chain, and the count of deaths."""
     blob = "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"
     for statement in _CONVERSATIONS.format(blob=blob).split(";"):
         connection.execute(text(statement))
@@ -168,6 +168,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS agent_asgi_conversation_items_id
     ON agent_asgi_conversation_items (owner, conversation, id);
 CREATE INDEX IF NOT EXISTS agent_asgi_responses_created ON agent_asgi_responses (owner, created_at);
 ALTER TABLE agent_asgi_responses ADD COLUMN root_id VARCHAR;
+ALTER TABLE agent_asgi_responses ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL;
 CREATE INDEX agent_asgi_responses_root ON agent_asgi_responses (root_id)
 """
 _CONTINUED = text("SELECT id, previous_id FROM agent_asgi_responses WHERE previous_id IS NOT NULL")

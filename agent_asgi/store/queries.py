@@ -1,17 +1,31 @@
-"""The SQL store's queries of a chain and of a log."""
+"""The SQL store's queries: of a chain, of a log, of what a process may execute."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, events, items, responses
+from .tables import Text, active, events, items, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
+WAITS = (5.0, 30.0, 120.0, 600.0)
+"""How long a run waits after the second death of a process that executed it, after the third and so
+on, in seconds: a run that ends processes must not keep a server down."""
 IDS = 5000
 """How many ids one statement names; SQLite bounds its parameters."""
 RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
@@ -89,6 +103,48 @@ async def lock_rows(db: AsyncConnection, table: Any, *where: ColumnElement[bool]
     """
     key = table.primary_key.columns
     await db.execute(select(*key).where(*where).order_by(*key).with_for_update())
+
+
+def unclaimed(now: Any) -> ColumnElement[bool]:
+    """Return the condition that no process holds a run; one to be cancelled need not wait."""
+    is_waiting = and_(responses.c.holder == "", responses.c.cancel_wanted)
+    return and_(active, or_(responses.c.lease_until <= now, is_waiting))
+
+
+def claim_query(id: str, holder: str, lease: float, now: Any, *, counts: bool) -> Update:
+    """Return the statement that begins a run's next attempt, or makes it wait after a death.
+
+    It returns the record, the holder, which is empty if the run waits, and the number of deaths.
+
+    Args:
+        id: The response.
+        holder: The process that claims it.
+        lease: How long it holds it, in seconds.
+        now: The database's time.
+        counts: Whether the schema has the number of deaths.
+    """
+    free = and_(active, responses.c.holder == holder) | unclaimed(now)
+    values = {
+        "attempt": responses.c.attempt + 1,
+        "status": "in_progress",
+        "holder": holder,
+        "lease_until": now + lease,
+    }
+    query = update(responses).where(responses.c.id == id, free)
+    if not counts:
+        no_deaths = literal(0).label("deaths")
+        return query.values(values).returning(*RECORD, responses.c.holder, no_deaths)
+    died = and_(responses.c.holder.notin_(("", holder)), responses.c.attempt > 0)
+    deaths = responses.c.deaths + case((died, 1), else_=0)
+    seconds = case(*((deaths == n, wait) for n, wait in enumerate(WAITS, 2)), else_=WAITS[-1])
+    waits = and_(died, deaths > 1)
+    values |= {
+        "attempt": responses.c.attempt + case((waits, 0), else_=1),
+        "holder": case((waits, ""), else_=holder),
+        "lease_until": now + case((waits, seconds), else_=lease),
+        "deaths": deaths,
+    }
+    return query.values(values).returning(*RECORD, responses.c.holder, responses.c.deaths)
 
 
 def items_query(ids: Sequence[str], owner: str) -> Select[Any]:

@@ -24,6 +24,7 @@ from .queries import (
     batches,
     chain_query,
     chain_size_query,
+    claim_query,
     items_query,
     lock_rows,
     log_query,
@@ -31,6 +32,7 @@ from .queries import (
     renew_chain,
     root_of,
     size_query,
+    unclaimed,
 )
 from .tables import active, events, items, locks, responses
 
@@ -217,21 +219,18 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
-        free = or_(responses.c.lease_until <= self._now(), responses.c.holder == holder)
-        query = (
-            update(responses)
-            .where(responses.c.id == id, active, free)
-            .values(
-                attempt=responses.c.attempt + 1,
-                status="in_progress",
-                holder=holder,
-                lease_until=self._now() + lease,
-            )
-            .returning(*RECORD)
-        )
+        counts = self._database.version >= SINCE
+        query = claim_query(id, holder, lease, self._now(), counts=counts)
         async with self._controlling() as db:
             row = (await db.execute(query)).mappings().first()
-        return None if row is None else Record(**row)
+        if row is None:
+            return None
+        fields = dict(row)
+        deaths, claimed_by = fields.pop("deaths"), fields.pop("holder")
+        if not claimed_by:
+            logger.warning("%d processes died while they executed %s; it waits.", deaths, id)
+            return None
+        return Record(**fields)
 
     @shielded
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
@@ -306,7 +305,7 @@ class SqlStore(SqlApprovals):
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         query = (
             select(*RECORD)
-            .where(active, responses.c.lease_until <= self._now(), responses.c.agent.in_(agents))
+            .where(unclaimed(self._now()), responses.c.agent.in_(agents))
             .order_by(responses.c.created_at)
             .limit(ABANDONED)
         )

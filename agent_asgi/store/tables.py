@@ -56,6 +56,7 @@ responses = Table(
     Column("cancel_wanted", Boolean, nullable=False),
     Column("holder", Text, nullable=False),
     Column("lease_until", Float(53), nullable=False),
+    Column("deaths", Integer, nullable=False, server_default="0"),
 )
 active = responses.c.status.in_([literal_column(f"'{status}'") for status in ACTIVE])
 """True for a run that has not ended; without parameters, so that its index is used."""
