@@ -3,13 +3,15 @@
 make chaos        full size: PostgreSQL with two servers and a worker, then SQLite with one server
 
 Clients follow their runs through any server that answers, and reconnect with `starting_after`.
-At the end every run has completed, every client has received every event exactly once, and no log
-mixes the events of two attempts.
+Some handlers exit or panic half-way. At the end every run has ended as its handler has, every
+client has received every event exactly once, no log mixes the events of two attempts, and no run
+is executed after its end.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -48,6 +50,13 @@ class Size:
     patience: float = 180.0
 
 
+ENDS = ("response.completed", "response.failed")
+ASKED = ("count", "count", "count", "exit", "panic")
+"""What runs are asked for, in turn."""
+QUIET_SECONDS = 5.0
+"""How long no run may be executed after all have ended: longer than a lease."""
+
+
 class Process:
     """A server or a worker that is killed and restarted."""
 
@@ -58,6 +67,7 @@ class Process:
             "AGENT_ASGI_STORE": store,
             "CHAOS_STEPS": str(size.steps),
             "CHAOS_PAUSE": str(size.pause),
+            "CHAOS_BEGUN": str(begun_in(folder)),
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,12 +101,18 @@ class Process:
             self._process.wait(10)
 
 
+def begun_in(folder: Path) -> Path:
+    """Return the file with a line for each time that a run was begun."""
+    return folder / "begun"
+
+
 @dataclass
 class Follower:
     """A client that starts one background run and follows it to its end."""
 
     servers: list[Process]
     client: httpx.AsyncClient
+    asked: str = "count"
     events: list[Event] = field(default_factory=list)
     id: str = ""
     connections: int = 0
@@ -104,7 +120,7 @@ class Follower:
     async def follow(self) -> None:
         """Start the run and read every event, however often the connection breaks."""
         await self._begin()
-        while not (self.events and self.events[-1]["type"] == "response.completed"):
+        while not (self.events and self.events[-1]["type"] in ENDS):
             with contextlib.suppress(httpx.HTTPError):
                 self.connections += 1
                 async for event in self._tail():
@@ -113,7 +129,7 @@ class Follower:
 
     async def _begin(self) -> None:
         key = {"idempotency-key": uuid.uuid4().hex}
-        body = {"input": "count", "background": True, "stream": True}
+        body = {"input": self.asked, "background": True, "stream": True}
         while not self.id:
             url = f"{random.choice(self.servers).url}/v1/responses"
             with contextlib.suppress(httpx.HTTPError):
@@ -140,10 +156,13 @@ class Follower:
             raise AssertionError(f"{self.id}: events lost or seen twice: {numbers}")
         for event in self.events:
             validate_event(event)
-        check_stream(self.events)
+        final = check_stream(self.events)
+        if final["status"] != ("completed" if self.asked == "count" else "failed"):
+            raise AssertionError(f"{self.id}: {self.asked} is {final['status']}")
+        steps = size.steps if self.asked == "count" else size.steps // 2
         deltas = [each["delta"] for each in self.events if each["type"].endswith("text.delta")]
         said = [delta.strip().split(":") for delta in deltas]
-        if [int(number) for _, number in said] != list(range(size.steps)):
+        if [int(number) for _, number in said] != list(range(steps)):
             raise AssertionError(f"{self.id}: numbers lost or said twice: {deltas}")
         attempts = [int(attempt) for attempt, _ in said]
         if attempts != sorted(attempts):
@@ -180,7 +199,10 @@ async def rage(servers: list[Process], workers: list[Process], size: Size) -> li
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=httpx.Timeout(10), limits=limits) as client:
         await _answering(servers, client)
-        followers = [Follower(servers, client) for _ in range(size.runs)]
+        followers = [
+            Follower(servers, client, asked)
+            for asked in itertools.islice(itertools.cycle(ASKED), size.runs)
+        ]
         async with asyncio.timeout(size.patience):
             await asyncio.gather(
                 kill_some([*servers, *workers], size), *(each.follow() for each in followers)
@@ -210,7 +232,12 @@ def chaos(store: str, folder: Path, size: Size, *, servers: int, workers: int) -
     try:
         for process in [*serving, *working]:
             process.start()
-        return asyncio.run(rage(serving, working, size))
+        followers = asyncio.run(rage(serving, working, size))
+        begun = begun_in(folder).read_text()
+        time.sleep(QUIET_SECONDS)
+        if begun_in(folder).read_text() != begun:
+            raise AssertionError("a run was executed after its end")
+        return followers
     finally:
         for process in [*serving, *working]:
             process.kill()
@@ -231,7 +258,7 @@ def main() -> None:
             followers = chaos(store, Path(folder), size, servers=servers, workers=workers)
             report = {
                 "store": store.partition(":")[0],
-                "completed": f"{len(followers)} of {size.runs}",
+                "ended": f"{len(followers)} of {size.runs}",
                 "events": sum(len(each.events) for each in followers),
                 "attempts": sum(each.attempts for each in followers),
                 "connections": sum(each.connections for each in followers),
