@@ -9,9 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
 from agent_asgi.server import http_protocol as protocol
+from agent_asgi.store import MemoryStore
 from tests.support.forgery import FORGERIES
 
 TIMES = Timeouts(body=2, write=2)
+STORED = 48 << 20
+"""Bytes of responses in memory: less than an attack may leave behind."""
 WIDE = Limits(max_body_bytes=64 << 20, max_nodes=1_000_000)
 protocol.HEAD_SECONDS = 2.0
 
@@ -42,7 +45,7 @@ async def speak(request: ResponsesRequest) -> AsyncIterator[Any]:
         yield "hello"
 
 
-agent = AgentApp(router, timeouts=TIMES)
+agent = AgentApp(router, timeouts=TIMES, store=MemoryStore(max_bytes=STORED))
 wide = AgentApp(router, timeouts=TIMES, limits=WIDE)
 
 
