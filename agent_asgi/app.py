@@ -25,7 +25,7 @@ from .endpoints.openapi.endpoint import Docs
 from .endpoints.playground.endpoint import Playground
 from .errors import AgentError
 from .http.auth import Access, Authenticate
-from .http.connection import ClientStalled, cut, is_large, send_in_pieces, watch_unread
+from .http.connection import PIECE, ClientStalled, cut, send_in_pieces, watch_unread
 from .http.cors import Origins, foreign_origin
 from .http.responses import REFUSED, error_response, refuse
 from .http.routing import Routes
@@ -184,11 +184,8 @@ class AgentApp:
             nonlocal begun
             if not begun and message["type"] in STARTS:
                 begun = True
-                message = {**message}
-                if message["type"] != CLOSE:
-                    message["headers"] = _with_id(message.get("headers", ()), id_)
-                self._count_refusal(message)
-            elif is_large(message):
+                message = self._start(message, id_)
+            elif len(message.get("body", b"")) > PIECE:
                 return send_in_pieces(message, receive, send, seconds)
             return send(message)
 
@@ -258,13 +255,16 @@ class AgentApp:
 
         main(["serve", target, *(sys.argv[1:] if argv is None else argv)])
 
-    def _count_refusal(self, start: Message) -> None:
-        """Count a refused request, and remove the reason from the message."""
-        if start.get("status", 0) < 400 and start["type"] != CLOSE:
-            return
-        code = start.pop(REFUSED, "other")
-        if code is not None:
-            self._config.refused(code)
+    def _start(self, start: Message, id_: str) -> Message:
+        """Return the message that begins an answer, with the request's id; count a refusal."""
+        start = {**start}
+        if start["type"] != CLOSE:
+            start["headers"] = _with_id(start.get("headers", ()), id_)
+        if start.get("status", 0) >= 400 or start["type"] == CLOSE:
+            code = start.pop(REFUSED, "other")
+            if code is not None:
+                self._config.refused(code)
+        return start
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -37,16 +37,11 @@ async def cut(send: Send) -> None:
         await asyncio.sleep(0.01)  # until the server has noticed
 
 
-def is_large(message: Message) -> bool:
-    """Return whether a message is the whole body of an answer, and larger than a piece."""
-    return "more_body" not in message and len(message.get("body", b"")) > PIECE
-
-
 async def send_in_pieces(message: Message, receive: Receive, send: Send, seconds: float) -> None:
     """Send a large body; the server's buffer never holds more of it than a piece.
 
     Args:
-        message: The ASGI message, which has the whole body.
+        message: The ASGI message with the body.
         receive: The server's ASGI callable.
         send: The server's ASGI callable.
         seconds: How long the client may read nothing.
@@ -59,8 +54,8 @@ async def send_in_pieces(message: Message, receive: Receive, send: Send, seconds
         body = memoryview(message["body"])
         for begin in range(0, len(body), PIECE):
             end = begin + PIECE
-            piece = {"body": bytes(body[begin:end]), "more_body": end < len(body)}
-            await send({**message, **piece})
+            more = end < len(body) or message.get("more_body", False)
+            await send({**message, "body": bytes(body[begin:end]), "more_body": more})
 
     sending = asyncio.create_task(send_all())
     read = bytes_read(receive)

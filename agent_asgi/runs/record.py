@@ -1,6 +1,7 @@
 """Convert a run to what a store keeps of it."""
 
 from ..schema import codec
+from ..schema.requests import decoded_input
 from ..schema.responses import Response
 from ..store.approvals import approvals_in
 from ..store.base import Record
@@ -20,7 +21,8 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
     """
     request = run.request
     visible = request.store is not False
-    count = 1 if request.is_text else len(request.new_input)
+    items = decoded_input(request)
+    new_items = 1 if isinstance(items, str) else len(items) - request.earlier
     return Record(
         run.response_id,
         run.owner,
@@ -37,7 +39,7 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
         approvals_in(response.output) if visible else (),
         run.state_to_save,
         None if run.answers is None else run.answers.claim(),
-        items=count + len(response.output),
+        items=new_items + len(response.output),
     )
 
 

@@ -321,20 +321,24 @@ class MemoryStore(Store):
         record = entry.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
         entry.root = record.id
-        previous = record.previous_id and self._find(record.previous_id, record.owner)
-        if previous:
-            entry.continues = previous.chain_size()
-        for earlier in self._chain(record.previous_id, record.owner):
-            entry.root = earlier.root
-            self._entries.move_to_end(earlier.record.id)
-        root = self._entries.get(entry.root, entry).record
-        root.expires_at = max(root.expires_at, record.expires_at)
+        if record.previous_id is not None:
+            self._join(entry, record.previous_id)
         if (replaced := self._entries.get(record.id)) is not None:
             self._bytes -= replaced.size
         self._entries[record.id] = entry
         if record.key is not None:
             self._keys[record.owner, record.key] = record.id
         self._grow(entry, entry.count())
+
+    def _join(self, entry: _Entry, previous_id: str) -> None:
+        """Make an entry the last of a chain, which lives as long as it does."""
+        record = entry.record
+        for earlier in self._chain(previous_id, record.owner):
+            if earlier.record.id == previous_id:
+                entry.root, entry.continues = earlier.root, earlier.chain_size()
+            self._entries.move_to_end(earlier.record.id)
+        root = self._entries.get(entry.root, entry).record
+        root.expires_at = max(root.expires_at, record.expires_at)
 
     def _grow(self, entry: _Entry, size: int) -> None:
         """Note that an entry has grown; the oldest others that have ended make room for it."""
