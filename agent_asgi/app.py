@@ -185,7 +185,7 @@ class AgentApp:
             if not begun and message["type"] in STARTS:
                 begun = True
                 message = self._start(message, id_)
-            elif len(message.get("body", b"")) > PIECE:
+            elif len(message.get("body", b"")) > PIECE and "more_body" not in message:
                 return send_in_pieces(message, receive, send, seconds)
             return send(message)
 

@@ -41,7 +41,7 @@ async def send_in_pieces(message: Message, receive: Receive, send: Send, seconds
     """Send a large body; the server's buffer never holds more of it than a piece.
 
     Args:
-        message: The ASGI message with the body.
+        message: The ASGI message, which has the whole body.
         receive: The server's ASGI callable.
         send: The server's ASGI callable.
         seconds: How long the client may read nothing.
@@ -54,8 +54,8 @@ async def send_in_pieces(message: Message, receive: Receive, send: Send, seconds
         body = memoryview(message["body"])
         for begin in range(0, len(body), PIECE):
             end = begin + PIECE
-            more = end < len(body) or message.get("more_body", False)
-            await send({**message, "body": bytes(body[begin:end]), "more_body": more})
+            piece = {"body": bytes(body[begin:end]), "more_body": end < len(body)}
+            await send({**message, **piece})
 
     sending = asyncio.create_task(send_all())
     read = bytes_read(receive)
