@@ -1,7 +1,7 @@
 """Server-sent events: the stream of a run, and of a log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
@@ -106,7 +106,7 @@ class EventStream:
         self,
         run: Source,
         timeouts: Timeouts,
-        headers: Callable[[], Mapping[str, str]],
+        headers: Callable[[], Sequence[tuple[bytes, bytes]]],
         end: Callable[[], bytes],
     ) -> None:
         self._run = run
@@ -177,8 +177,7 @@ class EventStream:
             self._sending = False
 
     async def _start(self) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in self._headers().items()]
-        headers = [*_HEADERS, *headers]
+        headers = [*_HEADERS, *self._headers()]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         self._open = True
 
@@ -241,6 +240,7 @@ class LogStream(EventSourceResponse):
         frames: The frames.
         streams: The limiter of streams.
         timeouts: `ping` and `write`.
+        headers: Further headers. Default none.
     """
 
     def __init__(
@@ -248,9 +248,11 @@ class LogStream(EventSourceResponse):
         frames: AsyncIterator[bytes],
         streams: AbstractContextManager[None],
         timeouts: Timeouts,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(
             frames,
+            headers={name.decode(): value.decode() for name, value in headers},
             ping=timeouts.ping,
             sep="\n",
             ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),

@@ -1,7 +1,7 @@
 """Answer a request with its run: one JSON body, a stream, or the error that the run failed with."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -35,7 +35,12 @@ class Answer(Protocol):
 
 
 async def answer_run(
-    runtime: Runtime, run: Run, answer: Answer, request: HttpRequest, error_body: ErrorBody
+    runtime: Runtime,
+    run: Run,
+    answer: Answer,
+    request: HttpRequest,
+    error_body: ErrorBody,
+    headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Pull a run, as soon as there is room for it, and answer its request.
 
@@ -45,6 +50,7 @@ async def answer_run(
         answer: Encodes the answer.
         request: The request.
         error_body: Returns the body of an error response.
+        headers: Further headers of a stream. Default none.
 
     Raises:
         TooMany: There is no room for the run or its stream.
@@ -61,8 +67,10 @@ async def answer_run(
     try:
         if reserves:
             await reserve(runtime, run)
-        send = _answer_json if run.mode == "json" else _answer_stream
-        size, chunks = await send(run, answer, request, error_body)
+        if run.mode == "json":
+            size, chunks = await _answer_json(run, answer, request, error_body), None
+        else:
+            size, chunks = await _answer_stream(run, answer, request, error_body, headers)
     finally:
         limiter.leave()
         if reserves:
@@ -72,11 +80,16 @@ async def answer_run(
 
 
 async def _answer_stream(
-    run: Run, answer: Answer, request: HttpRequest, error_body: ErrorBody
-) -> tuple[int, int]:
+    run: Run,
+    answer: Answer,
+    request: HttpRequest,
+    error_body: ErrorBody,
+    headers: Sequence[tuple[bytes, bytes]],
+) -> tuple[int, int | None]:
     """Stream a run; return how many bytes and chunks were sent."""
     with run.engine.streams:
-        stream = EventStream(run, run.engine.timeouts, partial(_trace_headers, run), answer.end)
+        more = partial(_stream_headers, run, headers)
+        stream = EventStream(run, run.engine.timeouts, more, answer.end)
         await stream(request.scope, request.receive, request.send)
         if stream.refused and run.error is not None:  # before the first output
             await _answer_error(run, run.error, request, error_body)
@@ -85,19 +98,19 @@ async def _answer_stream(
 
 async def _answer_json(
     run: Run, answer: Answer, request: HttpRequest, error_body: ErrorBody
-) -> tuple[int, None]:
+) -> int:
     """Answer with the whole output; return the size of the body."""
     run.receive = request.receive
     await run.pull()
     body = _body_or_error(run, answer)
     if isinstance(body, AgentError):
-        return await _answer_error(run, body, request, error_body), None
+        return await _answer_error(run, body, request, error_body)
     headers = [(b"content-length", b"%d" % len(body)), _JSON]
     if run.trace_id is not None:
         headers.append((TRACE_HEADER.encode(), run.trace_id.encode()))
     await request.send({"type": "http.response.start", "status": 200, "headers": headers})
     await request.send({"type": "http.response.body", "body": body})
-    return len(body), None
+    return len(body)
 
 
 def _body_or_error(run: Run, answer: Answer) -> bytes | AgentError:
@@ -124,6 +137,12 @@ async def _answer_error(
     response.headers.update(_trace_headers(run))
     await response(request.scope, request.receive, request.send)
     return len(response.body)
+
+
+def _stream_headers(run: Run, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    if run.trace_id is None:
+        return [*headers]
+    return [*headers, (TRACE_HEADER.encode(), run.trace_id.encode())]
 
 
 def _trace_headers(run: Run) -> dict[str, str]:

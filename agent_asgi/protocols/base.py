@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from ..agents.router import AgentRouter
 from ..context import Headers
@@ -84,6 +85,9 @@ class Protocol:
     Attributes:
         name: A short name for the OpenAPI document and the log.
         paths: The paths of its POST requests, relative to the agent's.
+        headers: Further headers of a stream. Default none.
+        accepted_status: The HTTP status of the answer that a background run was accepted. Default
+            200.
         stored_path: A path with `{id}`. GET requests to it return a stored response or, with
             `stream=true`, its events after `starting_after`. Default None: there is none.
         has_history: Whether a request has the whole conversation, so that it replaces what its
@@ -99,8 +103,10 @@ class Protocol:
     """
 
     name: ClassVar[str]
-    paths: ClassVar[Sequence[str]]
-    stored_path: ClassVar[str | None] = None
+    paths: Sequence[str]
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    accepted_status: int = 200
+    stored_path: str | None = None
     has_history: ClassVar[bool] = False
     own_tools: ClassVar[View] = "mcp_call"
     operation: ClassVar[Operation | None] = None
@@ -128,6 +134,17 @@ class Protocol:
             response: The response; the run fills it in as it proceeds.
         """
         raise NotImplementedError
+
+    def endpoint(self, config: "AppConfig", router: AgentRouter | None) -> ASGIApp | None:
+        """Return what serves the POST requests of `paths`.
+
+        Default None: each request is decoded, starts a run and gets its encoded events.
+
+        Args:
+            config: The app's settings.
+            router: The agent; None for the one that a request's `model` names.
+        """
+        return None
 
     def error(self, error: AgentError, body: bytes) -> bytes:
         """Return the body of an error response.

@@ -188,7 +188,7 @@ class Detached:
         if decoded.stream:
             response = self.stream(record, -1, decoded)
         elif record.background:
-            response = self._body(record, decoded)
+            response = self._body(record, decoded, self._protocol.accepted_status)
         else:
             response = await self._wait(record, decoded)
         await response(self._request.scope, self._request.receive, self._request.send)
@@ -202,7 +202,8 @@ class Detached:
             decoded: The request.
         """
         frames = self._frames(record, after, decoded)
-        return LogStream(frames, self._streams, self._runtime.engine.timeouts)
+        timeouts = self._runtime.engine.timeouts
+        return LogStream(frames, self._streams, timeouts, self._protocol.headers)
 
     async def _frames(
         self, record: Record, after: int, decoded: ResponsesRequest
@@ -243,9 +244,9 @@ class Detached:
         body = self._protocol.error(error, self._request.body)
         return error_response(error, started=True, body=body)
 
-    def _body(self, record: Record, decoded: ResponsesRequest) -> HttpResponse:
+    def _body(self, record: Record, decoded: ResponsesRequest, status: int = 200) -> HttpResponse:
         response = response_of(record, self._protocol.own_tools)
-        return json_response(self._protocol.encoder(decoded, response).body(None))
+        return json_response(self._protocol.encoder(decoded, response).body(None), status)
 
 
 class Replay:

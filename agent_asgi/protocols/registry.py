@@ -42,7 +42,7 @@ def _agent_routes(
         return [Route(f"{prefix}/invocations", endpoint, methods=["POST"])]
     routes: list[BaseRoute] = []
     for protocol in protocols:
-        post = ProtocolEndpoint(protocol, config, router)
+        post = protocol.endpoint(config, router) or ProtocolEndpoint(protocol, config, router)
         routes += [
             Route(prefix + path, post, methods=["POST"], name=protocol.name)
             for path in protocol.paths

@@ -91,4 +91,5 @@ class Retrieve(StoredEndpoint):
         final = codec.encode(response) if MARK in record.response else record.response
         frames = bytes(replay(record.response, final, encoder, view, after)) + encoder.end()
         body = codec.on_one_line(frames)
-        return Response(body, media_type="text/event-stream", headers=STREAM_HEADERS)
+        more = {name.decode(): value.decode() for name, value in self._protocol.headers}
+        return Response(body, media_type="text/event-stream", headers=STREAM_HEADERS | more)

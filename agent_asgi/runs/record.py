@@ -40,6 +40,7 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
         run.state_to_save,
         None if run.answers is None else run.answers.claim(),
         items=new_items + len(response.output),
+        conversation=None if run.conversation is None else run.conversation.id,
     )
 
 

@@ -115,6 +115,8 @@ class Operation(NamedTuple):
     """Whether a request may have no body."""
     open: bool = False
     """Whether the operation needs no authentication."""
+    statuses: tuple[int, ...] = (200,)
+    """Statuses of the answers."""
     unready: Schema | None = None
     """Schema of a 503 answer that is not an error."""
     description: str = ""

@@ -95,6 +95,8 @@ class Record(Struct):
     items: int = 0
     """The number of items of its input and output, if they have no `item_ids`; a store does not
     return it."""
+    conversation: str | None = None
+    """The conversation that it belongs to; a store does not return it."""
 
     @property
     def active(self) -> bool:
@@ -268,7 +270,13 @@ class Store(ABC):
 
     @abstractmethod
     async def page(
-        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+        self,
+        owner: str,
+        agents: Sequence[str],
+        after: str | None,
+        limit: int,
+        max_bytes: int,
+        conversation: str | None = None,
     ) -> Page | None:
         """Return a page of an owner's responses that can be fetched, newest first.
 
@@ -278,6 +286,7 @@ class Store(ABC):
             after: The last response of the page before; None for the first page.
             limit: How many to return at most.
             max_bytes: The size of their outputs; a larger page is shorter, but has one at least.
+            conversation: The conversation that they belong to. Default: any or none.
 
         Returns:
             The page; None if there is no response `after`.
@@ -389,6 +398,10 @@ class Store(ABC):
             seconds: When the lock expires, unless it is renewed. The lock of a stored run holds
                 while the run is active.
         """
+
+    @abstractmethod
+    async def locked_by(self, conversation: str, owner: str) -> str | None:
+        """Return the id of the run that has locked a conversation; None if it is free."""
 
     @abstractmethod
     async def unlock(self, response_id: str) -> None:

@@ -157,7 +157,13 @@ class MemoryStore(Store):
             next_id = entry.record.previous_id
 
     async def page(
-        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+        self,
+        owner: str,
+        agents: Sequence[str],
+        after: str | None,
+        limit: int,
+        max_bytes: int,
+        conversation: str | None = None,
     ) -> Page | None:
         own = [e.record for e in self._entries.values() if e.record.owner == owner]
         own.sort(key=lambda record: (record.created_at, record.id), reverse=True)
@@ -170,6 +176,8 @@ class MemoryStore(Store):
         size = 0
         for record in own:
             if not record.visible or record.agent not in agents:
+                continue
+            if conversation is not None and record.conversation != conversation:
                 continue
             size += len(record.response)
             if len(records) == limit or (records and size > max_bytes):
@@ -287,13 +295,16 @@ class MemoryStore(Store):
         return log[bisect.bisect_right(log, after, key=lambda lines: lines.last) :]
 
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        locked_by, until = self._locks.get((owner, conversation), (response_id, 0.0))
-        if locked_by != response_id:
-            entry = self._entries.get(locked_by)
-            if until > _now() or (entry is not None and entry.record.active):
-                return False
+        if await self.locked_by(conversation, owner) not in (None, response_id):
+            return False
         self._locks[owner, conversation] = (response_id, _now() + seconds)
         return True
+
+    async def locked_by(self, conversation: str, owner: str) -> str | None:
+        response_id, until = self._locks.get((owner, conversation), ("", 0.0))
+        entry = self._entries.get(response_id)
+        in_use = until > _now() or (entry is not None and entry.record.active)
+        return response_id if in_use else None
 
     async def unlock(self, response_id: str) -> None:
         entry = self._entries.get(response_id)

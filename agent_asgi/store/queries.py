@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, active, events, items, responses
+from .tables import Text, active, events, items, memberships, responses
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -165,13 +165,18 @@ def size_query(ids: Sequence[str], owner: str) -> Select[Any]:
 
 
 def page_query(
-    owner: str, agents: Sequence[str], last: tuple[float, str] | None, limit: int
+    owner: str,
+    agents: Sequence[str],
+    conversation: str | None,
+    last: tuple[float, str] | None,
+    limit: int,
 ) -> Select[Any]:
     """Return the query of the ids and sizes of an owner's responses, newest first.
 
     Args:
         owner: The owner.
         agents: The names of their agents.
+        conversation: The conversation that they belong to; None for any or none.
         last: When the last response of the page before was created, and its id.
         limit: The number of rows.
     """
@@ -179,6 +184,10 @@ def page_query(
     query = select(responses.c.id, func.length(responses.c.response)).where(
         responses.c.owner == owner, responses.c.visible, responses.c.agent.in_(agents)
     )
+    if conversation is not None:
+        query = query.join(memberships, memberships.c.response_id == responses.c.id).where(
+            memberships.c.owner == owner, memberships.c.conversation == conversation
+        )
     if last is not None:
         query = query.where(tuple_(*order) < tuple_(literal(last[0]), literal(last[1], Text)))
     return query.order_by(*(column.desc() for column in order)).limit(limit)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, delete, exists, insert, or_, select, update
+from sqlalchemy import Select, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,7 @@ from .conversation_store import Addition, Size
 from .database import Database
 from .engine import shielded
 from .expiry import delete_in, expired_in
+from .lock_sql import SqlLocks
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
@@ -34,10 +35,7 @@ from .queries import (
     size_query,
     unclaimed,
 )
-from .tables import active, events, items, locks, responses
-
-_in_use = exists().where(responses.c.id == locks.c.response_id, active)
-"""True for the lock of a run that has not ended."""
+from .tables import active, events, items, locks, memberships, responses
 
 if TYPE_CHECKING:
     from .notifications import Listener
@@ -51,7 +49,7 @@ SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
 
-class SqlStore(SqlApprovals):
+class SqlStore(SqlApprovals, SqlLocks):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
@@ -109,6 +107,7 @@ class SqlStore(SqlApprovals):
             row = self._insert(responses).values(values)
             await db.execute(row.on_conflict_do_nothing())  # a retry may find it saved already
             await self._index(db, record.id, record.owner, record.item_ids)
+            await self._join(db, record)
             await keep_in(db, self._insert, record.id, record.owner, record)
             if addition is not None:
                 await self.conversations.append(db, record.owner, addition)
@@ -125,6 +124,7 @@ class SqlStore(SqlApprovals):
                 await db.execute(insert(responses).values(row))
                 await db.execute(insert(events), self._log_row(record.id, begun))
                 await self._index(db, record.id, record.owner, record.item_ids)
+                await self._join(db, record)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
         except IntegrityError:
@@ -185,7 +185,13 @@ class SqlStore(SqlApprovals):
 
     @shielded
     async def page(
-        self, owner: str, agents: Sequence[str], after: str | None, limit: int, max_bytes: int
+        self,
+        owner: str,
+        agents: Sequence[str],
+        after: str | None,
+        limit: int,
+        max_bytes: int,
+        conversation: str | None = None,
     ) -> Page | None:
         last = None
         async with self._reading() as db:
@@ -196,7 +202,8 @@ class SqlStore(SqlApprovals):
                 if created_at is None:
                     return None
                 last = created_at, after
-            rows = (await db.execute(page_query(owner, agents, last, limit + 1))).all()
+            query = page_query(owner, agents, conversation, last, limit + 1)
+            rows = (await db.execute(query)).all()
         ids: list[str] = []
         size = 0
         for id_, length in rows[:limit]:
@@ -318,29 +325,6 @@ class SqlStore(SqlApprovals):
         return [Lines(last - count + 1, count, lines_of(data)) for last, count, data in rows]
 
     @shielded
-    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        new = self._insert(locks).values(
-            owner=owner,
-            conversation=conversation,
-            response_id=response_id,
-            until=self._now() + seconds,
-        )
-        query = new.on_conflict_do_update(
-            index_elements=[locks.c.owner, locks.c.conversation],
-            set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
-            where=or_(
-                locks.c.response_id == response_id, (locks.c.until <= self._now()) & ~_in_use
-            ),
-        ).returning(locks.c.response_id)
-        async with self._controlling() as db:
-            return (await db.execute(query)).first() is not None
-
-    @shielded
-    async def unlock(self, response_id: str) -> None:
-        async with self._controlling() as db:
-            await db.execute(delete(locks).where(locks.c.response_id == response_id, ~_in_use))
-
-    @shielded
     async def sweep(self) -> int:
         if self._database.version < VERSION:
             await self._database.migrate()
@@ -386,6 +370,12 @@ class SqlStore(SqlApprovals):
         rows = [{"response_id": id, "id": id_, "owner": owner} for id_ in dict.fromkeys(item_ids)]
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
+
+    async def _join(self, db: AsyncConnection, record: Record) -> None:
+        if record.conversation is not None:
+            row = {"response_id": record.id, "owner": record.owner}
+            row["conversation"] = record.conversation
+            await db.execute(self._insert(memberships).on_conflict_do_nothing(), row)
 
     async def _renew_chain(self, db: AsyncConnection, record: Record, expires_at: float) -> None:
         if record.previous_id is not None and self._database.version >= SINCE:

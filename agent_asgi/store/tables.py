@@ -125,6 +125,16 @@ locks = Table(
 )
 Index("agent_asgi_locks_response", locks.c.response_id)
 
+memberships = Table(
+    "agent_asgi_memberships",
+    metadata,
+    Column("response_id", Text, _response(), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+)
+"""The conversations that responses belong to."""
+Index("agent_asgi_memberships_conversation", memberships.c.owner, memberships.c.conversation)
+
 conversations = Table(
     "agent_asgi_conversations",
     metadata,

@@ -109,6 +109,32 @@ def test_two_mounts_deep_under_authentication(
     assert fetch(url, "GET", stored).status == 401
 
 
+class Tagged(example.Ask):
+    """The protocol at a path of the user's, with a header on its streams."""
+
+    headers = ((b"x-stream", b"v1"),)
+
+    def __init__(self, path: str) -> None:
+        self.paths = (path,)
+        self.stored_path = path + "/{id}"
+
+
+def test_a_path_and_headers_of_its_own(echo: AgentRouter, serve: Callable[[Any], str]) -> None:
+    app = AgentApp(echo, protocols=[Tagged("/say"), Tagged("/tell")])
+    url = serve(app)
+    for path in ("/say", "/tell"):
+        plain = fetch(url, "POST", path, body={"question": "hi"})
+        assert (plain.status, plain.headers.get("x-stream")) == (200, None)
+        streamed = fetch(url, "POST", path, body={"question": "hi", "stream": True})
+        assert streamed.headers["x-stream"] == "v1"
+        body = {"question": "hi", "stream": True, "background": True}
+        detached = fetch(url, "POST", path, body=body)
+        assert detached.headers["x-stream"] == "v1"
+        stored = f"{path}/{frames(detached.body)[0]['id']}?stream=true"
+        assert fetch(url, "GET", stored).headers["x-stream"] == "v1"
+    assert fetch(url, "POST", "/ask", body={"question": "hi"}).status == 404
+
+
 def test_limits_hold(echo: AgentRouter) -> None:
     app = app_of(echo, limits=Limits(max_body_bytes=64))
     assert ask(app, "/ask", {"question": "x" * 100}).status == 413

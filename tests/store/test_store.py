@@ -292,6 +292,29 @@ def test_a_page_has_the_newest_responses_first(store_url: str) -> None:
     run(store_url, main)
 
 
+def test_a_page_of_one_conversation(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        await store.save(make("r1", created_at=1.0, conversation="c1"))
+        await store.save(make("r2", created_at=2.0, conversation="c2"))
+        await store.save(make("r3", created_at=3.0))
+        await accept(store, "r4", created_at=4.0, conversation="c1")
+        await store.save(make("r5", created_at=5.0, conversation="c1", owner="bob"))
+
+        async def ids(conversation: str | None, after: str | None = None) -> list[str]:
+            page = await store.page("ann", ["tutor"], after, 9, 1 << 20, conversation)
+            return [] if page is None else [record.id for record in page.records]
+
+        assert await ids("c1") == ["r4", "r1"]
+        assert await ids("c1", after="r4") == ["r1"]
+        assert await ids("c2") == ["r2"]
+        assert await ids("c3") == []
+        assert await ids(None) == ["r4", "r3", "r2", "r1"]
+        await store.delete("r1", "ann")
+        assert await ids("c1") == ["r4"]
+
+    run(store_url, main)
+
+
 def test_an_item_belongs_to_the_newest_response(store_url: str) -> None:
     async def main(store: Store) -> None:
         await store.save(
@@ -553,6 +576,25 @@ def test_a_conversation_is_locked_by_one_run(store_url: str) -> None:
         await store.unlock("r1")
         assert await store.lock("c", "ann", "r2", LONG)
         await store.unlock("r9")
+
+    run(store_url, main)
+
+
+def test_who_has_locked_a_conversation_is_known(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.locked_by("c1", "ann") is None
+        await store.lock("c1", "ann", "r1", LONG)
+        assert await store.locked_by("c1", "ann") == "r1"
+        assert await store.locked_by("c1", "bob") is None
+        await store.unlock("r1")
+        assert await store.locked_by("c1", "ann") is None
+        await store.lock("c1", "ann", "r2", SHORT)
+        await asyncio.sleep(SHORT * 2)
+        assert await store.locked_by("c1", "ann") is None
+        await store.lock("c1", "ann", "r3", SHORT)
+        await begin(store, "r3")
+        await asyncio.sleep(SHORT * 2)
+        assert await store.locked_by("c1", "ann") == "r3"
 
     run(store_url, main)
 

@@ -1,6 +1,5 @@
 """Endpoints of stored responses: delete one, cancel one, list its input items."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from ...agents.router import AgentRouter
-from ...errors import AgentError, NotFound
+from ...errors import AgentError
 from ...http.endpoint import Endpoint, HttpRequest, owner_of
 from ...http.responses import json_response
 from ...runtime import AppConfig, Runtime
@@ -18,14 +17,12 @@ from ...schema.own_calls import shown
 from ...store.base import Record
 from ...store.history import input_items
 from ..base import Protocol
+from ..cancel import cancelled
 from ..detached import response_of
 from ..paging import Page, check_listed
 from ..retrieve import StoredEndpoint
 
 logger = logging.getLogger("agent_asgi")
-
-CANCEL_SECONDS = 2.0
-"""How long the answer waits for the run to end."""
 
 
 class Delete(StoredEndpoint):
@@ -111,23 +108,6 @@ class ListResponses(Endpoint):
             logger.exception("%s cannot be decoded; the list leaves it out.", record.id)
             return None
         return msgspec.Raw(self._protocol.encoder(request, response).body(None))
-
-
-async def cancelled(runtime: Runtime, record: Record) -> Record:
-    """Cancel a run in any process and return its record, after `CANCEL_SECONDS` at the latest."""
-    with runtime.store.signals.watch(record.id) as watcher:
-        await runtime.store.want_cancel(record.id, record.owner)
-        if not runtime.executor.cancel(record.id, "client_cancelled"):
-            runtime.executor.submit(record.id)  # if no process runs it, claim and end it
-        loop = asyncio.get_running_loop()
-        until = loop.time() + CANCEL_SECONDS
-        while record.active and loop.time() < until:
-            await watcher.wait(min(runtime.store.poll_seconds, CANCEL_SECONDS))
-            latest = await runtime.store.get(record.id, record.owner)
-            if latest is None:
-                raise NotFound(f"There is no response {record.id!r}.", "response_not_found")
-            record = latest
-    return record
 
 
 def _json(record: Record) -> Response:
