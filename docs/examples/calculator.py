@@ -46,6 +46,7 @@ from agent_asgi import (
     ResponsesRequest,
     Usage,
 )
+from agent_asgi.protocols import AgentBricks, ChatCompletions
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
@@ -244,7 +245,12 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
     return events
 
 
-app = AgentApp(router, playground=True, single_user=True)
+app = AgentApp(
+    router,
+    protocols=[ChatCompletions(), AgentBricks()],
+    playground=True,
+    single_user=True,
+)
 
 
 if __name__ == "__main__":

@@ -109,11 +109,12 @@ def _operation(
 def _answers(path: str, about: Operation) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     if about.answers:
-        answers["200"] = {
+        answer = {
             "description": "Success.",
             "headers": REQUEST_ID | (TRACE_ID if about.runs else {}),
             "content": {kind: {"schema": each} for kind, each in about.answers.items()},
         }
+        answers |= {str(status): answer for status in about.statuses}
     if about.linked:
         answers["200"]["links"] = _links(path)
     answers |= {str(status): _error(status) for status in about.errors}

@@ -27,6 +27,8 @@ ERRORS = {
     "Codes `conversation_locked`, `idempotency_key_reused`.",
     413: "The body is too large. Code `request_too_large`.",
     415: "The body is compressed or otherwise encoded. Code `unsupported_content_encoding`.",
+    422: "The body does not have the form of an invocation. Codes `invalid_json`, "
+    "`invalid_request`.",
     429: "Too many concurrent or queued runs, or streams. Codes `too_many_runs`, "
     "`too_many_queued`, `too_many_streams`.",
     500: "The agent failed; the server's log has the reason. Codes `agent_error`, "

@@ -1,0 +1,1 @@
+"""The invocation API of Databricks Agent Bricks."""

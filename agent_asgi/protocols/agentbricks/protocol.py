@@ -1,0 +1,66 @@
+"""`AgentBricks`: the invocation API of Databricks Agent Bricks."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from ...agents.router import AgentRouter
+from ...context import Headers
+from ...schema.openapi import Operation, Schema
+from ...schema.requests import ResponsesRequest
+from ...schema.responses import Response
+from ..base import Protocol
+from .encoder import InvocationEncoder
+from .endpoints import InvocationEvents, Invocations, InvocationState
+from .openapi import INVOCATION, OPERATIONS, SCHEMAS
+from .request import InvocationRequest, convert, decode_invocation
+
+if TYPE_CHECKING:
+    from ...runtime import AppConfig
+
+
+class AgentBricks(Protocol):
+    """The invocation API of Databricks Agent Bricks (`databricks-agentbricks`).
+
+    Each invocation has an id of its client's, which is its idempotency key, and its run goes on if
+    the client leaves. A session is a conversation.
+
+    Args:
+        path: The path, relative to the agent's. Default "/api/invocations".
+    """
+
+    name = "AgentBricks"
+    accepted_status = 202
+    conversation_queue = 100
+    operation = INVOCATION
+
+    def __init__(self, path: str = "/api/invocations") -> None:
+        self.paths = (path,)
+
+    def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
+        return convert(decode_invocation(body))
+
+    def encoder(self, request: ResponsesRequest, response: Response) -> InvocationEncoder:
+        if not isinstance(request, InvocationRequest):
+            return InvocationEncoder(response, response.id)
+        return InvocationEncoder(response, request.invocation, request.after, request.urls)
+
+    def endpoint(self, config: "AppConfig", router: AgentRouter | None) -> ASGIApp:
+        return Invocations(self, config, router)
+
+    def routes(
+        self, config: "AppConfig", router: AgentRouter | None, prefix: str
+    ) -> Sequence[BaseRoute]:
+        one = f"{prefix}{self.paths[0]}/{{id}}"
+        return [
+            Route(one, InvocationState(self, config, router), methods=["GET"]),
+            Route(f"{one}/events", InvocationEvents(self, config, router), methods=["GET"]),
+        ]
+
+    def operations(self) -> Mapping[str, Operation]:
+        return {self.name: INVOCATION, **OPERATIONS}
+
+    def schemas(self) -> Mapping[str, Schema]:
+        return SCHEMAS
