@@ -2,6 +2,7 @@
 
 from .agents.router import AgentRouter
 from .app import AgentApp
+from .background.webhooks import Webhook
 from .config import Limits, Timeouts
 from .context import Context, get_context, get_request_headers
 from .errors import AgentError
@@ -45,6 +46,7 @@ __all__ = [
     "SummaryText",
     "Timeouts",
     "Usage",
+    "Webhook",
     "get_context",
     "get_request_headers",
     "track_git_version",

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .agents.router import AgentRouter
+from .background.webhooks import Webhook
 from .config import Limits, Timeouts, require
 from .context import request_id
 from .endpoints.feedback import Feedback
@@ -77,6 +78,7 @@ class AgentApp:
             authentication; its requests do. Default False.
         protocols: The protocols besides the Responses API and `/invocations`.
             Default: `ChatCompletions()`.
+        webhooks: Where the ends of background runs are reported. Default none.
         single_user: Whether everybody who can reach the app is one user. Without it or
             `authenticate`, nothing is listed, and a conversation with a name of the client's own
             does not remember, since a stranger could guess the name. Default False.
@@ -88,7 +90,7 @@ class AgentApp:
         TypeError: An option has a wrong type.
         ValueError: There is no router, two have the same name, a name is reserved for an
             endpoint, or the store's URL or an origin is invalid.
-        ImportError: The store needs a package that is not installed.
+        ImportError: The store or a webhook needs a package that is not installed.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class AgentApp:
         lifespan: Lifespan | None = None,
         playground: bool = False,
         protocols: Sequence[Protocol] = (ChatCompletions(),),
+        webhooks: Sequence[Webhook] = (),
         single_user: bool = False,
         continue_trace: bool = False,
         debug: bool = False,
@@ -120,12 +123,15 @@ class AgentApp:
                 "allowed_origins": (allowed_origins, Collection),
                 "middleware": (middleware, Sequence),
                 "protocols": (protocols, Collection),
+                "webhooks": (webhooks, Collection),
             },
         )
         for layer in middleware:
             require("AgentApp", {"each middleware": (layer, Middleware)})
         for protocol in protocols:
             require("AgentApp", {"each protocol": (protocol, Protocol)})
+        for webhook in webhooks:
+            require("AgentApp", {"each webhook": (webhook, Webhook)})
         spoken = (*registry.ALWAYS, *protocols)
         self._config = config = AppConfig(
             self,
@@ -134,7 +140,9 @@ class AgentApp:
             store=open_store(store) if isinstance(store, str) else store,
             limits=Limits() if limits is None else limits,
             timeouts=Timeouts() if timeouts is None else timeouts,
+            webhooks=webhooks,
             lifespans=[each for each in (lifespan, getattr(fallback, "lifespan", None)) if each],
+            queues=registry.queues(spoken, limits),
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             single_user=single_user,

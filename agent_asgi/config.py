@@ -48,6 +48,9 @@ class Limits:
         max_conversation_bytes: The size of the earlier responses or items that a request may
             continue, as JSON; a larger one is answered with 400. Default 32 MiB.
         max_conversation_items: The number of their items. Default 50,000.
+        conversation_queue: The number of runs that wait for one another in a conversation, in the
+            order in which they came; one more is answered with 409, and so is every second one if
+            it is 0. Default None: 100 for Agent Bricks, 0 for the other protocols.
         worker_concurrency: The number of background runs that one process executes at once. 0
             leaves them to other processes, for example `agent-asgi worker`, and needs PostgreSQL.
             Default 20.
@@ -70,14 +73,17 @@ class Limits:
     max_state_bytes: int = 1 << 20
     max_conversation_bytes: int = 32 << 20
     max_conversation_items: int = 50_000
+    conversation_queue: int | None = None
     worker_concurrency: int = 20
     max_attempts: int = 20
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            minimum = 0 if name == "worker_concurrency" else 1
-            require("Limits", {name: (getattr(self, name), int)})
-            if getattr(self, name) < minimum:
+            bound = getattr(self, name)
+            minimum = 0 if name in ("conversation_queue", "worker_concurrency") else 1
+            optional = (NoneType,) if name == "conversation_queue" else ()
+            require("Limits", {name: (bound, int, *optional)})
+            if bound is not None and bound < minimum:
                 raise ValueError(f"Limits: {name} must be at least {minimum}.")
 
 

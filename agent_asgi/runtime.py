@@ -12,11 +12,13 @@ from typing import Any
 from starlette.types import Scope
 
 from .agents.router import AgentRouter
+from .background.deliverer import Deliverer
 from .background.executor import Executor, Queue
 from .background.locks import Locks
 from .background.memory_queue import MemoryQueue
 from .background.recovery import Recovery
 from .background.saver import Saver
+from .background.webhooks import Webhook
 from .config import Limits, Timeouts, require
 from .context import request_id
 from .errors import InvalidRequest, NotFound, Unavailable
@@ -76,6 +78,7 @@ class Runtime:
             debug=config.debug,
         )
         self.recovery = Recovery(config.routers, self.engine, self.store, self.state)
+        self.deliverer = Deliverer(self.store, config.webhooks)
         self.executor = Executor(
             self.store,
             _queue(config),
@@ -84,6 +87,8 @@ class Runtime:
             config.timeouts,
             self.admission,
             self.locks,
+            self.deliverer,
+            queues=config.queues,
         )
         self.started: asyncio.Future[None] = self.loop.create_future()
         self._stop = asyncio.Event()
@@ -164,6 +169,8 @@ class Runtime:
             stack.push_async_callback(self.tracer.stop, config.timeouts.drain)
             stack.push_async_callback(self.store.close)
             await self.store.open()
+            self.deliverer.start()
+            stack.push_async_callback(self.deliverer.stop)
             await self.executor.start()
             stack.push_async_callback(self.executor.stop)
             stack.enter_context(Watchdog())
@@ -210,7 +217,9 @@ class AppConfig:
         limits: Bounds on size and number.
         timeouts: Bounds on time.
         store: Keeps responses.
+        webhooks: Where the ends of background runs are reported.
         lifespans: Entered at the start, left at the end.
+        queues: Whether runs wait for one another in a conversation.
         continue_trace: Whether the trace of an MLflow caller is continued.
         authenticated: Whether requests are authenticated.
         single_user: Whether all clients are one user.
@@ -230,7 +239,9 @@ class AppConfig:
         limits: Limits,
         timeouts: Timeouts,
         store: Store,
+        webhooks: Sequence[Webhook],
         lifespans: Sequence[Lifespan],
+        queues: bool,
         continue_trace: bool,
         authenticated: bool,
         single_user: bool,
@@ -249,6 +260,10 @@ class AppConfig:
                 "debug": (debug, bool),
             },
         )
+        urls = [webhook.url for webhook in webhooks]
+        for url in urls:
+            if urls.count(url) > 1:
+                raise ValueError(f"AgentApp: two webhooks have the URL {url!r}.")
         names = [router.name for router in routers]
         if not routers:
             raise ValueError("AgentApp needs a router, for example AgentApp(AgentRouter(...)).")
@@ -266,7 +281,9 @@ class AppConfig:
         self.limits = limits
         self.timeouts = timeouts
         self.store = store
+        self.webhooks = webhooks
         self.lifespans = lifespans
+        self.queues = queues
         self.continue_trace = continue_trace
         self.authenticated = authenticated
         self.single_user = single_user

@@ -12,6 +12,7 @@ from ..config import Timeouts
 from ..context import GIVEN_BACK, Cause
 from ..errors import AgentError, AgentFailed, TooMany
 from ..runs.admission import Admission, Stage
+from ..runs.conversation import conversation_id
 from ..runs.record import addition_of
 from ..runs.report import report
 from ..runs.run import Run
@@ -19,6 +20,7 @@ from ..schema import codec
 from ..store.approvals import approvals_in
 from ..store.base import SWEEP, Ending, Failure, LostRun, Record, Store, StoreUnavailable
 from ..store.history import output_ids
+from .deliverer import Deliverer
 from .locks import Locks
 from .log_writer import Log, LogWriter, retry
 from .recovery import Attempt, Recovery
@@ -64,6 +66,8 @@ class Executor:
         timeouts: The bounds on time.
         admission: The server's stage: from `CUT` on, no runs begin.
         locks: Conversations whose locks are renewed with the leases.
+        deliverer: Reports the ends of runs to webhooks.
+        queues: Whether runs wait for one another in a conversation.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class Executor:
         timeouts: Timeouts,
         admission: Admission,
         locks: Locks,
+        deliverer: Deliverer,
+        *,
+        queues: bool,
     ) -> None:
         self.holder = uuid.uuid4().hex
         self._store = store
@@ -85,6 +92,8 @@ class Executor:
         self._timeouts = timeouts
         self._runs: dict[str, tuple[Run, Log]] = {}
         self._locks = locks
+        self._deliverer = deliverer
+        self._queues = queues
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = 0
         self._heart: asyncio.Task[None] | None = None
@@ -181,6 +190,21 @@ class Executor:
         except StoreUnavailable:
             logger.warning("%s was not queued; the next sweep queues it.", record.id)
 
+    async def wake(self, conversation: str, owner: str) -> None:
+        """Let the run begin that waits for a conversation, if there is one.
+
+        If the store does not answer, the next sweep or the run itself finds out.
+        """
+        if not self._queues:
+            return
+        with contextlib.suppress(StoreUnavailable):
+            id_ = await self._store.next_waiting(conversation, owner)
+            record = None if id_ is None else await self._store.get(id_, owner)
+            if id_ is not None:
+                self._store.signals.notify(id_)  # it waits in this process, or
+            if record is not None and record.active:
+                await self.enqueue(record)
+
     def cancel(self, id: str, cause: Cause) -> bool:
         """Cancel a run, and return whether it is executed in this process."""
         run, _ = self._runs.get(id, (None, None))
@@ -225,8 +249,10 @@ class Executor:
     async def _fail(self, record: Record, *, with_output: bool) -> None:
         """End a run that cannot be attempted, for example because its handler was removed."""
         lines, ending = await self._recovery.failed_ending(record, with_output=with_output)
+        ending.deliveries = self._deliverer.deliveries(record, ending.status)
         with contextlib.suppress(LostRun):
             await self._store.finish(record.id, record.attempt, lines, ending)
+            self._deliverer.notify()
 
     async def _attempt(self, record: Record, error: AgentError | None) -> None:
         attempt = await retry(lambda: self._recovery.begin(record, error), self._stopped)
@@ -240,8 +266,11 @@ class Executor:
             last = await _pull(run, log)
             stopped = run.cancelled.cause == "shutdown" and self._store.durable
             if not log.lost and not (stopped and attempt.recover):
-                await self._writer.finish(log, last, _ending(attempt, record))
+                ending = _ending(attempt, record)
+                ending.deliveries = self._deliverer.deliveries(record, ending.status)
+                await self._writer.finish(log, last, ending)
                 stored = not log.lost
+                self._deliverer.notify()
         finally:
             del self._runs[record.id]
             if not stored:
@@ -251,6 +280,9 @@ class Executor:
             if not stored:  # perhaps it was deleted, and its conversation is still locked
                 with contextlib.suppress(StoreUnavailable):
                     await self._store.unlock(record.id)
+            conversation = conversation_id(run.request)
+            if conversation is not None:
+                await self.wake(conversation, run.owner)
 
     async def _heartbeat(self) -> None:
         """Renew the leases of this process, and cancel the runs that clients asked to cancel."""

@@ -1,12 +1,17 @@
-"""`Locks`: the conversations that attached runs of this process have locked."""
+"""`Locks`: the conversations that attached runs of this process have locked or wait for."""
 
 import contextlib
+from collections.abc import Callable
 
+from ..errors import Conflict
 from ..store.base import Store, StoreUnavailable
+
+POLL_SECONDS = 1.0
+"""How often a run that waits for a conversation asks whether its turn has come, at least."""
 
 
 class Locks:
-    """The conversations that attached runs of this process have locked.
+    """The conversations that attached runs of this process have locked or wait for.
 
     A detached run's lock is the store's: its row keeps it while the run is active.
 
@@ -22,6 +27,7 @@ class Locks:
         self.ids: set[str] = set()
         self._store = store
         self._lease = lease
+        self._waiting: set[str] = set()
 
     async def lock(self, conversation: str, owner: str, response_id: str) -> bool:
         """Lock a conversation and keep it locked; return whether it was free."""
@@ -30,13 +36,55 @@ class Locks:
             self.ids.add(response_id)
         return free
 
+    async def queue(self, conversation: str, owner: str, response_id: str, most: int) -> None:
+        """Have a run wait for a conversation; `unlock` ends that too.
+
+        Raises:
+            Conflict: `most` runs wait already.
+        """
+        store, lease = self._store, self._lease
+        if not most or not await store.wait_for(conversation, owner, response_id, lease, most):
+            waiting = f", and {most} wait" if most else ""
+            raise Conflict(
+                f"conversation: another run is active in {conversation!r}{waiting}. "
+                "Wait until it has ended.",
+                "conversation_locked",
+                retry=True,
+            )
+        self.ids.add(response_id)
+        self._waiting.add(response_id)
+
+    async def turn(
+        self, conversation: str, owner: str, response_id: str, check: Callable[[], None]
+    ) -> None:
+        """Wait until it is the turn of a run that is queued, and lock its conversation.
+
+        Args:
+            conversation: Its id.
+            owner: Its owner.
+            response_id: The run.
+            check: Called from time to time; what it raises ends the waiting.
+        """
+        seconds = min(self._store.poll_seconds, POLL_SECONDS)
+        with self._store.signals.watch(response_id) as watcher:
+            while not await self.lock(conversation, owner, response_id):
+                check()
+                await watcher.wait(seconds)
+        self._waiting.discard(response_id)
+        await self._store.stop_waiting(response_id)
+
     async def unlock(self, response_id: str) -> None:
         """Unlock a run's conversation; if the store does not answer, the lock expires."""
         if response_id in self.ids:
             self.ids.discard(response_id)
+            waited = response_id in self._waiting
+            self._waiting.discard(response_id)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.unlock(response_id)
+                if waited:
+                    await self._store.stop_waiting(response_id)
 
     def hand_over(self, response_id: str) -> None:
-        """Leave a lock to its stored run."""
+        """Leave a lock, or a place in the queue, to its stored run."""
         self.ids.discard(response_id)
+        self._waiting.discard(response_id)

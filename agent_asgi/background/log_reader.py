@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from ..runs.admission import Admission
 from ..schema import codec
 from ..schema.events import TERMINAL
-from ..store.base import Lines, Record, Store, StoreUnavailable
+from ..store.base import Record, Store, StoreUnavailable
+from ..store.lines import Lines
 
 CHECK_SECONDS = 5.0
 """How often a reader checks that the response of a silent log still exists."""

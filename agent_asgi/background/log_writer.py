@@ -9,7 +9,8 @@ from typing import TypeVar
 from ..events.accumulator import OutputItem
 from ..schema import codec
 from ..schema.events import AnyEvent
-from ..store.base import Ending, Lines, LostRun, Store, StoreUnavailable
+from ..store.base import Ending, LostRun, Store, StoreUnavailable
+from ..store.lines import Lines
 
 logger = logging.getLogger("agent_asgi")
 

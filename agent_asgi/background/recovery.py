@@ -25,10 +25,11 @@ from ..schema.own_calls import MARK
 from ..schema.requests import ConversationRef, ResponsesRequest
 from ..schema.responses import Usage, echo
 from ..store.approvals import find_answers, saved_state
-from ..store.base import Ending, Failure, Lines, Record, Store, StoreUnavailable
+from ..store.base import Ending, Failure, Record, Store, StoreUnavailable
 from ..store.caller import Caller
 from ..store.chain import continued
 from ..store.history import output_ids
+from ..store.lines import Lines
 from .log_writer import LINES
 
 _callers = msgspec.json.Decoder(Caller)

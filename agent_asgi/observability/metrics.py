@@ -38,6 +38,7 @@ CODES = frozenset(
         "gateway_timeout",
         "host_not_allowed",
         "idempotency_key_reused",
+        "invocation_not_found",
         "invalid_json",
         "invalid_request",
         "invalid_token",

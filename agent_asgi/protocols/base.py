@@ -97,6 +97,8 @@ class Protocol:
             and `function_call_output`; "hidden", never. Default "mcp_call".
         operation: Documents the POST requests in the OpenAPI document. Default None: they are not
             documented.
+        conversation_queue: How many runs wait for one another in a conversation, unless
+            `Limits.conversation_queue` says it. Default 0: a second run is a 409.
         answers_calls: Whether a function's output in a request has to answer a call in the same
             conversation, unless the request names a session, whose calls the agent may know.
             Default False.
@@ -110,6 +112,7 @@ class Protocol:
     has_history: ClassVar[bool] = False
     own_tools: ClassVar[View] = "mcp_call"
     operation: ClassVar[Operation | None] = None
+    conversation_queue: ClassVar[int] = 0
     answers_calls: ClassVar[bool] = False
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:

@@ -26,8 +26,9 @@ from ..schema.ids import MAX_ID
 from ..schema.own_calls import MARK, View, shown
 from ..schema.requests import ResponsesRequest
 from ..schema.responses import Response
-from ..store.base import DAY, Failure, Lines, Record
+from ..store.base import DAY, Failure, Record
 from ..store.caller import Caller
+from ..store.lines import Lines
 from .base import Encoder, Protocol
 from .prepare import lifecycle_of, lock
 

@@ -9,7 +9,7 @@ from starlette.types import Scope
 from ..agents.handler import PREPARE, Handler
 from ..agents.router import AgentRouter
 from ..context import Headers, RunMode
-from ..errors import Conflict, InvalidRequest
+from ..errors import InvalidRequest
 from ..events.lifecycle import Lifecycle
 from ..events.own_calls import PAIRS, OwnTools
 from ..events.tool_choice import ToolChoice
@@ -103,6 +103,9 @@ async def prepare(
     if answers is not None:
         run.answers = answers
         run.saved_state = await saved_state(runtime.store, answers)
+    if request.conversation is not None:
+        queue = engine.limits.conversation_queue
+        run.conversation_queue = protocol.conversation_queue if queue is None else queue
     if conversation is not None:
         _join(run, response, conversation)
     return run, encoder
@@ -184,27 +187,33 @@ async def release(runtime: Runtime, run: Run) -> None:
     if run.answers is not None and not run.started:
         with contextlib.suppress(StoreUnavailable):
             await runtime.store.release_approvals(run.response_id)
-    if run.request.conversation is not None:
+    name = conversation_id(run.request)
+    if name is not None:
         await runtime.locks.unlock(run.response_id)
+        await runtime.executor.wake(name, run.owner)
 
 
 async def lock(runtime: Runtime, run: Run) -> None:
     """Lock the run's conversation, if it has one, and load it; `locks.unlock` unlocks it.
 
+    A run that has to wait for its turn waits here, except a background run, which the store keeps
+    in its place.
+
     Raises:
-        Conflict: Another run is active in it.
+        Conflict: Another run is active in it, and no more runs may wait.
+        Unavailable: The server is shutting down.
         InvalidRequest: It does not exist, is too large, or does not fit the request.
     """
     name = conversation_id(run.request)
     if name is None:
         return
-    if not await runtime.locks.lock(name, run.owner, run.response_id):
-        raise Conflict(
-            f"conversation: another run is active in {name!r}. Wait until it has ended.",
-            "conversation_locked",
-            retry=True,
-        )
+    locks, place = runtime.locks, (name, run.owner, run.response_id)
+    queued = not await locks.lock(*place)
+    if queued:
+        await locks.queue(*place, run.conversation_queue)
     try:
+        if queued and not run.request.background:
+            await locks.turn(*place, runtime.admission.check)
         await load(runtime, run)
     except BaseException:
         await runtime.locks.unlock(run.response_id)

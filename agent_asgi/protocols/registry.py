@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from starlette.routing import BaseRoute, Route
 
 from ..agents.router import AgentRouter
+from ..config import Limits
 from ..runtime import AppConfig
 from ..schema.openapi import Operation, Schema
 from .base import Protocol
@@ -57,6 +58,13 @@ def _agent_routes(
 def first_segments(protocols: Sequence[Protocol]) -> set[str]:
     """Return the first segments of the protocols' paths, which routers may not be named after."""
     return {path.split("/")[1] for protocol in protocols for path in protocol.paths}
+
+
+def queues(protocols: Iterable[Protocol], limits: Limits | None) -> bool:
+    """Return whether runs of the protocols may wait for one another in a conversation."""
+    if isinstance(limits, Limits) and limits.conversation_queue is not None:
+        return limits.conversation_queue > 0
+    return any(protocol.conversation_queue for protocol in protocols)
 
 
 def operations(protocols: Iterable[Protocol]) -> dict[str, Operation]:

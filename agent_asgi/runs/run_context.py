@@ -49,6 +49,7 @@ class RunContext(Context):
         answers: The answers to approval requests that the run takes; None if there are none.
         started: Whether the handler has been called.
         conversation: The conversation that the run belongs to, if it remembers; else None.
+        conversation_queue: How many runs may wait for the conversation that the request names.
         receive: The ASGI callable that reports a disconnect; None if nobody listens.
         ended: Whether the last batch is complete.
         created_at: When the run was created, in seconds since 1970.
@@ -62,6 +63,7 @@ class RunContext(Context):
         "answers",
         "committed",
         "conversation",
+        "conversation_queue",
         "created_at",
         "detached",
         "ended",
@@ -126,6 +128,7 @@ class RunContext(Context):
         self.committed = self.detached = self.keeps = self.ended = self.started = False
         self.answers: Answers | None = None
         self.conversation: RunConversation | None = None
+        self.conversation_queue = 0
         self._wants_trace: bool | None = None
         self.receive: Receive | None = None
         self._task: asyncio.Task[Any] | None = None  # pulls the run

@@ -33,8 +33,8 @@ def invalid(error: msgspec.ValidationError, prefix: str = "") -> InvalidRequest:
     message, path = str(error), prefix
     if match := _AT.search(message):
         message, path = message[: match.start()], path + match[1].replace("[...]", "")
-    if missing := re.search(r"missing required field `(\w+)`", message):
-        path += f".{missing[1]}"
+    if named := re.search(r"(?:missing required|contains unknown) field `(\w{1,100})`", message):
+        path += f".{named[1]}"
     return _at(path, message)
 
 

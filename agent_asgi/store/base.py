@@ -1,6 +1,6 @@
 """The interface of a store, and the records that it keeps."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +9,10 @@ from msgspec import Struct
 from ..errors import ErrorPayload, Unavailable
 from ..schema.responses import ResponseStatus
 from .approval_claim import ApprovalClaim, Asked
+from .conversation_locks import ConversationLocks
 from .conversation_store import Addition, ConversationStore, Size
+from .delivery_store import Delivery, DeliveryStore
+from .lines import Lines
 from .watch import Signals
 
 DAY = 24 * 60 * 60
@@ -115,28 +118,6 @@ class Failure(Struct, kw_only=True):
     """Additional headers."""
 
 
-class Lines(Struct, frozen=True):
-    """Consecutive events of a log, as lines of JSON."""
-
-    first: int
-    """`sequence_number` of the first event."""
-    count: int
-    """The number of events."""
-    data: bytes
-    """The lines. Each ends in a line feed and begins with the event's type: `{"type":"..."`."""
-
-    @property
-    def last(self) -> int:
-        """`sequence_number` of the last event."""
-        return self.first + self.count - 1
-
-    def after(self, number: int) -> bytes:
-        """Return the lines after a sequence number."""
-        if number < self.first:
-            return self.data
-        return b"\n".join(self.data.split(b"\n")[number - self.first + 1 :])
-
-
 class Ending(Struct, kw_only=True):
     """How a run ended."""
 
@@ -156,6 +137,8 @@ class Ending(Struct, kw_only=True):
     """A `Failure`, as JSON, if the run failed."""
     addition: Addition | None = None
     """What the run adds to its conversation."""
+    deliveries: Sequence[Delivery] = ()
+    """What webhooks are sent."""
 
 
 class Page(NamedTuple):
@@ -167,7 +150,7 @@ class Page(NamedTuple):
     """Whether older ones follow."""
 
 
-class Store(ABC):
+class Store(ConversationLocks):
     """Keeps responses and conversations. Everything it returns is a copy.
 
     A response that continues another one renews the time until their chain expires.
@@ -190,6 +173,8 @@ class Store(ABC):
 
     conversations: ConversationStore
     """The conversations."""
+    deliveries: DeliveryStore
+    """What webhooks have not accepted yet."""
     conninfo: str | None = None
     """libpq's connection string of the PostgreSQL database that jobs can be queued in."""
 
@@ -355,7 +340,7 @@ class Store(ABC):
 
     @abstractmethod
     async def finish(self, id: str, attempt: int, lines: Lines, ending: Ending) -> None:
-        """Append the last events to a log, end the run, add to and unlock its conversation.
+        """Append the last events to a log and end the run, with all that its ending names.
 
         Raises:
             LostRun: Another attempt owns the run.
@@ -386,26 +371,6 @@ class Store(ABC):
             after: A sequence number; -1 for the beginning. The first group that is returned may
                 contain earlier events too.
         """
-
-    @abstractmethod
-    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        """Lock a conversation for a run; return whether it was free.
-
-        Args:
-            conversation: Its id.
-            owner: Its owner.
-            response_id: The run.
-            seconds: When the lock expires, unless it is renewed. The lock of a stored run holds
-                while the run is active.
-        """
-
-    @abstractmethod
-    async def locked_by(self, conversation: str, owner: str) -> str | None:
-        """Return the id of the run that has locked a conversation; None if it is free."""
-
-    @abstractmethod
-    async def unlock(self, response_id: str) -> None:
-        """Remove the lock that a run holds, unless the run is stored and active."""
 
     @abstractmethod
     async def sweep(self) -> int:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .queries import batches, lock_rows
-from .tables import approvals, events, items, locks, memberships, responses, states
+from .tables import approvals, events, items, locks, memberships, responses, states, waiting
 
 
 async def expired_in(
@@ -51,7 +51,7 @@ async def delete_in(db: AsyncConnection, ids: Sequence[str], *, at_work: bool = 
     """
     for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))
-        of_each = (items, approvals, states, memberships, events)
+        of_each = (items, approvals, states, memberships, waiting, events)
         for table in of_each if at_work else (*of_each, locks):
             await db.execute(delete(table).where(table.c.response_id.in_(some)))
         await db.execute(delete(responses).where(responses.c.id.in_(some)))

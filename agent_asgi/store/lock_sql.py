@@ -1,14 +1,15 @@
-"""The locks of conversations in the SQL store."""
+"""The locks of conversations in the SQL store, and the runs that wait for them."""
 
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import Connected
-from .base import Store
+from .base import ACTIVE, Store
 from .engine import shielded
-from .tables import active, locks, responses
+from .tables import Text, active, locks, responses, waiting
 
 _in_use = exists().where(responses.c.id == locks.c.response_id, active)
 """True for the lock of a run that has not ended."""
@@ -24,27 +25,15 @@ class SqlLocks(Store):
 
     @shielded
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        new = self._insert(locks).values(
-            owner=owner,
-            conversation=conversation,
-            response_id=response_id,
-            until=self._now() + seconds,
-        )
-        query = new.on_conflict_do_update(
-            index_elements=[locks.c.owner, locks.c.conversation],
-            set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
-            where=or_(locks.c.response_id == response_id, ~self._holds()),
-        ).returning(locks.c.response_id)
         async with self._controlling() as db:
-            return (await db.execute(query)).first() is not None
+            return await self._lock_in(db, conversation, owner, response_id, seconds)
 
     @shielded
     async def locked_by(self, conversation: str, owner: str) -> str | None:
         own = (locks.c.owner == owner, locks.c.conversation == conversation)
+        query = select(locks.c.response_id).where(*own, self._holds())
         async with self._reading() as db:
-            id_: str | None = await db.scalar(
-                select(locks.c.response_id).where(*own, self._holds())
-            )
+            id_: str | None = await db.scalar(query)
         return id_
 
     @shielded
@@ -52,6 +41,100 @@ class SqlLocks(Store):
         async with self._controlling() as db:
             await db.execute(delete(locks).where(locks.c.response_id == response_id, ~_in_use))
 
+    @shielded
+    async def wait_for(
+        self, conversation: str, owner: str, response_id: str, seconds: float, most: int
+    ) -> bool:
+        row = {"owner": owner, "conversation": conversation, "response_id": response_id}
+        others = waits_in(waiting, self._now(), owner, conversation)
+        async with self._controlling() as db:
+            count = await db.scalar(select(func.count()).select_from(waiting).where(others))
+            if count is not None and count >= most:
+                return False
+            await db.execute(insert(waiting).values(**row, until=self._now() + seconds))
+        return True
+
+    @shielded
+    async def next_waiting(self, conversation: str, owner: str) -> str | None:
+        others = waits_in(waiting, self._now(), owner, conversation)
+        query = select(waiting.c.response_id).where(others).order_by(waiting.c.position).limit(1)
+        async with self._reading() as db:
+            id_: str | None = await db.scalar(query)
+        return id_
+
+    @shielded
+    async def stop_waiting(self, response_id: str) -> None:
+        async with self._controlling() as db:
+            await db.execute(delete(waiting).where(waiting.c.response_id == response_id))
+
+    async def _take_turn(self, db: AsyncConnection, response_id: str, seconds: float) -> bool:
+        """Lock the conversation that a run waits for; return whether it waited and may go on."""
+        query = select(waiting).where(waiting.c.response_id == response_id)
+        row = (await db.execute(query)).first()
+        if row is None:
+            return False
+        free = await self._lock_in(db, row.conversation, row.owner, response_id, seconds)
+        if free:
+            await db.execute(delete(waiting).where(waiting.c.response_id == response_id))
+        return free
+
+    async def _lock_in(
+        self, db: AsyncConnection, conversation: str, owner: str, response_id: str, seconds: float
+    ) -> bool:
+        own = select(waiting.c.position).where(waiting.c.response_id == response_id)
+        others = waiting.alias()
+        is_earlier = or_(~exists(own), others.c.position < own.limit(1).scalar_subquery())
+        is_first = ~exists().where(
+            waits_in(others, self._now(), owner, conversation),
+            others.c.response_id != response_id,
+            is_earlier,
+        )
+        values = (
+            literal(owner, Text),
+            literal(conversation, Text),
+            literal(response_id, Text),
+            self._now() + seconds,
+        )
+        names = ["owner", "conversation", "response_id", "until"]
+        new = self._insert(locks).from_select(names, select(*values).where(is_first))
+        may_replace = and_(~self._holds(), is_first)
+        query = new.on_conflict_do_update(
+            index_elements=[locks.c.owner, locks.c.conversation],
+            set_={"response_id": new.excluded.response_id, "until": new.excluded.until},
+            where=or_(locks.c.response_id == response_id, may_replace),
+        ).returning(locks.c.response_id)
+        return (await db.execute(query)).first() is not None
+
     def _holds(self) -> ColumnElement[bool]:
         """Return the condition that a lock has not expired."""
         return or_(locks.c.until > self._now(), _in_use)
+
+
+def waits_in(table: Any, now: Any, owner: Any, conversation: Any) -> ColumnElement[bool]:
+    """Return the condition that a row is a run that waits for a conversation."""
+    stored = responses.alias()
+    is_active = exists().where(stored.c.id == table.c.response_id, stored.c.status.in_(ACTIVE))
+    return and_(
+        table.c.owner == owner,
+        table.c.conversation == conversation,
+        or_(table.c.until > now, is_active),
+    )
+
+
+def is_blocked(now: Any) -> ColumnElement[bool]:
+    """Return the condition that a response's run waits for a turn that has not come."""
+    own, earlier = waiting.alias(), waiting.alias()
+    holder = responses.alias()
+    is_held = exists().where(
+        locks.c.owner == own.c.owner,
+        locks.c.conversation == own.c.conversation,
+        or_(
+            locks.c.until > now,
+            exists().where(holder.c.id == locks.c.response_id, holder.c.status.in_(ACTIVE)),
+        ),
+    )
+    is_behind = exists().where(
+        waits_in(earlier, now, own.c.owner, own.c.conversation),
+        earlier.c.position < own.c.position,
+    )
+    return exists().where(own.c.response_id == responses.c.id, or_(is_held, is_behind))

@@ -12,7 +12,6 @@ from .base import (
     EXPIRES_AFTER,
     SWEEP,
     Ending,
-    Lines,
     LostRun,
     Page,
     Record,
@@ -20,7 +19,10 @@ from .base import (
 )
 from .conversation_memory import MemoryConversations
 from .conversation_store import Addition, Size
+from .delivery_memory import MemoryDeliveries
 from .history import item_ids
+from .lines import Lines
+from .lock_memory import MemoryLocks
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 256 << 20
@@ -57,7 +59,7 @@ class _Entry(Struct):
         return size + len(record.request) + len(record.response) + len(record.state or b"")
 
 
-class MemoryStore(Store):
+class MemoryStore(MemoryLocks, Store):
     """Keeps responses and conversations in the memory of one process.
 
     Args:
@@ -84,15 +86,16 @@ class MemoryStore(Store):
         max_bytes: int = MAX_BYTES,
         expires_after: float = EXPIRES_AFTER,
     ) -> None:
-        super().__init__(expires_after=expires_after)
+        Store.__init__(self, expires_after=expires_after)
+        MemoryLocks.__init__(self)
         for name, bound in (("max_responses", max_responses), ("max_bytes", max_bytes)):
             if bound < 1:
                 raise ValueError(f"MemoryStore: {name} must be at least 1.")
         self._max, self._max_bytes, self._bytes = max_responses, max_bytes, 0
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._keys: dict[tuple[str, str], str] = {}
-        self._locks: dict[tuple[str, str], tuple[str, float]] = {}
         self.conversations: MemoryConversations = MemoryConversations(max_responses, expires_after)
+        self.deliveries: MemoryDeliveries = MemoryDeliveries()
 
     async def open(self) -> None:
         """Do nothing: memory is always ready."""
@@ -222,6 +225,8 @@ class MemoryStore(Store):
         entry = self._entries.get(id)
         if entry is None or not entry.record.active or (entry.held and entry.holder != holder):
             return None
+        if not await self._take_turn(id, lease, in_turn=not entry.record.cancel_wanted):
+            return None
         entry.holder, entry.lease_until = holder, _now() + lease
         entry.record.attempt += 1
         entry.record.status = "in_progress"
@@ -229,9 +234,7 @@ class MemoryStore(Store):
 
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
         until = _now() + lease
-        for key, (response_id, _) in self._locks.items():
-            if response_id in ids:
-                self._locks[key] = (response_id, until)
+        self._renew_locks(ids, until)
         held = [e for id_ in ids if (e := self._entries.get(id_)) and e.holder == holder]
         for entry in held:
             entry.lease_until = until
@@ -268,6 +271,7 @@ class MemoryStore(Store):
         self._unlock(id)
         if ending.addition is not None:
             self.conversations.append(record.owner, ending.addition)
+        self.deliveries.add(ending.deliveries)
         self.signals.notify(id)
 
     async def release(self, holder: str) -> None:
@@ -286,6 +290,7 @@ class MemoryStore(Store):
 
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         records = [e.record for e in self._entries.values() if not e.held]
+        records = [r for r in records if r.cancel_wanted or not self._is_blocked(r.id)]
         found = [structs.replace(r) for r in records if r.active and r.agent in agents]
         return sorted(found, key=lambda record: record.created_at)
 
@@ -293,27 +298,6 @@ class MemoryStore(Store):
         entry = self._entries.get(id)
         log = [] if entry is None else entry.log
         return log[bisect.bisect_right(log, after, key=lambda lines: lines.last) :]
-
-    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
-        if await self.locked_by(conversation, owner) not in (None, response_id):
-            return False
-        self._locks[owner, conversation] = (response_id, _now() + seconds)
-        return True
-
-    async def locked_by(self, conversation: str, owner: str) -> str | None:
-        response_id, until = self._locks.get((owner, conversation), ("", 0.0))
-        entry = self._entries.get(response_id)
-        in_use = until > _now() or (entry is not None and entry.record.active)
-        return response_id if in_use else None
-
-    async def unlock(self, response_id: str) -> None:
-        entry = self._entries.get(response_id)
-        if entry is None or not entry.record.active:
-            self._unlock(response_id)
-
-    def _unlock(self, response_id: str) -> None:
-        for key in [key for key, (id_, _) in self._locks.items() if id_ == response_id]:
-            del self._locks[key]
 
     async def sweep(self) -> int:
         now = time.time()
@@ -370,7 +354,12 @@ class MemoryStore(Store):
         self._bytes -= entry.size
         if not (entry.held and record.attempt):
             self._unlock(record.id)
+        self._forget(record.id)
         self.signals.notify(record.id)
+
+    def _is_active(self, id: str) -> bool:
+        entry = self._entries.get(id)
+        return entry is not None and entry.record.active
 
     def _find(self, id: str, owner: str) -> _Entry | None:
         entry = self._entries.get(id)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, active, events, items, memberships, responses
+from .tables import Text, active, events, items, memberships, responses, waiting
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -123,7 +124,9 @@ def claim_query(id: str, holder: str, lease: float, now: Any, *, counts: bool) -
         now: The database's time.
         counts: Whether the schema has the number of deaths.
     """
-    free = and_(active, responses.c.holder == holder) | unclaimed(now)
+    waits_for_turn = exists().where(waiting.c.response_id == responses.c.id)
+    unheld = and_(active, responses.c.holder == holder) | unclaimed(now)
+    free = and_(unheld, or_(responses.c.cancel_wanted, ~waits_for_turn))
     values = {
         "attempt": responses.c.attempt + 1,
         "status": "in_progress",

@@ -12,13 +12,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import EXPIRES_AFTER, SWEEP, Ending, Lines, LostRun, Page, Record
+from .base import EXPIRES_AFTER, SWEEP, Ending, LostRun, Page, Record
 from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition, Size
 from .database import Database
+from .delivery_sql import SqlDeliveries
 from .engine import shielded
 from .expiry import delete_in, expired_in
-from .lock_sql import SqlLocks
+from .lines import Lines
+from .lock_sql import SqlLocks, is_blocked
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
@@ -35,7 +37,7 @@ from .queries import (
     size_query,
     unclaimed,
 )
-from .tables import active, events, items, locks, memberships, responses
+from .tables import active, events, items, locks, memberships, responses, waiting
 
 if TYPE_CHECKING:
     from .notifications import Listener
@@ -77,6 +79,7 @@ class SqlStore(SqlApprovals, SqlLocks):
         self._controlling = partial(database.writing, control=True)
         self._insert, self._now = database.insert, database.now
         self.conversations: SqlConversations = SqlConversations(database, expires_after)
+        self.deliveries: SqlDeliveries = SqlDeliveries(database)
         self.poll_seconds = 1.0 if database.postgres else 0.1
         if database.postgres:
             from .notifications import Listener  # needs psycopg, which SQLite does not
@@ -230,6 +233,10 @@ class SqlStore(SqlApprovals, SqlLocks):
         query = claim_query(id, holder, lease, self._now(), counts=counts)
         async with self._controlling() as db:
             row = (await db.execute(query)).mappings().first()
+            if row is None and await self._take_turn(db, id, lease):
+                row = (await db.execute(query)).mappings().first()
+            if row is not None and row["cancel_wanted"]:
+                await db.execute(delete(waiting).where(waiting.c.response_id == id))
         if row is None:
             return None
         fields = dict(row)
@@ -248,6 +255,8 @@ class SqlStore(SqlApprovals, SqlLocks):
             await lock_rows(db, responses, *own)
             rows = await db.execute(renewed.returning(responses.c.id, responses.c.attempt))
             await db.execute(renewed_locks.values(until=self._now() + lease))
+            waits = update(waiting).where(waiting.c.response_id.in_(ids))
+            await db.execute(waits.values(until=self._now() + lease))
             return {row.id: row.attempt for row in rows}
 
     @shielded
@@ -287,6 +296,7 @@ class SqlStore(SqlApprovals, SqlLocks):
             await db.execute(delete(locks).where(locks.c.response_id == id))
             if ending.addition is not None:
                 await self.conversations.append(db, owner, ending.addition)
+            await self.deliveries.add(db, ending.deliveries)
         self.signals.notify(id)
 
     @shielded
@@ -313,6 +323,7 @@ class SqlStore(SqlApprovals, SqlLocks):
         query = (
             select(*RECORD)
             .where(unclaimed(self._now()), responses.c.agent.in_(agents))
+            .where(or_(responses.c.cancel_wanted, ~is_blocked(self._now())))
             .order_by(responses.c.created_at)
             .limit(ABANDONED)
         )

@@ -125,6 +125,19 @@ locks = Table(
 )
 Index("agent_asgi_locks_response", locks.c.response_id)
 
+waiting = Table(
+    "agent_asgi_waiting",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("until", Float(53), nullable=False),
+)
+"""The runs that wait for a conversation, in their order."""
+Index("agent_asgi_waiting_conversation", waiting.c.owner, waiting.c.conversation)
+Index("agent_asgi_waiting_response", waiting.c.response_id, unique=True)
+
 memberships = Table(
     "agent_asgi_memberships",
     metadata,
@@ -134,6 +147,19 @@ memberships = Table(
 )
 """The conversations that responses belong to."""
 Index("agent_asgi_memberships_conversation", memberships.c.owner, memberships.c.conversation)
+
+deliveries = Table(
+    "agent_asgi_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("attempt", Integer, nullable=False),
+)
+"""What webhooks have not accepted yet."""
+Index("agent_asgi_deliveries_due", deliveries.c.due_at)
 
 conversations = Table(
     "agent_asgi_conversations",

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from .base import Store
 from .conversation_store import ConversationStore
+from .delivery_store import DeliveryStore
 
 Timer = Callable[[str], Callable[[float], None]]
 """Returns, for the name of an operation, the function that records a duration in seconds."""
@@ -47,8 +48,10 @@ def timed(store: Store, timer: Timer) -> Store:
     if not store.durable:
         return store
     measured = _Timed(store, Store.__abstractmethods__, timer, "")
-    methods = ConversationStore.__abstractmethods__
-    measured.__dict__["conversations"] = _Timed(
-        store.conversations, methods, timer, "conversation_"
+    parts = (
+        ("conversations", ConversationStore.__abstractmethods__, "conversation_"),
+        ("deliveries", DeliveryStore.__abstractmethods__, "delivery_"),
     )
+    for name, methods, prefix in parts:
+        measured.__dict__[name] = _Timed(getattr(store, name), methods, timer, prefix)
     return cast(Store, measured)

@@ -24,8 +24,9 @@ from agent_asgi.events.own_calls import OwnTools
 from agent_asgi.schema import codec
 from agent_asgi.schema.decode import decode_request
 from agent_asgi.schema.responses import echo
-from agent_asgi.store.base import Lines, Record, Store
+from agent_asgi.store.base import Record, Store
 from agent_asgi.store.caller import Caller
+from agent_asgi.store.lines import Lines
 from agent_asgi.testing import AgentClient
 from tests.support.apps import started
 from tests.support.openresponses_schema import validate_event

@@ -9,7 +9,7 @@ import pytest
 
 from agent_asgi import AgentApp, AgentRouter, FunctionCall, FunctionCallOutput, ResponsesRequest
 from agent_asgi.store import MemoryStore
-from agent_asgi.store.base import Lines
+from agent_asgi.store.lines import Lines
 from tests.support.asking import fetch
 from tests.support.calling import (
     QUICK,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent_asgi.store import MemoryStore
-from agent_asgi.store.base import Lines
+from agent_asgi.store.lines import Lines
 from tests.store.test_store import ENDING, LONG, SHORT, accept, add, begin, group, make
 
 

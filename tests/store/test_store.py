@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from agent_asgi.store import MemoryStore, Record, Store, open_store
-from agent_asgi.store.base import Ending, Lines, LostRun
+from agent_asgi.store.base import Ending, LostRun
+from agent_asgi.store.lines import Lines
 
 LONG = 60.0
 SHORT = 0.05

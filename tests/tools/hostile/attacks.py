@@ -148,7 +148,7 @@ def huge(begin: bytes, part: bytes) -> Attack:
                     break
                 connection.writer.write(part)
                 await connection.writer.drain()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.01)
         result = await answered
         connection.leave()
         return result

@@ -46,7 +46,7 @@ async def speak(request: ResponsesRequest) -> AsyncIterator[Any]:
 
 
 agent = AgentApp(router, timeouts=TIMES, store=MemoryStore(max_bytes=STORED))
-wide = AgentApp(router, timeouts=TIMES, limits=WIDE)
+wide = AgentApp(router, timeouts=TIMES, limits=WIDE, store=MemoryStore(max_bytes=STORED))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,55 @@
+"""The interface of a store's locks: one run at a time in a conversation, others in their order."""
+
+from abc import ABC, abstractmethod
+
+
+class ConversationLocks(ABC):
+    """Locks conversations, and keeps the order of the runs that wait for one."""
+
+    @abstractmethod
+    async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:
+        """Lock a conversation for a run; return whether it was free and no earlier run waits.
+
+        Args:
+            conversation: Its id.
+            owner: Its owner.
+            response_id: The run.
+            seconds: When the lock expires, unless it is renewed. The lock of a stored run holds
+                while the run is active.
+        """
+
+    @abstractmethod
+    async def locked_by(self, conversation: str, owner: str) -> str | None:
+        """Return the id of the run that has locked a conversation; None if it is free."""
+
+    @abstractmethod
+    async def unlock(self, response_id: str) -> None:
+        """Remove the lock that a run holds, unless the run is stored and active."""
+
+    @abstractmethod
+    async def wait_for(
+        self, conversation: str, owner: str, response_id: str, seconds: float, most: int
+    ) -> bool:
+        """Have a run wait for a conversation, after those that wait already.
+
+        A stored run that waits is not claimed before its turn, unless it is to be cancelled.
+
+        Args:
+            conversation: Its id.
+            owner: Its owner.
+            response_id: The run.
+            seconds: When it stops waiting, unless it is renewed. A stored run waits while it is
+                active.
+            most: How many runs may wait.
+
+        Returns:
+            Whether there was room.
+        """
+
+    @abstractmethod
+    async def next_waiting(self, conversation: str, owner: str) -> str | None:
+        """Return the run whose turn is next; None if none waits."""
+
+    @abstractmethod
+    async def stop_waiting(self, response_id: str) -> None:
+        """Let a run wait no longer: it has its turn, or it does not want it."""

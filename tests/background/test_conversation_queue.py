@@ -1,0 +1,286 @@
+"""Runs of one conversation that wait for one another, in their order."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
+from agent_asgi.protocols import AgentBricks
+from agent_asgi.store import Store
+from tests.store.test_store import LONG, SHORT, accept, run
+from tests.support.asking import Reply, fetch
+
+QUICK = Timeouts(heartbeat=0.2, stalled=1, rescue=0.3, poll=0.2)
+
+
+class Gate:
+    """An agent whose runs wait until they are let through.
+
+    Attributes:
+        begun: The texts of the runs that have begun, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.at_once = self.most = 0
+        self._open = threading.Semaphore(0)
+        self.router = AgentRouter("gate")
+
+        @self.router.stream
+        async def gate(request: ResponsesRequest) -> AsyncIterator[str]:
+            self.begun.append(request.input_text)
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            try:
+                while not self._open.acquire(blocking=False):
+                    await asyncio.sleep(0.01)
+            finally:
+                self.at_once -= 1
+            yield request.input_text
+
+    def let(self, count: int = 1) -> None:
+        """Let runs end."""
+        self._open.release(count)
+
+    def wait(self, *texts: str) -> None:
+        """Wait until exactly these runs have begun."""
+        until = time.monotonic() + 20
+        while self.begun != list(texts):
+            assert time.monotonic() < until, self.begun
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    found = Gate()
+    yield found
+    found.let(100)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as found:
+        yield found
+
+
+def app_of(gate: Gate, store: Any = None, queue: int | None = 3) -> AgentApp:
+    limits = Limits(conversation_queue=queue)
+    return AgentApp(gate.router, store=store, limits=limits, timeouts=QUICK, single_user=True)
+
+
+def send(url: str, text: str, **more: Any) -> Reply:
+    return fetch(url, "POST", "/responses", body={"input": text, "conversation": "c"} | more)
+
+
+def waiting(app: AgentApp, count: int) -> None:
+    """Wait until a number of runs wait for the conversation."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        runtime = app._config._runtime
+        if runtime is not None and len(runtime.locks._waiting) == count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"not {count} runs wait")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_they_run_in_their_order(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], store_url: str, stream: bool
+) -> None:
+    app = app_of(gate, store_url)
+    url = serve(app)
+    replies: list[Future[Reply]] = []
+    for number, text in enumerate("abc"):
+        replies.append(pool.submit(send, url, text, stream=stream))
+        gate.wait("a")
+        waiting(app, number)
+    for begun in ("ab", "abc"):
+        gate.let()
+        gate.wait(*begun)
+    gate.let()
+    assert [reply.result(20).status for reply in replies] == [200, 200, 200]
+    assert (gate.begun, gate.most) == (["a", "b", "c"], 1)
+    items = json.loads(fetch(url, "GET", "/conversations/c/items?order=asc&limit=100").body)
+    texts = [item["content"][0]["text"] for item in items["data"]]
+    assert texts == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_one_more_is_refused(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], store_url: str
+) -> None:
+    app = app_of(gate, store_url, queue=1)
+    url = serve(app)
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    second = pool.submit(send, url, "b")
+    waiting(app, 1)
+    third = send(url, "c")
+    assert (third.status, third.error["code"]) == (409, "conversation_locked")
+    assert "and 1 wait" in third.error["message"]
+    gate.let(2)
+    assert [first.result(20).status, second.result(20).status] == [200, 200]
+
+
+@pytest.mark.parametrize("queue", [None, 0])
+def test_by_default_none_waits(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], queue: int | None
+) -> None:
+    url = serve(app_of(gate, queue=queue))
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    assert send(url, "b").status == 409
+    gate.let()
+    assert first.result(20).status == 200
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_servers_keep_one_order(
+    gate: Gate,
+    pool: ThreadPoolExecutor,
+    serve: Callable[[Any], str],
+    kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    store = f"sqlite:///{tmp_path}/r.db"
+    if kind == "postgres":
+        store = request.getfixturevalue("postgres")
+    apps = [app_of(gate, store), app_of(gate, store)]
+    urls = [serve(app) for app in apps]
+    replies = [pool.submit(send, urls[0], "a")]
+    gate.wait("a")
+    replies.append(pool.submit(send, urls[1], "b"))
+    waiting(apps[1], 1)
+    accepted = send(urls[0], "c", background=True)
+    assert accepted.status == 200
+    replies.append(pool.submit(send, urls[1], "d"))
+    waiting(apps[1], 2)
+    gate.let(4)
+    assert [reply.result(20).status for reply in replies] == [200, 200, 200]
+    gate.wait("a", "b", "c", "d")
+    assert gate.most == 1
+
+
+def test_a_background_run_is_accepted_at_once(
+    gate: Gate, serve: Callable[[Any], str], store_url: str
+) -> None:
+    url = serve(app_of(gate, store_url))
+    ids = [json.loads(send(url, text, background=True).body)["id"] for text in "abc"]
+    gate.wait("a")
+    time.sleep(1)  # sweeps change nothing
+    assert gate.begun == ["a"]
+    statuses = [json.loads(fetch(url, "GET", f"/responses/{id_}").body)["status"] for id_ in ids]
+    assert statuses == ["in_progress", "queued", "queued"]
+    gate.let(3)
+    for id_ in ids:
+        last = fetch(url, "GET", f"/responses/{id_}?stream=true").body
+        assert b"response.completed" in last
+    assert (gate.begun, gate.most) == (["a", "b", "c"], 1)
+
+
+@pytest.mark.parametrize("way", ["cancel", "delete"])
+def test_one_that_leaves_the_queue_blocks_nobody(
+    gate: Gate, serve: Callable[[Any], str], store_url: str, way: str
+) -> None:
+    url = serve(app_of(gate, store_url))
+    ids = [json.loads(send(url, text, background=True).body)["id"] for text in "abc"]
+    gate.wait("a")
+    if way == "cancel":
+        cancelled = fetch(url, "POST", f"/responses/{ids[1]}/cancel")
+        assert json.loads(cancelled.body)["status"] == "cancelled"
+    else:
+        assert fetch(url, "DELETE", f"/responses/{ids[1]}").status == 200
+    gate.let(2)
+    assert b"response.completed" in fetch(url, "GET", f"/responses/{ids[2]}?stream=true").body
+    assert gate.begun == ["a", "c"]
+
+
+def test_sessions_of_agent_bricks_wait(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str]
+) -> None:
+    app = AgentApp(gate.router, protocols=[AgentBricks()], timeouts=QUICK)
+    url = serve(app)
+
+    def invoke(number: int, **more: Any) -> Reply:
+        id_ = f"00000000-0000-0000-0000-00000000000{number}"
+        body = {"id": id_, "session_id": "s", "input": str(number), **more}
+        return fetch(url, "POST", "/api/invocations", body=body)
+
+    first = pool.submit(invoke, 1)
+    gate.wait("1")
+    assert invoke(2, background=True).status == 202
+    third = pool.submit(invoke, 3)
+    waiting(app, 1)
+    gate.let(3)
+    assert [first.result(20).status, third.result(20).status] == [200, 200]
+    assert (gate.begun, gate.most) == (["1", "2", "3"], 1)
+
+
+def test_a_turn_in_every_store(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("c", "ann", "r1", LONG)
+        assert await store.wait_for("c", "ann", "r2", LONG, 2)
+        assert await store.wait_for("c", "ann", "r3", LONG, 2)
+        assert not await store.wait_for("c", "ann", "r4", LONG, 2)
+        assert await store.wait_for("c", "bob", "r5", LONG, 1)
+        assert await store.next_waiting("c", "ann") == "r2"
+        assert not await store.lock("c", "ann", "r2", LONG)
+        await store.unlock("r1")
+        for late in ("r3", "r6"):
+            assert not await store.lock("c", "ann", late, LONG)
+        assert await store.lock("c", "ann", "r2", LONG)
+        await store.stop_waiting("r2")
+        assert await store.next_waiting("c", "ann") == "r3"
+        await store.stop_waiting("r3")
+        assert await store.next_waiting("c", "ann") is None
+        await store.unlock("r2")
+        assert await store.lock("c", "ann", "r6", LONG)
+
+    run(store_url, main)
+
+
+def test_who_waits_no_longer_is_passed_over(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("c", "ann", "r1", LONG)
+        assert await store.wait_for("c", "ann", "r2", SHORT, 1)
+        await store.renew("p1", ["r2"], 4 * SHORT)
+        await asyncio.sleep(2 * SHORT)
+        assert await store.next_waiting("c", "ann") == "r2"
+        await asyncio.sleep(4 * SHORT)
+        assert await store.next_waiting("c", "ann") is None
+        await store.unlock("r1")
+        assert await store.lock("c", "ann", "r3", LONG)
+
+    run(store_url, main)
+
+
+def test_a_stored_run_is_claimed_in_its_turn(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("c", "ann", "r1", LONG)
+        assert await store.wait_for("c", "ann", "r2", SHORT, 9)
+        assert await store.wait_for("c", "ann", "r3", SHORT, 9)
+        for id_ in ("r2", "r3"):
+            await accept(store, id_, "p1", SHORT)
+        await asyncio.sleep(2 * SHORT)
+        assert await store.claim("r2", "p2", LONG) is None
+        assert list(await store.abandoned(["tutor"])) == []
+        await store.unlock("r1")
+        assert [record.id for record in await store.abandoned(["tutor"])] == ["r2"]
+        assert await store.claim("r3", "p2", LONG) is None
+        claimed = await store.claim("r2", "p2", LONG)
+        assert claimed is not None
+        assert await store.locked_by("c", "ann") == "r2"
+        assert await store.claim("r3", "p2", LONG) is None
+        await store.want_cancel("r3", "ann")
+        cancelled = await store.claim("r3", "p2", LONG)
+        assert cancelled is not None
+        assert await store.next_waiting("c", "ann") is None
+
+    run(store_url, main)
