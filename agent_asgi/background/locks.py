@@ -37,7 +37,7 @@ class Locks:
         return free
 
     async def queue(self, conversation: str, owner: str, response_id: str, most: int) -> None:
-        """Have a run wait for a conversation; `unlock` ends that too.
+        """Queue a run for a conversation; `unlock` ends that too.
 
         Raises:
             Conflict: `most` runs wait already.

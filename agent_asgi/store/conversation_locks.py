@@ -30,7 +30,7 @@ class ConversationLocks(ABC):
     async def wait_for(
         self, conversation: str, owner: str, response_id: str, seconds: float, most: int
     ) -> bool:
-        """Have a run wait for a conversation, after those that wait already.
+        """Queue a run for a conversation, after those that wait already.
 
         A stored run that waits is not claimed before its turn, unless it is to be cancelled.
 

@@ -14,6 +14,8 @@ import websockets
 
 TOKENS = ("alice-token", "bob-token")
 Status = collections.Counter[str]
+LARGE = 500_000
+"""The characters of a large message."""
 
 
 class Traffic:
@@ -44,6 +46,8 @@ class Traffic:
             self.cancelled: 3,
             self.keyed: 4,
             self.turn: 4,
+            self.chained: 2,
+            self.pinged: 1,
             self.compacted: 3,
             self.threaded: 6,
             self.numbers: 6,
@@ -172,6 +176,38 @@ class Traffic:
                 async with asyncio.timeout(20):
                     while not _ends(json.loads(await socket.recv())):
                         pass
+
+    async def chained(self) -> None:
+        """Continue a large response, and leave the stream of the third turn."""
+        large = [
+            {"role": "developer", "content": "x" * LARGE},
+            {"role": "user", "content": "words"},
+        ]
+        first = await self.create("words", input=large)
+        if "id" not in first:
+            return
+        headers = {"authorization": f"Bearer {first['token']}"}
+        body = {"model": "soak", "input": "words 3", "previous_response_id": first["id"]}
+        second = await self.post("/responses", body, token=first["token"])
+        if second.status_code != 200:
+            return
+        body |= {"previous_response_id": second.json()["id"], "stream": True}
+        async with self._client.stream("POST", "/responses", json=body, headers=headers) as answer:
+            async for _ in answer.aiter_raw():
+                return
+
+    async def pinged(self) -> None:
+        """Send pings, and read none of the answers."""
+        headers = {"authorization": f"Bearer {TOKENS[1]}"}
+        url = f"ws://127.0.0.1:{self.port}/v1/responses"
+        async with websockets.connect(
+            url, additional_headers=headers, ping_interval=None, close_timeout=1
+        ) as socket:
+            socket.transport.pause_reading()
+            for _ in range(500):
+                await socket.ping()
+            await asyncio.sleep(1)
+            socket.transport.abort()
 
     async def compacted(self) -> None:
         """Compact a conversation."""
