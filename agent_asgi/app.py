@@ -151,7 +151,8 @@ class AgentApp:
         routes = _routes(config, spoken, playground)
         inner: ASGIApp = Routes(routes, fallback)
         if authenticate is not None:
-            inner = Access(inner, authenticate, playground=playground)
+            public = registry.public_paths(config, spoken)
+            inner = Access(inner, authenticate, playground=playground, public=public)
         for layer in reversed(middleware):
             inner = layer.cls(inner, *layer.args, **layer.kwargs)
         self._origins = Origins(allowed_origins)

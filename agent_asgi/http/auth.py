@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import anyio.to_thread
@@ -31,7 +31,8 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 class Access:
-    """ASGI middleware that requires authentication, except for probes and the playground's files.
+    """ASGI middleware that requires authentication, except for probes, the playground's files and
+    what protocols make public.
 
     A request that other middleware has authenticated (`scope["user"]`) is accepted as it is.
 
@@ -39,13 +40,20 @@ class Access:
         app: The app behind it.
         authenticate: Returns the principal of a request, or None.
         playground: Whether there is a playground. Default False.
+        public: Further paths that need no authentication. Default none.
     """
 
     def __init__(
-        self, app: ASGIApp, authenticate: Authenticate, *, playground: bool = False
+        self,
+        app: ASGIApp,
+        authenticate: Authenticate,
+        *,
+        playground: bool = False,
+        public: Collection[str] = (),
     ) -> None:
         self._app = app
         self._playground = playground
+        self._public = PROBES.union(public)
         self._authenticate = _as_async(authenticate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +70,7 @@ class Access:
     def _is_public(self, scope: Scope) -> bool:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         in_playground = self._playground and PLAYGROUND.fullmatch(path) is not None
-        return scope["type"] == "http" and (path in PROBES or in_playground)
+        return scope["type"] == "http" and (path in self._public or in_playground)
 
     async def _principal(self, request: HTTPConnection) -> BaseUser:
         try:

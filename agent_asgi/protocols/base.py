@@ -99,6 +99,7 @@ class Protocol:
             documented.
         conversation_queue: How many runs wait for one another in a conversation, unless
             `Limits.conversation_queue` says it. Default 0: a second run is a 409.
+        public: The paths, relative to the agent's, that need no authentication. Default none.
         answers_calls: Whether a function's output in a request has to answer a call in the same
             conversation, unless the request names a session, whose calls the agent may know.
             Default False.
@@ -113,6 +114,7 @@ class Protocol:
     own_tools: ClassVar[View] = "mcp_call"
     operation: ClassVar[Operation | None] = None
     conversation_queue: ClassVar[int] = 0
+    public: ClassVar[Sequence[str]] = ()
     answers_calls: ClassVar[bool] = False
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:

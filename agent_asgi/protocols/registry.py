@@ -55,6 +55,13 @@ def _agent_routes(
     return routes
 
 
+def public_paths(config: AppConfig, protocols: Iterable[Protocol]) -> frozenset[str]:
+    """Return the paths of the protocols that need no authentication."""
+    prefixes = ["", *(f"/{router.name}" for router in config.routers)]
+    public = [path for protocol in protocols for path in protocol.public]
+    return frozenset(prefix + path for prefix in prefixes for path in public)
+
+
 def first_segments(protocols: Sequence[Protocol]) -> set[str]:
     """Return the first segments of the protocols' paths, which routers may not be named after."""
     return {path.split("/")[1] for protocol in protocols for path in protocol.paths}
