@@ -10,6 +10,7 @@ from ..config import require
 from ..errors import AgentError
 from ..schema.own_calls import View
 from .handler import Handler
+from .skill import skills_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Mode = Literal["invoke", "stream", "compact"]
@@ -40,11 +41,14 @@ class AgentRouter:
             in `Context.previous_events`. Default True. If False it fails with code `interrupted`.
         keep_headers: Names of the request headers to store with a detached run, so that
             `Context.headers` has them in any process and attempt. Default none.
+        skills: What the agent can do, for its A2A card: dicts with `id`, `name`, `description`,
+            `tags` and, if wanted, `examples`, `inputModes` and `outputModes`. Default: one skill
+            with the agent's name and description.
 
     Raises:
         TypeError: An option has a wrong type.
         ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
-            `max_threads` is below 1, or `keep_headers` is a str.
+            `max_threads` is below 1, `keep_headers` is a str, or a skill is invalid.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class AgentRouter:
         reducer: Reducer | None = None,
         recover: bool = True,
         keep_headers: Sequence[str] = (),
+        skills: Sequence[Any] = (),
     ) -> None:
         require(
             "AgentRouter",
@@ -70,6 +75,7 @@ class AgentRouter:
                 "reducer": (reducer, Callable, NoneType),
                 "recover": (recover, bool),
                 "keep_headers": (keep_headers, Collection),
+                "skills": (skills, Collection),
             },
         )
         for header in keep_headers:
@@ -97,6 +103,7 @@ class AgentRouter:
         self.reducer = reducer
         self.recover = recover
         self.keep_headers = tuple(each.lower() for each in keep_headers)
+        self.skills = skills_of(skills)
         self.handlers: dict[Mode, Handler] = {}
 
     @overload

@@ -11,9 +11,11 @@ from .base import Encoder, Protocol
 from .chat_completions.protocol import ChatCompletions
 
 if TYPE_CHECKING:
+    from .a2a.protocol import A2A
     from .agentbricks.protocol import AgentBricks
 
 __all__ = [
+    "A2A",
     "AgentBricks",
     "ChatCompletions",
     "Encoder",
@@ -22,7 +24,7 @@ __all__ = [
     "decode_request",
 ]
 
-_MODULES = {"AgentBricks": "agentbricks"}
+_MODULES = {"A2A": "a2a", "AgentBricks": "agentbricks"}
 """The packages of the protocols that are imported when they are used."""
 
 

@@ -1,0 +1,1 @@
+"""A2A 1.0: tasks in terms of stored responses, over JSON-RPC and HTTP+JSON."""
