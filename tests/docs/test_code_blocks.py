@@ -2,7 +2,8 @@
 
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error);
-`<!-- client -->` talks to the example agent; `<!-- script -->` runs by itself, `<!-- script on -->`
+`<!-- client -->` talks to the example agent, `<!-- client of a2a -->` with the packages of
+tests/clients to one that speaks A2A; `<!-- script -->` runs by itself, `<!-- script on -->`
 after the script before it. `<!-- file PATH -->` before a block of any kind means that the file in
 docs/ contains it verbatim. `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks
 are run too, as far as each command allows. `yaml` configures an app, which is started; `json` must
@@ -30,8 +31,11 @@ import psycopg
 import pytest
 import yaml
 
+from agent_asgi import AgentApp
 from agent_asgi.background.queue_schema import SCHEMA
+from agent_asgi.protocols import A2A
 from agent_asgi.testing import AgentClient
+from tests.clients.packages import PYTHON
 from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
 
@@ -73,9 +77,14 @@ def test_block(
     elif block.kind == "python" and block.how.startswith("app"):
         run_app(block)
     elif block.kind == "python":
-        assert block.how in ("client", "script"), "say how to run it"
-        url = serve(calculator.app) if block.how == "client" else ""
-        run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path)
+        assert block.how in ("client", "client of a2a", "script"), "say how to run it"
+        url, python = "", sys.executable
+        if block.how == "client":
+            url = serve(calculator.app)
+        elif block.how == "client of a2a":
+            url = serve(AgentApp(calculator.router, protocols=[A2A()]))
+            python = str(PYTHON)
+        run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path, python)
     elif block.kind == "sh":
         postgres = request.getfixturevalue("postgres") if "postgresql://" in block.code else ""
         run_lines(block.code, serve, tmp_path, postgres)
@@ -100,11 +109,11 @@ def run_app(block: Block) -> None:
     assert answer.json()
 
 
-def run_script(code: str, folder: Path) -> None:
+def run_script(code: str, folder: Path, python: str = sys.executable) -> None:
     """Run a block by itself, in a separate folder."""
     env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [python, "-c", code],
         cwd=folder,
         env=env,
         capture_output=True,

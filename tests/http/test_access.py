@@ -17,7 +17,7 @@ from agent_asgi.store.conversation_store import ConversationStore
 from agent_asgi.store.open import open_store
 from tests.support.asking import ANN, BOB, TOKENS, WRONG, Reply, fetch, knock
 from tests.support.calling import QUICK, Json, Serve
-from tests.support.endpoints import BODY, TABLE, Row
+from tests.support.endpoints import BODY, PROTOCOLS, SENT, TABLE, VERSION, Row
 from tests.support.servers import Server
 from tests.support.traces import traces
 
@@ -100,15 +100,17 @@ def reply_to(url: str, method: str, path: str, row: Row, token: str | None) -> R
     if "/conversations/{id}" in path:
         id_ = talk(url)
     else:
-        id_ = made(url) if "/responses/{id}" in path else "one"
+        id_ = made(url) if "/responses/{id}" in path or "/tasks/{id}" in path else "one"
     path = path.replace("{id}", id_).replace("{item_id}", ITEM).replace("{file}", "app.js")
+    path = path.replace("{config_id}", "1")
     path += row.query
     return knock(url, path, token) if method == "WS" else fetch(url, method, path, token, row.body)
 
 
 @pytest.mark.parametrize("kind", APPS)
 def test_each_endpoint_by_token(serve: Serve, kind: str) -> None:
-    app = AgentApp(*APPS[kind](), authenticate=TOKENS, playground=True, timeouts=QUICK)
+    options: Any = {"protocols": PROTOCOLS, "playground": True, "timeouts": QUICK}
+    app = AgentApp(*APPS[kind](), authenticate=TOKENS, **options)
     url = serve(app)
     assert fetch(url, "GET", "/health").status == 200
     for method, path in routes_of(app):
@@ -134,7 +136,8 @@ def check_form(method: str, reply: Reply, token: str | None) -> None:
 
 
 def test_each_row_is_of_a_route() -> None:
-    apps = [AgentApp(*routers(), playground=True) for routers in APPS.values()]
+    options: Any = {"protocols": PROTOCOLS, "playground": True}
+    apps = [AgentApp(*routers(), **options) for routers in APPS.values()]
     found = {id(row) for app in apps for each in routes_of(app) for row in rows_of(*each)}
     assert found == {id(row) for rows in TABLE.values() for row in rows}
 
@@ -186,6 +189,11 @@ def ways(id: str, item: str) -> Iterator[tuple[str, str, Json | None, str]]:
             yield "POST", f"{begin}/responses", {**body, "input": [reference]}, item
         yield "POST", f"{begin}/responses/compact", {**BODY, "previous_response_id": id}, id
     yield "POST", "/invocations", {**BODY, "previous_response_id": id}, id
+    for method, rest in (("GET", ""), ("POST", ":cancel"), ("GET", ":subscribe")):
+        yield method, f"/a2a/tasks/{id}{rest}{VERSION}", None, id
+    for rest in ("send", "stream"):
+        body = {"message": {**SENT["message"], "taskId": id}}
+        yield "POST", f"/a2a/message:{rest}{VERSION}", body, id
 
 
 def conversation_ways(id: str) -> Iterator[tuple[str, str, Json | None, str]]:
@@ -206,7 +214,7 @@ def conversation_ways(id: str) -> Iterator[tuple[str, str, Json | None, str]]:
 def test_what_is_anothers_is_as_what_is_not(serve: Serve, store_url: str) -> None:
     """Status, body, headers and store calls are the same, so timing reveals nothing either."""
     store = open_store(store_url)
-    url = serve(AgentApp(one(), authenticate=TOKENS, store=store))
+    url = serve(AgentApp(one(), authenticate=TOKENS, store=store, protocols=PROTOCOLS))
     theirs, conversation = made(url), talk(url)
     nothing, no_item = "resp_" + "0" * (len(theirs) - 5), "msg_of_000"
     no_conversation = "conv_" + "0" * (len(conversation) - 5)

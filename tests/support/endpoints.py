@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+from agent_asgi.protocols import A2A, ChatCompletions
 from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
 CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
+
+
+PROTOCOLS = (ChatCompletions(), A2A())
 
 
 class Row(NamedTuple):
@@ -20,6 +24,12 @@ class Row(NamedTuple):
     """Whether no token is needed."""
 
 
+VERSION = "?A2A-Version=1.0"
+SENT = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "x"}]}}
+RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": SENT}
+STREAMED = {**RPC, "method": "SendStreamingMessage"}
+ENDED = Row(400, 404, query=VERSION)  # a task that belongs to the right user
+REFUSED = Row(400, 400, query=VERSION)
 ONE = Row(other=404)  # a response that belongs to the right user
 NONE = Row(404, 404)
 TABLE: dict[str, list[Row]] = {
@@ -51,6 +61,20 @@ TABLE: dict[str, list[Row]] = {
     "DELETE /conversations/{id}/items/{item_id}": [ONE],
     "POST /invocations": [Row(body=BODY), Row(body={**BODY, "stream": True})],
     "POST /chat/completions": [Row(body=CHAT), Row(body={**CHAT, "stream": True})],
+    "GET /.well-known/agent-card.json": [Row(free=True)],
+    "POST /a2a": [Row(body=RPC, query=VERSION), Row(body=STREAMED, query=VERSION)],
+    "POST /a2a/message:send": [Row(body=SENT, query=VERSION)],
+    "POST /a2a/message:stream": [Row(body=SENT, query=VERSION)],
+    "GET /a2a/tasks": [Row(query=VERSION)],
+    "GET /a2a/tasks/{id}": [Row(other=404, query=VERSION)],
+    "POST /a2a/tasks/{id}:cancel": [ENDED],
+    "GET /a2a/tasks/{id}:subscribe": [ENDED],
+    "POST /a2a/tasks/{id}:subscribe": [ENDED],
+    "POST /a2a/tasks/{id}/pushNotificationConfigs": [REFUSED],
+    "GET /a2a/tasks/{id}/pushNotificationConfigs": [REFUSED],
+    "GET /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
+    "DELETE /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
+    "GET /a2a/extendedAgentCard": [REFUSED],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],
