@@ -114,6 +114,8 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
             "headers": REQUEST_ID | (TRACE_ID if about.runs else {}),
             "content": {kind: {"schema": each} for kind, each in about.answers.items()},
         }
+    if about.empty:
+        answers["204"] = {"description": about.empty, "headers": REQUEST_ID}
     if about.linked:
         answers["200"]["links"] = _links(path)
     answers |= {str(status): _error(status) for status in about.errors}
