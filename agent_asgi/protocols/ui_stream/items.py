@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from ...errors import InvalidRequest
 from ...schema import codec
+from ...schema.own_calls import pair_ids
 from .request_schema import ToolApproval, UIMessage, UIPart
 
 Json = dict[str, Any]
@@ -98,9 +99,8 @@ def _call_items(part: UIPart, path: str) -> tuple[list[Json], list[Json]]:
         return [], []
     if part.state in ("approval-requested", "approval-responded"):
         return _approval_items(part, name, _required(part.approval, f"{path}.approval"), path)
-    call = {"type": "function_call", "call_id": call_id, "name": name}
-    call["arguments"] = _arguments(part)
-    output: Json = {"type": "function_call_output", "call_id": call_id}
+    call, output = _pair(call_id)
+    call |= {"name": name, "arguments": _arguments(part)}
     if part.state == "output-available":
         return [call], [output | {"output": _text(part.output)}]
     if part.state == "output-error":
@@ -111,6 +111,18 @@ def _call_items(part: UIPart, path: str) -> tuple[list[Json], list[Json]]:
     else:
         return [call], []
     return [call], [output | {"output": error, "agent_asgi:error": error}]
+
+
+def _pair(call_id: str) -> tuple[Json, Json]:
+    """Return the beginnings of a call and of its output; own calls are known by their item's id."""
+    call: Json = {"type": "function_call", "call_id": call_id}
+    output: Json = {"type": "function_call_output", "call_id": call_id}
+    if call_id.startswith("mcp_"):
+        ids = pair_ids(call_id)
+        name = "call_" + call_id.removeprefix("mcp_")
+        call |= {"id": ids[0], "call_id": name}
+        output |= {"id": ids[1], "call_id": name}
+    return call, output
 
 
 def _approval_items(

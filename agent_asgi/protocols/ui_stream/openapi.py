@@ -74,7 +74,7 @@ _ID: Schema = TEXT | {
     "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f]+$",
 }
 _ASKS = ("approval-requested", "approval-responded")
-_TOOL = {"type": TEXT | {"pattern": "^tool-."}, "toolCallId": {"type": "string", "minLength": 1}}
+_TOOL = {"type": TEXT | {"pattern": "^tool-."}, "toolCallId": TEXT}
 _PART = [
     object_of(type=one_of("text"), text=TEXT),
     object_of(type=one_of("file"), url=TEXT),

@@ -38,7 +38,7 @@ class UIPart(Struct, kw_only=True, rename="camel"):
     """What the agent added to the part."""
     tool_name: Name | None = None
     """The name of the tool, if `type` does not have it."""
-    tool_call_id: Name | None = None
+    tool_call_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
     """The id of the call."""
     state: str | None = None
     """How far the call has come."""
