@@ -11,9 +11,14 @@ OWN: Json = {"providerExecuted": True, "dynamic": True}
 """Marks a call of the agent's own tool, which the client neither executes nor knows."""
 
 
-def write(buffer: bytearray, type: str, **members: Any) -> None:
+def write(buffer: bytearray, type: str, /, **members: Any) -> None:
     """Append a chunk. Clients refuse null for a member that they do not require."""
-    buffer += b"data: %b\n\n" % codec.encode({"type": type, **members})
+    write_chunk(buffer, {"type": type, **members})
+
+
+def write_chunk(buffer: bytearray, chunk: Json) -> None:
+    """Append a chunk."""
+    buffer += b"data: %b\n\n" % codec.encode(chunk)
 
 
 def compact(text: str) -> msgspec.Raw | str:

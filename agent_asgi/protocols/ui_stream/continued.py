@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .chunks import Json, write
+from .chunks import Json, write, write_chunk
 from .request import Continued
 from .request_schema import UIPart
 
@@ -29,7 +29,7 @@ def write_parts(parts: Sequence[Json], buffer: bytearray) -> None:
         elif kind == "step-start":
             write(buffer, "start-step")
         elif kind in _SAME or kind.startswith("data-"):
-            write(buffer, **_without_nulls(part))
+            write_chunk(buffer, _without_nulls(part))
         elif kind == "dynamic-tool" or kind.startswith("tool-"):
             _write_call(part, buffer)
 
@@ -43,24 +43,17 @@ def _write_text(part: Json, id: str, buffer: bytearray) -> None:
 
 
 def _write_call(part: Json, buffer: bytearray) -> None:
-    id_, state = part.get("toolCallId"), part.get("state")
-    if id_ is None or state == "input-streaming":
-        return
-    is_dynamic = part["type"] == "dynamic-tool"
-    marks = _without_nulls({"providerExecuted": part.get("providerExecuted")})
+    is_dynamic, state = part["type"] == "dynamic-tool", part.get("state")
     name = part.get("toolName") if is_dynamic else part["type"][5:]
-    if is_dynamic:
-        marks["dynamic"] = True
-    write(
-        buffer,
-        "tool-input-available",
-        toolCallId=id_,
-        toolName=name,
-        input=part.get("input"),
-        **marks,
-    )
-    if state in ("approval-requested", "approval-responded", "output-denied"):
-        write(buffer, "tool-approval-request", toolCallId=id_, approvalId=part["approval"]["id"])
+    id_, approval = part.get("toolCallId"), part.get("approval")
+    if not name or not id_ or state == "input-streaming":
+        return
+    own = {"providerExecuted": True} if part.get("providerExecuted") else {}
+    marks = own | ({"dynamic": True} if is_dynamic else {})
+    call = {"toolCallId": id_, "toolName": name, "input": part.get("input"), **marks}
+    write(buffer, "tool-input-available", **call)
+    if approval and state in ("approval-requested", "approval-responded", "output-denied"):
+        write(buffer, "tool-approval-request", toolCallId=id_, approvalId=approval["id"])
     if state == "output-denied":
         write(buffer, "tool-output-denied", toolCallId=id_)
     elif state == "output-available":

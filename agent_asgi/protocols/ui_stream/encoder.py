@@ -10,7 +10,7 @@ from ...schema import events as e
 from ...schema.responses import Response, Usage
 from ..base import Encoder
 from .calls import CALLS, OUTPUTS, Calls
-from .chunks import Json, write
+from .chunks import Json, write, write_chunk
 from .continued import approvals_in, write_parts
 from .items import VENDOR
 from .request import Continued
@@ -97,7 +97,7 @@ class UIEncoder(Encoder):
         place = f"{event.item_id}_{event.content_index}_{event.annotation_index}"
         chunk = source_chunk(event.annotation, place)
         if chunk is not None:
-            write(buffer, **chunk)
+            write_chunk(buffer, chunk)
 
     def _file(self, file: tuple[str, str] | None, buffer: bytearray) -> None:
         if file is not None:
@@ -162,11 +162,11 @@ class UIEncoder(Encoder):
         elif kind == "image_generation_call":
             self._file(file_url(item), buffer)
         elif ":" in kind:
-            write(buffer, **data_chunk(item))
+            write_chunk(buffer, data_chunk(item))
 
     def _vendor(self, event: e.VendorEvent, buffer: bytearray) -> None:
         if ":" in event.type:
-            write(buffer, **data_chunk(event.fields))
+            write_chunk(buffer, data_chunk(event.fields))
 
     def _error(self, event: e.ErrorEvent, buffer: bytearray) -> None:
         write(buffer, "error", errorText=event.message)

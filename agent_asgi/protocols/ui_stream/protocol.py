@@ -8,6 +8,8 @@ from starlette.routing import BaseRoute, Route
 from ...agents.router import AgentRouter
 from ...config import require
 from ...context import Headers
+from ...errors import AgentError
+from ...schema import codec
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import FunctionTool, ResponsesRequest, each_tool
 from ...schema.responses import Response
@@ -57,6 +59,15 @@ class UIStream(Protocol):
             tool.name if isinstance(tool, FunctionTool) else tool.get("name") for tool in tools
         }
         return UIEncoder(response, offered, continued_by(request))
+
+    def error(self, error: AgentError, body: bytes) -> bytes:
+        payload = error.payload()
+        param = payload["param"] or ""
+        name = "id" if param == "conversation" else "messages" if param.startswith("input") else ""
+        if name:  # the body's own name of what is a field of a Responses body
+            payload["message"] = name + payload["message"].removeprefix(param)
+            payload["param"] = name
+        return codec.encode({"error": payload})
 
     def routes(
         self, config: "AppConfig", router: AgentRouter | None, prefix: str

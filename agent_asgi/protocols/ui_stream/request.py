@@ -7,7 +7,6 @@ import msgspec
 from msgspec import Struct, structs
 
 from ...errors import InvalidRequest
-from ...runs.conversation import check_name
 from ...schema import codec
 from ...schema.decode import decode_request
 from ...schema.requests import ResponsesRequest
@@ -89,7 +88,6 @@ def decode_chat(body: bytes, *, resume: bool) -> UIRequest:
     if continues is not None and detached:
         converted[MESSAGE] = fields["message"] if chat.messages is None else fields["messages"][-1]
     request = decode_request(codec.encode(converted))
-    _check_id(request)
     return UIRequest(
         sends_history=chat.messages is not None, continues=continues, **structs.asdict(request)
     )
@@ -136,11 +134,3 @@ def _custom_inputs(fields: Json) -> Any:
         return custom  # which is refused
     added = {name: value for name, value in fields.items() if name not in _KNOWN}
     return added | (custom or {}) or None
-
-
-def _check_id(request: ResponsesRequest) -> None:
-    try:
-        check_name(request)
-    except InvalidRequest as error:
-        message = error.message.removeprefix("conversation")
-        raise InvalidRequest(f"id{message}", "id") from None

@@ -336,7 +336,10 @@ def test_a_call_is_answered_in_the_message_that_made_it() -> None:
 
 
 def test_the_path() -> None:
-    app = AgentApp(AgentRouter("a"), AgentRouter("b"), protocols=[UIStream(path="/chat/ui")])
+    routers = [AgentRouter("a"), AgentRouter("b")]
+    for router in routers:
+        router.invoke(lambda request: "x")
+    app = AgentApp(*routers, protocols=[UIStream(path="/chat/ui")])
     assert ask(app, "/a/chat/ui", {}).status == 400
     assert ask(app, "/chat/ui", {}).status == 400
     assert ask(app, "/api/chat", {}).status == 404

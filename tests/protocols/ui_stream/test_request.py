@@ -278,6 +278,21 @@ def test_a_wrong_field_is_named(name: str) -> None:
     assert error["message"].startswith(str(param))
 
 
+def test_an_unknown_approval_and_an_unknown_conversation() -> None:
+    router = AgentRouter()
+    router.invoke(lambda request: "taken")
+    approval = {"id": "mcpr_1", "approved": True}
+    alone = agents(tool("f", "c1", "approval-responded", approval=approval))
+    wrong = [
+        ({"id": CHAT, "message": alone}, "messages"),
+        (body(user("x")) | {"id": "conv_1"}, "id"),
+    ]
+    for sent, param in wrong:
+        answer = ask(app_of(router, single_user=True), PATH, sent)
+        assert (answer.status, answer.json()["error"]["param"]) == (400, param)
+        assert answer.json()["error"]["message"].startswith(f"{param}: ")
+
+
 @pytest.mark.parametrize("sent", [b"", b"[]", b"7", b'{"id":', b'{"id": "\\ud800"}'])
 def test_no_object(sent: bytes) -> None:
     with pytest.raises(AgentError) as raised:
