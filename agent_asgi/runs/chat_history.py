@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec import structs
 
 from ..schema.chat_messages import PARAGRAPH, approval_text
 from ..schema.items import (
@@ -15,6 +14,8 @@ from ..schema.items import (
     InputItem,
     Message,
 )
+from ..schema.own_calls import pair_ids
+from ..store.history import item_id_of
 from ..store.repeats import message_content
 
 _CALLS = (FunctionCall, FunctionCallOutput)
@@ -79,14 +80,20 @@ class _Answer:
         return False
 
 
-def compare(earlier: Sequence[InputItem], given: Sequence[InputItem]) -> Comparison:
+def compare(earlier: Sequence[InputItem], history: Sequence[InputItem]) -> Comparison:
     """Find the first item of a history that was edited or is new.
 
     Args:
         earlier: The items of the conversation.
-        given: The items of the history.
+        history: The items of the history.
     """
-    given = _with_known_calls(earlier, given)
+    own = _shown_calls(earlier)
+    places = [n for n, item in enumerate(history) if not own or item_id_of(item) not in own]
+    known, kept = _compare(earlier, [history[place] for place in places])
+    return Comparison(places[known] if known < len(places) else len(history), kept)
+
+
+def _compare(earlier: Sequence[InputItem], given: Sequence[InputItem]) -> Comparison:
     shown = {_key(item) for item in given}
     known = kept = 0
     answer: _Answer | None = None
@@ -114,17 +121,10 @@ def _is_answer(item: InputItem) -> bool:
     return isinstance(item, FunctionCall)
 
 
-def _with_known_calls(
-    earlier: Sequence[InputItem], given: Sequence[InputItem]
-) -> list[InputItem]:
-    """Return a history with the agent's own ids of the calls that it names by their items' ids."""
-    call_ids = {item.id: item.call_id for item in earlier if isinstance(item, _CALLS) and item.id}
-    return [
-        structs.replace(item, call_id=call_ids[item.id])
-        if isinstance(item, _CALLS) and item.id in call_ids
-        else item
-        for item in given
-    ]
+def _shown_calls(earlier: Sequence[InputItem]) -> set[str | None]:
+    """Return the ids under which a client knows the agent's own calls, which it cannot edit."""
+    own = [item["id"] for item in earlier if isinstance(item, dict) and item["type"] == "mcp_call"]
+    return {id_ for item_id in own for id_ in pair_ids(item_id)}
 
 
 def _is_hidden(item: InputItem, shown: set[str | None]) -> bool:

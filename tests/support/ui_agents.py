@@ -35,7 +35,9 @@ OUTPUTS: dict[str, list[Any]] = {
     ],
     "failing": [FunctionCall("look", {}, "c1"), FunctionCallOutput("c1", error="Too dark.")],
     "sources": ["As said.", Citation("https://example.org/a", "A")],
-    "picture": [{"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PICTURE}],
+    "picture": [
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": PICTURE}
+    ],
     "data": [
         {"type": "acme:progress", "percent": 5, "transient": True},
         {"type": "acme:chart", "id": "c1", "data": [1]},
@@ -129,9 +131,7 @@ async def _each(outputs: list[Any]) -> AsyncIterator[Any]:
 def app() -> Starlette:
     """Make an app with the agent, below `/resumed` with runs that can be resumed."""
     plain, resumed = (
-        AgentApp(
-            agent(), protocols=[UIStream(resume=resume)], single_user=True, timeouts=QUICK
-        )
+        AgentApp(agent(), protocols=[UIStream(resume=resume)], single_user=True, timeouts=QUICK)
         for resume in (False, True)
     )
     return Starlette(

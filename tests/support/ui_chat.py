@@ -58,7 +58,9 @@ def fold(found: Sequence[Json]) -> Json:
     texts: dict[str, Json] = {}
     tools: dict[str, Json] = {}
     for chunk in found:
-        assert None not in [value for name, value in chunk.items() if name not in ("output", "data")]
+        assert None not in [
+            value for name, value in chunk.items() if name not in ("output", "data")
+        ]
         kind = chunk["type"]
         if kind.endswith(("-start", "-delta", "-end")) and "id" in chunk:
             _fold_text(message, texts, chunk)

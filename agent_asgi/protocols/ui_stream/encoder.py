@@ -81,9 +81,7 @@ class UIEncoder(Encoder):
             self._begin_thought(f"{event.item_id}_content_{event.content_index}", buffer)
 
     def _text(self, event: e.OutputTextDelta | e.RefusalDelta, buffer: bytearray) -> None:
-        write(
-            buffer, "text-delta", id=f"{event.item_id}_{event.content_index}", delta=event.delta
-        )
+        write(buffer, "text-delta", id=f"{event.item_id}_{event.content_index}", delta=event.delta)
 
     def _part_done(self, event: e.ContentPartDone, buffer: bytearray) -> None:
         id_ = f"{event.item_id}_{event.content_index}"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from functools import cache
 
+from msgspec import Struct
+
 from ...schema import requests
 from ...schema.ids import MAX_ID
 from ...schema.openapi import (
@@ -26,12 +28,14 @@ from . import request_schema
 from .request import SHARED
 
 _CHUNKS = {STREAM: frames(ref("UIChunk"))}
-_TYPES = ("start", "start-step", "finish-step", "finish", "error", "abort", "file")
-_TYPES += ("text-start", "text-delta", "text-end")
-_TYPES += ("reasoning-start", "reasoning-delta", "reasoning-end")
-_TYPES += ("tool-input-start", "tool-input-delta", "tool-input-available", "tool-input-error")
-_TYPES += ("tool-approval-request", "tool-output-denied")
-_TYPES += ("tool-output-available", "tool-output-error", "source-url", "source-document")
+_TYPES = (
+    *("start", "start-step", "finish-step", "finish", "error", "abort", "file"),
+    *("text-start", "text-delta", "text-end", "source-url", "source-document"),
+    *("reasoning-start", "reasoning-delta", "reasoning-end"),
+    *("tool-input-start", "tool-input-delta", "tool-input-available", "tool-input-error"),
+    *("tool-output-available", "tool-output-error"),
+    *("tool-approval-request", "tool-output-denied"),
+)
 UI_STREAM = Operation(
     "Run the agent with the UI message stream of Vercel's AI SDK",
     _CHUNKS,
@@ -73,17 +77,24 @@ _ID: Schema = TEXT | {
     "maxLength": MAX_ID,
     "pattern": r"^(?!\.{1,2}$)[^/\u0000-\u001f\u007f-\u009f]+$",
 }
-_ASKS = ("approval-requested", "approval-responded")
-_TOOL = {"type": TEXT | {"pattern": "^tool-."}, "toolCallId": TEXT}
-_PART = [
+_APPROVED = object_of(approval=object_of(approved={"type": "boolean"}))
+_STATE: Schema = {
+    "anyOf": [
+        {"properties": {"state": {"not": {"enum": ["approval-requested", "approval-responded"]}}}},
+        object_of(state=one_of("approval-requested"), approval={}),
+        _APPROVED,
+    ]
+}
+_TOOL = TEXT | {"pattern": "^tool-."}
+_PART: list[Schema] = [
     object_of(type=one_of("text"), text=TEXT),
     object_of(type=one_of("file"), url=TEXT),
-    object_of(**_TOOL),
-    object_of(**_TOOL | {"type": one_of("dynamic-tool"), "toolName": TEXT}),
-    object_of(type={"not": {"anyOf": [one_of("text", "file", "dynamic-tool"), _TOOL["type"]]}}),
+    object_of(type=_TOOL, toolCallId=TEXT) | _STATE,
+    object_of(type=one_of("dynamic-tool"), toolCallId=TEXT, toolName=TEXT) | _STATE,
+    object_of(
+        type={"not": {"anyOf": [one_of("text", "file", "dynamic-tool"), {"pattern": "^tool-"}]}}
+    ),
 ]
-_APPROVAL = object_of(approval=object_of(approved={"type": "boolean"}))
-_STATE = {"anyOf": [{"properties": {"state": {"not": {"enum": [*_ASKS]}}}}, _APPROVAL]}
 _AGENTS = {"properties": {"message": {"properties": {"role": one_of("assistant")}}}}
 _NEW = {"properties": {"messageId": {"type": "null"}}}
 _ONE: Schema = {
@@ -111,7 +122,7 @@ _SHAPES: dict[str, Schema] = {
 @cache
 def schemas() -> Mapping[str, Schema]:
     """Return the components of the UI message stream, by name."""
-    structs = [request_schema.UIRequestBody, requests.ResponsesRequest]
+    structs: list[type[Struct]] = [request_schema.UIRequestBody, requests.ResponsesRequest]
     made = components(structs, _SHAPES, (request_schema, requests))
     shared = made["ResponsesRequest"]["properties"]
     body = made["UIRequestBody"]
@@ -120,7 +131,7 @@ def schemas() -> Mapping[str, Schema]:
     return {
         "UIRequestBody": body | {"anyOf": [_ALL, _ONE]},
         "UIMessage": made["UIMessage"],
-        "UIPart": made["UIPart"] | {"allOf": [{"anyOf": _PART}, _STATE]},
+        "UIPart": made["UIPart"] | {"anyOf": _PART},
         "ToolApproval": made["ToolApproval"],
         "UIChunk": object_of(type=kinds),
     }

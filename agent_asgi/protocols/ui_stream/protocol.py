@@ -54,9 +54,9 @@ class UIStream(Protocol):
         return isinstance(request, UIRequest) and request.sends_history
 
     def encoder(self, request: ResponsesRequest, response: Response) -> UIEncoder:
-        tools = (tool for _, tool in each_tool(request.tools or ()))
+        tools = [tool for _, tool in each_tool(request.tools or ())]
         offered = {
-            tool.name if isinstance(tool, FunctionTool) else tool.get("name") for tool in tools
+            str(tool.name if isinstance(tool, FunctionTool) else tool.get("name")) for tool in tools
         }
         return UIEncoder(response, offered, continued_by(request))
 

@@ -42,7 +42,11 @@ def shown(found: list[Json], id: str) -> Json:
     parts: list[Json] = [{"type": "step-start"}]
     for part in tools_of(found):
         own = {"providerExecuted": True} if part["own"] else {}
-        name = {"type": "dynamic-tool", "toolName": part["name"]} if part["own"] else {"type": f"tool-{part['name']}"}
+        name = (
+            {"type": "dynamic-tool", "toolName": part["name"]}
+            if part["own"]
+            else {"type": f"tool-{part['name']}"}
+        )
         more = {"output": part["output"]} if "output" in part else {}
         state = {"state": part["state"], "input": part["input"], "toolCallId": part["id"]}
         parts.append({**name, **state, **more, **own})

@@ -77,7 +77,12 @@ def test_a_handlers_own_ids() -> None:
 
 
 def test_usage() -> None:
-    found = chunks(giving("x", Usage(input_tokens=3, output_tokens=2, output_tokens_details={"reasoning_tokens": 1})))
+    found = chunks(
+        giving(
+            "x",
+            Usage(input_tokens=3, output_tokens=2, output_tokens_details={"reasoning_tokens": 1}),
+        )
+    )
     assert found[-1]["messageMetadata"]["usage"] == {
         "inputTokens": 3,
         "outputTokens": 2,
@@ -179,7 +184,9 @@ def test_a_call_for_the_client_that_it_does_not_offer() -> None:
 def test_a_call_whose_arguments_are_no_json() -> None:
     (part,) = tools_of(chunks(giving(FunctionCall("theirs", '{"a', "c1")), tools=TOOLS))
     assert (part["state"], part["input"]) == ("input-error", '{"a')
-    (part,) = tools_of(chunks(giving(FunctionCall("own", '{"a', "c1"), FunctionCallOutput("c1", "x"))))
+    (part,) = tools_of(
+        chunks(giving(FunctionCall("own", '{"a', "c1"), FunctionCallOutput("c1", "x")))
+    )
     assert (part["state"], part["input"]) == ("output-available", '{"a')
 
 
@@ -193,7 +200,11 @@ def test_a_custom_tool() -> None:
 def test_a_citation() -> None:
     file = {"type": "file_citation", "file_id": "f1", "filename": "a.pdf", "index": 0}
     text = {"type": "output_text", "text": "x", "annotations": [file, {"type": "other"}]}
-    found = fold(chunks(giving("As said", Citation("https://x/a", "A"), {"type": "message", "content": [text]})))
+    found = fold(
+        chunks(
+            giving("As said", Citation("https://x/a", "A"), {"type": "message", "content": [text]})
+        )
+    )
     sources = [part for part in found["parts"] if part["type"].startswith("source")]
     assert len({source.pop("sourceId") for source in sources}) == 2
     assert sources == [
@@ -208,7 +219,12 @@ def test_a_citation() -> None:
 
 
 def test_pictures() -> None:
-    picture = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AA=="}
+    picture = {
+        "type": "image_generation_call",
+        "id": "ig_1",
+        "status": "completed",
+        "result": "AA==",
+    }
     part = {"type": "output_image", "image_url": "https://x/a.png"}
     found = fold(chunks(giving(picture, {"type": "message", "content": [part]})))
     assert found["parts"] == [

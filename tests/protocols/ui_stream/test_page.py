@@ -126,4 +126,3 @@ def test_the_short_client_runs(serve: Serve, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "The answer is 84." in done.stdout
-

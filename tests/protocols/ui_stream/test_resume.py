@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -68,8 +69,6 @@ class Slow:
 def begin(url: str, sent: Json, token: str | None = None, upto: bytes = b"Begun") -> bytes:
     """Send a chat, read until something has come, and leave."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
-    import json
-
     headers = {"content-type": "application/json"}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
@@ -85,7 +84,9 @@ def begin(url: str, sent: Json, token: str | None = None, upto: bytes = b"Begun"
         connection.close()
 
 
-def follow(url: str, token: str | None = None, path: str = STREAM) -> tuple[threading.Thread, list[Any]]:
+def follow(
+    url: str, token: str | None = None, path: str = STREAM
+) -> tuple[threading.Thread, list[Any]]:
     """Follow a chat in a thread; the list gets the reply."""
     replies: list[Any] = []
     thread = threading.Thread(target=lambda: replies.append(fetch(url, "GET", path, token)))
@@ -221,7 +222,7 @@ def test_a_run_that_continues_a_message_is_followed_from_that_messages_start(ser
     slow = Slow()
     url = serve(app_of(slow.router, resume=True, timeouts=QUICK))
     part = tool("theirs", "c1", "output-available", output="sun")
-    more = [
+    more: list[Json] = [
         {"type": "text", "text": "Let me see."},
         {"type": "reasoning", "text": "hm", "providerMetadata": {"p": {"a": 1}}},
         {"type": "data-x", "id": "d1", "data": {"n": 1}},

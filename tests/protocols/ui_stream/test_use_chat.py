@@ -43,7 +43,9 @@ def weather(city: str) -> Json:
 
 EXPECTED: dict[str, Any] = {
     "text": answer(text("Hello there.")),
-    "reasoning": answer({"type": "reasoning", "text": "Let me think.", "state": "done"}, text("Thought.")),
+    "reasoning": answer(
+        {"type": "reasoning", "text": "Let me think.", "state": "done"}, text("Thought.")
+    ),
     "own": answer(text("Let me look. "), OWN, STEP, text("Seen.")),
     "failing": answer(
         {
@@ -105,7 +107,11 @@ EXPECTED: dict[str, Any] = {
 }
 APPROVALS: dict[str, Any] = {
     name: {
-        "before": [STEP, text("May I? "), ERASE | {"state": "approval-requested", "providerExecuted": True}],
+        "before": [
+            STEP,
+            text("May I? "),
+            ERASE | {"state": "approval-requested", "providerExecuted": True},
+        ],
         "after": [
             STEP,
             text("May I? "),
@@ -130,7 +136,13 @@ def seen(version: int, cells: list[str]) -> dict[str, Json]:
     """Return what a chat sees, by cell."""
     with serving(app()) as server:
         done = subprocess.run(
-            [str(NODE), str(FOLDER / "node" / "driver.mjs"), f"use_chat:chat{version}", server.url, *cells],
+            [
+                str(NODE),
+                str(FOLDER / "node" / "driver.mjs"),
+                f"use_chat:chat{version}",
+                server.url,
+                *cells,
+            ],
             env={"PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1", "HTTP_PROXY": CLOSED},
             capture_output=True,
             text=True,
