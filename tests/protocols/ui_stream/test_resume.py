@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from agent_asgi import (
     FunctionCallOutput,
     ResponsesRequest,
 )
-from tests.support.asking import ANN, BOB, TOKENS, fetch
+from tests.support.asking import ANN, BOB, TOKENS, bearer, fetch
 from tests.support.calling import QUICK, Json, Serve, until
 from tests.support.servers import Server
 from tests.support.ui_chat import (
@@ -34,6 +34,8 @@ from tests.support.ui_chat import (
     user,
 )
 
+Answer = http.client.HTTPResponse
+OPEN: list[http.client.HTTPConnection] = []
 STREAM = f"{PATH}/{CHAT}/stream"
 STOP = f"{PATH}/{CHAT}/stop"
 
@@ -66,32 +68,40 @@ class Slow:
         yield "ended."
 
 
-def begin(url: str, sent: Json, token: str | None = None, upto: bytes = b"Begun") -> bytes:
-    """Send a chat, read until something has come, and leave."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
-    headers = {"content-type": "application/json"}
-    if token is not None:
-        headers["authorization"] = f"Bearer {token}"
-    try:
-        connection.request("POST", PATH, json.dumps(sent), headers)
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
-        got = b""
-        while upto not in got:
-            got += answer.read1()
-        return got
-    finally:
-        connection.close()
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    """Close the test's connections at its end."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
-def follow(
-    url: str, token: str | None = None, path: str = STREAM
-) -> tuple[threading.Thread, list[Any]]:
-    """Follow a chat in a thread; the list gets the reply."""
-    replies: list[Any] = []
-    thread = threading.Thread(target=lambda: replies.append(fetch(url, "GET", path, token)))
-    thread.start()
-    return thread, replies
+def send(
+    url: str, method: str, path: str, token: str | None = None, sent: Json | None = None
+) -> Answer:
+    """Send a request; return the answer as soon as it begins."""
+    OPEN.append(http.client.HTTPConnection(url.removeprefix("http://"), timeout=15))
+    OPEN[-1].request(method, path, json.dumps(sent), bearer(token))
+    return OPEN[-1].getresponse()
+
+
+def begin(url: str, sent: Json, token: str | None = None) -> bytes:
+    """Send a chat, read until the agent waits, and leave."""
+    answer = send(url, "POST", PATH, token, sent)
+    assert answer.status == 200, answer.read()
+    got = b""
+    while b"Begun" not in got:
+        got += answer.read1()
+    answer.close()
+    OPEN.pop().close()
+    return got
+
+
+def follow(url: str, token: str | None = None, path: str = STREAM) -> Answer:
+    """Follow a chat's run, which is active."""
+    answer = send(url, "GET", path, token)
+    assert answer.status == 200
+    return answer
 
 
 def test_a_client_that_comes_back_gets_the_whole_message(serve: Serve, store_url: str) -> None:
@@ -99,14 +109,11 @@ def test_a_client_that_comes_back_gets_the_whole_message(serve: Serve, store_url
     url = serve(app_of(slow.router, resume=True, store=store_url, timeouts=QUICK))
     assert fetch(url, "GET", STREAM).status == 204
     begin(url, body(user("x")))
-    followers = [follow(url) for _ in range(2)]
+    answers = [follow(url) for _ in range(2)]
     slow.go.set()
-    for thread, replies in followers:
-        thread.join(15)
-        (reply,) = replies
-        assert reply.status == 200
-        assert reply.headers["x-vercel-ai-ui-message-stream"] == "v1"
-        found = chunks_of(reply.body)
+    for answer in answers:
+        assert answer.headers["x-vercel-ai-ui-message-stream"] == "v1"
+        found = chunks_of(answer.read())
         assert text_of(found) == "Begun, ended."
         assert tools_of(found)[0]["output"] == "seen"
         assert found[0]["messageId"].startswith("resp_")
@@ -120,10 +127,9 @@ def test_another_server_follows_and_stops_it(serve: Serve, postgres: str) -> Non
         serve(app_of(slow.router, resume=True, store=postgres, timeouts=QUICK)) for _ in range(2)
     )
     begin(one, body(user("x")))
-    thread, replies = follow(two)
+    answer = follow(two)
     assert fetch(two, "POST", STOP).status == 204
-    thread.join(15)
-    found = chunks_of(replies[0].body)
+    found = chunks_of(answer.read())
     assert found[-1] == {"type": "abort"}
     assert slow.causes == ["client_cancelled"]
 
@@ -142,10 +148,9 @@ def test_stop(serve: Serve) -> None:
     url = serve(app_of(slow.router, resume=True, timeouts=QUICK))
     assert fetch(url, "POST", STOP).status == 204
     begin(url, body(user("x")))
-    thread, replies = follow(url)
+    answer = follow(url)
     assert fetch(url, "POST", STOP).status == 204
-    thread.join(15)
-    found = chunks_of(replies[0].body)
+    found = chunks_of(answer.read())
     assert fold(found)["abort"]
     assert [chunk["type"] for chunk in found[-2:]] == ["text-end", "abort"]
     assert slow.causes == ["client_cancelled"]
@@ -169,10 +174,9 @@ def test_a_chat_is_its_owners_alone(serve: Serve) -> None:
         method = "GET" if rest == "stream" else "POST"
         assert fetch(url, method, f"{PATH}/short/{rest}").status == 401
         assert fetch(url, method, f"{PATH}/short/{rest}", BOB).status == 204
-    thread, replies = follow(url, ANN, f"{PATH}/short/stream")
+    answer = follow(url, ANN, f"{PATH}/short/stream")
     slow.go.set()
-    thread.join(15)
-    assert text_of(chunks_of(replies[0].body)) == "Begun, ended."
+    assert text_of(chunks_of(answer.read())) == "Begun, ended."
     assert slow.causes == []
 
 
@@ -198,10 +202,9 @@ def test_a_background_run_of_responses_is_followed(serve: Serve) -> None:
     url = serve(app_of(slow.router, resume=True, single_user=True, timeouts=QUICK))
     sent = {"input": "x", "background": True, "conversation": CHAT}
     assert fetch(url, "POST", "/responses", body=sent).status == 200
-    thread, replies = follow(url)
+    answer = follow(url)
     slow.go.set()
-    thread.join(15)
-    assert text_of(chunks_of(replies[0].body)) == "Begun, ended."
+    assert text_of(chunks_of(answer.read())) == "Begun, ended."
 
 
 def test_another_agents_run_is_not_followed(serve: Serve) -> None:
@@ -210,12 +213,9 @@ def test_another_agents_run_is_not_followed(serve: Serve) -> None:
     url = serve(app_of(slow.router, other, resume=True, timeouts=QUICK))
     begin(url, body(user("x"), model="slow"))
     assert fetch(url, "GET", f"/other{STREAM}").status == 204
-    for path in (f"/slow{STREAM}", STREAM):
-        thread, replies = follow(url, path=path)
-        slow.go.set()
-        thread.join(15)
-        assert replies[0].status == 200
-        break
+    answers = [follow(url, path=path) for path in (f"/slow{STREAM}", STREAM)]
+    slow.go.set()
+    assert [text_of(chunks_of(answer.read())) for answer in answers] == ["Begun, ended."] * 2
 
 
 def test_a_run_that_continues_a_message_is_followed_from_that_messages_start(serve: Serve) -> None:
@@ -231,10 +231,9 @@ def test_a_run_that_continues_a_message_is_followed_from_that_messages_start(ser
     ]
     got = begin(url, body(user("x"), agents(*more)))
     assert b"Let me see." not in got, "this client has the message"
-    thread, replies = follow(url)
+    answer = follow(url)
     slow.go.set()
-    thread.join(15)
-    message = fold(chunks_of(replies[0].body))
+    message = fold(chunks_of(answer.read()))
     assert message["start"]["messageId"] == "a1"
     assert [each["type"] for each in message["parts"]] == [
         *("step-start", "text", "reasoning", "data-x", "source-url", "tool"),
@@ -252,9 +251,8 @@ def test_a_run_goes_on_when_its_server_dies(postgres: str) -> None:
     other = Server(app_of(second.router, resume=True, store=postgres, timeouts=QUICK))
     try:
         assert second.begun.wait(15)
-        thread, replies = follow(other.url)
+        answer = follow(other.url)
         second.go.set()
-        thread.join(15)
-        assert text_of(chunks_of(replies[0].body)).endswith("Begun, ended.")
+        assert text_of(chunks_of(answer.read())).endswith("Begun, ended.")
     finally:
         other.stop()
