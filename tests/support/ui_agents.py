@@ -41,7 +41,7 @@ OUTPUTS: dict[str, list[Any]] = {
     "data": [
         {"type": "acme:progress", "percent": 5, "transient": True},
         {"type": "acme:chart", "id": "c1", "data": [1]},
-        {"type": "acme:chart", "id": "c1", "data": [1, 2]},
+        {"type": "acme:chart", "item_id": "c1", "data": [1, 2]},
     ],
     "incomplete": ["Cut", {"output": [], "incomplete_details": {"reason": "max_output_tokens"}}],
 }

@@ -19,16 +19,19 @@ class Call:
         id: Its id in the stream.
         name: The name of the tool; empty if it is not known yet.
         marks: What its chunks have in common.
+        approved: Whether the client has approved it, and so has it already. Default False.
+
+    Attributes:
         has_input: Whether the client has its input.
     """
 
-    __slots__ = ("has_input", "id", "marks", "name")
+    __slots__ = ("approved", "has_input", "id", "marks", "name")
 
-    def __init__(self, id: str, name: str, marks: Json, *, has_input: bool) -> None:
+    def __init__(self, id: str, name: str, marks: Json, *, approved: bool = False) -> None:
         self.id = id
         self.name = name
         self.marks = marks
-        self.has_input = has_input
+        self.approved = self.has_input = approved
 
 
 class Calls:
@@ -42,14 +45,15 @@ class Calls:
         approved: The calls that the client has approved, which the run carries out.
 
     Attributes:
+        answered: Whether a call of the current step has its output.
         asks: Whether the client has to execute or to approve a call.
         waiting: The ids of the calls that the agent executes at the moment.
     """
 
-    __slots__ = ("_approved", "_calls", "_held", "_offered", "asks", "waiting")
+    __slots__ = ("_approved", "_calls", "_held", "_offered", "answered", "asks", "waiting")
 
     def __init__(self, offered: Container[str], approved: Iterable[UIPart]) -> None:
-        self.asks = False
+        self.answered = self.asks = False
         self.waiting: set[str] = set()
         self._offered = offered
         self._approved = list(approved)
@@ -63,7 +67,7 @@ class Calls:
         approved = self._take_approved(name)
         is_own = item["type"] == "mcp_call" or approved is not None
         marks = OWN if is_own else self._marks(name)
-        call = Call(approved or id_, name, marks, has_input=approved is not None)
+        call = Call(approved or id_, name, marks, approved=approved is not None)
         self._calls[item["id"]] = self._calls[id_] = call
         if marks:
             self.waiting.add(call.id)
@@ -109,7 +113,7 @@ class Calls:
 
     def ask_approval(self, item: Json, buffer: bytearray) -> None:
         """Write a call that the client has to approve; its id is the approval request's."""
-        call = Call(item["id"], item["name"], OWN, has_input=False)
+        call = Call(item["id"], item["name"], OWN)
         write(buffer, "tool-input-start", toolCallId=call.id, toolName=call.name, **OWN)
         _write_input(call, compact(item["arguments"]), buffer)
         write(buffer, "tool-approval-request", approvalId=call.id, toolCallId=call.id)
@@ -146,6 +150,7 @@ class Calls:
 
     def _write_output(self, call: Call, item: Json, buffer: bytearray) -> None:
         self.waiting.discard(call.id)
+        self.answered = self.answered or not call.approved
         about: Json = {"toolCallId": call.id, **OWN}
         if item.get("error") is not None:
             write(buffer, "tool-output-error", **about, errorText=error_text(item["error"]))

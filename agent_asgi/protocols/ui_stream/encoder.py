@@ -28,7 +28,7 @@ class UIEncoder(Encoder):
         continues: The message that the run continues. Default None: it answers with a new one.
     """
 
-    __slots__ = ("_calls", "_continues", "_denied", "_open", "_response", "_step_ends", "_thoughts")
+    __slots__ = ("_calls", "_continues", "_denied", "_open", "_response", "_thoughts")
 
     def __init__(
         self, response: Response, offered: Container[str], continues: Continued | None
@@ -39,7 +39,6 @@ class UIEncoder(Encoder):
         self._response = response
         self._open: dict[str, None] = {}  # the ids of the texts that are open
         self._thoughts: dict[str, None] = {}  # of the reasoning
-        self._step_ends = False
 
     def write(self, event: e.AnyEvent, buffer: bytearray) -> None:
         rule = _RULES.get(type(event))
@@ -65,8 +64,8 @@ class UIEncoder(Encoder):
 
     def _next_step(self, buffer: bytearray) -> None:
         """Begin a step if the outputs of the last one are complete."""
-        if self._step_ends and not self._calls.waiting:
-            self._step_ends = False
+        if self._calls.answered and not self._calls.waiting:
+            self._calls.answered = False
             write(buffer, "finish-step")
             write(buffer, "start-step")
 
@@ -148,10 +147,8 @@ class UIEncoder(Encoder):
         kind = item["type"]
         if kind in CALLS:
             self._calls.end(item, buffer)
-            self._step_ends = self._step_ends or kind == "mcp_call"
         elif kind in OUTPUTS:
             self._calls.answer(item, buffer)
-            self._step_ends = True
         elif kind == "reasoning":
             self._end_thoughts(item, buffer)
         elif kind == "mcp_approval_request":

@@ -51,13 +51,14 @@ def file_url(part: Mapping[str, Any]) -> tuple[str, str] | None:
 def data_chunk(fields: Mapping[str, Any]) -> Json:
     """Return a vendor's event or item, for example `acme:progress`, as a chunk `data-progress`.
 
-    Its `id`, by which a later one replaces it, and `transient` become members of the chunk. If the
-    only other member is `data`, that is the data; otherwise all of them are.
+    The id of the item, by which a later chunk replaces this one, and `transient` become members of
+    the chunk. If the only other member is `data`, that is the data; otherwise all of them are.
     """
     data = {name: value for name, value in fields.items() if name not in _PLACE}
     chunk: Json = {"type": f"data-{fields['type'].partition(':')[2]}"}
-    if isinstance(fields.get("id"), str):
-        chunk["id"] = fields["id"]
+    id_ = fields.get("id", fields.get("item_id"))
+    if isinstance(id_, str):
+        chunk["id"] = id_
     if fields.get("transient") is True:
         chunk["transient"] = True
     return chunk | {"data": data["data"] if data.keys() == {"data"} else data}

@@ -239,6 +239,7 @@ def test_data() -> None:
         giving(
             {"type": "acme:progress", "percent": 5, "transient": True},
             {"type": "acme:chart", "id": "c1", "points": [1]},
+            {"type": "acme:chart", "item_id": "c1", "points": [1, 2]},
             {"type": "acme:note", "data": ["x"]},
             {"type": "response.web_search_call.searching", "item_id": "w", "output_index": 0},
         )
@@ -246,6 +247,7 @@ def test_data() -> None:
     assert [chunk for chunk in found if chunk["type"].startswith("data-")] == [
         {"type": "data-progress", "transient": True, "data": {"percent": 5}},
         {"type": "data-chart", "id": "c1", "data": {"points": [1]}},
+        {"type": "data-chart", "id": "c1", "data": {"points": [1, 2]}},
         {"type": "data-note", "data": ["x"]},
     ]
 
@@ -325,7 +327,7 @@ def asked(app: AgentApp) -> Json:
     ("approve", "added", "state", "output"),
     [
         (True, {"calls": True}, "output-available", "erased"),
-        (True, {}, "output-available", None),
+        (True, {}, "output-available", None),  # carried out without a call
         (False, {}, "output-denied", None),
     ],
 )
@@ -338,6 +340,7 @@ def test_an_approval(approve: bool, added: Json, state: str, output: str | None)
     message = fold(found)
     assert message["start"]["messageId"] == "a1"
     assert text_of(found) == f"{approve} r"
+    assert sorted(part["type"] for part in message["parts"]) == ["step-start", "text", "tool"]
     (again,) = tools_of(found)
     assert (again["id"], again["state"], again.get("output")) == (part["id"], state, output)
     assert "name" not in again, "the client has the call"
