@@ -6,6 +6,7 @@ from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
 CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
+UI_CHAT = {"id": "chat", "messages": [{"role": "user", "parts": []}], "model": "one"}
 
 
 class Row(NamedTuple):
@@ -51,6 +52,9 @@ TABLE: dict[str, list[Row]] = {
     "DELETE /conversations/{id}/items/{item_id}": [ONE],
     "POST /invocations": [Row(body=BODY), Row(body={**BODY, "stream": True})],
     "POST /chat/completions": [Row(body=CHAT), Row(body={**CHAT, "stream": True})],
+    "POST /api/chat": [Row(body=UI_CHAT)],
+    "GET /api/chat/{id}/stream": [Row(204, 204)],
+    "POST /api/chat/{id}/stop": [Row(204, 204)],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],
