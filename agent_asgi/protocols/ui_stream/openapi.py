@@ -81,7 +81,7 @@ _APPROVED = object_of(approval=object_of(approved={"type": "boolean"}))
 _STATE: Schema = {
     "anyOf": [
         {"properties": {"state": {"not": {"enum": ["approval-requested", "approval-responded"]}}}},
-        object_of(state=one_of("approval-requested"), approval={}),
+        object_of(state=one_of("approval-requested"), approval={"type": "object"}),
         _APPROVED,
     ]
 }
