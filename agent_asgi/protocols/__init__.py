@@ -13,6 +13,7 @@ from .chat_completions.protocol import ChatCompletions
 if TYPE_CHECKING:
     from .a2a.protocol import A2A
     from .agentbricks.protocol import AgentBricks
+    from .ui_stream.protocol import UIStream
 
 __all__ = [
     "A2A",
@@ -20,11 +21,12 @@ __all__ = [
     "ChatCompletions",
     "Encoder",
     "Protocol",
+    "UIStream",
     "decode_body",
     "decode_request",
 ]
 
-_MODULES = {"A2A": "a2a", "AgentBricks": "agentbricks"}
+_MODULES = {"A2A": "a2a", "AgentBricks": "agentbricks", "UIStream": "ui_stream"}
 """The packages of the protocols that are imported when they are used."""
 
 

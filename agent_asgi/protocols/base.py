@@ -130,6 +130,14 @@ class Protocol:
         """
         raise NotImplementedError
 
+    def sends_history(self, request: ResponsesRequest) -> bool:
+        """Return whether a request has the whole conversation. Default: `has_history`.
+
+        Args:
+            request: The request as `decode` returned it.
+        """
+        return self.has_history
+
     def encoder(self, request: ResponsesRequest, response: Response) -> Encoder:
         """Return the encoder of a run.
 

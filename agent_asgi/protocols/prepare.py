@@ -74,7 +74,8 @@ async def prepare(
         request, answers = await _linked(runtime, request, owner, agent)
     if request.conversation is not None:
         check_name(request)
-        conversation = conversation_of(engine, request, owner, has_history=protocol.has_history)
+        has_history = protocol.sends_history(request)
+        conversation = conversation_of(engine, request, owner, has_history=has_history)
     continues = request.previous_response_id is not None
     full = request
     if continues or (linked and conversation is None and refers(request)):

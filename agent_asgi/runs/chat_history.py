@@ -3,10 +3,22 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from ..schema.chat_messages import PARAGRAPH, approval_text
-from ..schema.items import ApprovalRequest, FunctionCall, FunctionCallOutput, InputItem, Message
+from ..schema.items import (
+    ApprovalRequest,
+    ApprovalResponse,
+    FunctionCall,
+    FunctionCallOutput,
+    InputItem,
+    Message,
+)
+from ..schema.own_calls import pair_ids
+from ..store.history import item_id_of
 from ..store.repeats import message_content
 
+_CALLS = (FunctionCall, FunctionCallOutput)
 _RESPONSE = "resp_any"
 """In place of a response's id, which its items do not have."""
 
@@ -68,28 +80,35 @@ class _Answer:
         return False
 
 
-def compare(earlier: Sequence[InputItem], given: Sequence[InputItem]) -> Comparison:
+def compare(earlier: Sequence[InputItem], history: Sequence[InputItem]) -> Comparison:
     """Find the first item of a history that was edited or is new.
 
     Args:
         earlier: The items of the conversation.
-        given: The items of the history.
+        history: The items of the history.
     """
-    call_ids = {_call_id(item) for item in given}
+    own = _shown_calls(earlier)
+    places = [n for n, item in enumerate(history) if not own or item_id_of(item) not in own]
+    known, kept = _compare(earlier, [history[place] for place in places])
+    return Comparison(places[known] if known < len(places) else len(history), kept)
+
+
+def _compare(earlier: Sequence[InputItem], given: Sequence[InputItem]) -> Comparison:
+    shown = {_key(item) for item in given}
     known = kept = 0
     answer: _Answer | None = None
     for number, item in enumerate(earlier, 1):
-        if _is_hidden(item, call_ids):
+        if _is_hidden(item, shown):
             continue
         if answer is None and known < len(given) and _is_answer(given[known]):
             answer = _Answer(given, known)
         if answer is not None and answer.takes(item):
             if answer.is_whole:
                 known, kept, answer = answer.end, number, None
-        elif isinstance(item, ApprovalRequest):
-            continue  # the client left its text out
         elif answer is None and known < len(given) and _is_same(item, given[known]):
             known, kept = known + 1, number
+        elif isinstance(item, ApprovalRequest):
+            continue  # the client left its text out
         else:
             ends_turn = isinstance(item, Message) and item.role != "assistant" and answer is None
             return Comparison(known, number - 1 if ends_turn else kept)
@@ -102,25 +121,49 @@ def _is_answer(item: InputItem) -> bool:
     return isinstance(item, FunctionCall)
 
 
-def _is_hidden(item: InputItem, call_ids: set[str | None]) -> bool:
-    """Return whether a client that keeps its own history does not see an item."""
+def _shown_calls(earlier: Sequence[InputItem]) -> set[str | None]:
+    """Return the ids under which a client knows the agent's own calls, which it cannot edit."""
+    own = [item["id"] for item in earlier if isinstance(item, dict) and item["type"] == "mcp_call"]
+    return {id_ for item_id in own for id_ in pair_ids(item_id)}
+
+
+def _is_hidden(item: InputItem, shown: set[str | None]) -> bool:
+    """Return whether a client that keeps its own history does not see an item.
+
+    Args:
+        item: The item.
+        shown: The calls and the answered approval requests in the history.
+    """
     if isinstance(item, Message):
         return not any(message_content(item)[1:])
-    if isinstance(item, FunctionCall | FunctionCallOutput):
-        return item.call_id not in call_ids
+    if isinstance(item, FunctionCall | FunctionCallOutput | ApprovalResponse):
+        return _key(item) not in shown
     return not isinstance(item, ApprovalRequest)
 
 
 def _is_same(item: InputItem, given: InputItem) -> bool:
     if isinstance(item, Message) and isinstance(given, Message):
         return message_content(item) == message_content(given)
-    both_outputs = isinstance(item, FunctionCallOutput) and isinstance(given, FunctionCallOutput)
-    return both_outputs and _call_id(item) == _call_id(given)
+    if isinstance(item, ApprovalRequest) and isinstance(given, ApprovalRequest):
+        return item.id == given.id
+    is_answer = isinstance(item, FunctionCallOutput | ApprovalResponse)
+    return is_answer and type(item) is type(given) and _key(item) == _key(given)
 
 
 def _call(call: FunctionCall) -> tuple[str, ...]:
-    return call.call_id, call.name, call.arguments
+    return call.call_id, call.name, _compact(call.arguments)
 
 
-def _call_id(item: InputItem) -> str | None:
-    return item.call_id if isinstance(item, FunctionCall | FunctionCallOutput) else None
+def _compact(arguments: str) -> str:
+    """Return JSON without white space, which clients do not keep; other text as it is."""
+    try:
+        return msgspec.json.format(arguments, indent=-1)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return arguments
+
+
+def _key(item: InputItem) -> str | None:
+    """Return what identifies a call, its output, or the answer to an approval request."""
+    if isinstance(item, ApprovalResponse):
+        return item.approval_request_id
+    return item.call_id if isinstance(item, _CALLS) else None

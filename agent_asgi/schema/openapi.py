@@ -117,6 +117,8 @@ class Operation(NamedTuple):
     """Whether the operation needs no authentication."""
     statuses: tuple[int, ...] = (200,)
     """Statuses of the answers."""
+    empty: str = ""
+    """What an answer of 204, without a body, means; empty if there is no such answer."""
     unready: Schema | None = None
     """Schema of a 503 answer that is not an error."""
     description: str = ""

@@ -2,14 +2,17 @@
 
 from typing import NamedTuple
 
-from agent_asgi.protocols import A2A, ChatCompletions
+from agent_asgi.protocols import A2A, AgentBricks, ChatCompletions, UIStream
 from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
 CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
-
-
-PROTOCOLS = (ChatCompletions(), A2A())
+UI_CHAT = {"id": "chat", "messages": [{"role": "user", "parts": []}], "model": "one"}
+INVOCATION = {
+    "id": "0b6f9a4e-6c0f-4a3e-9d57-3a1f0c5a7c11",
+    "input": {"messages": [{"role": "user", "content": "x"}], "model": "one"},
+}
+PROTOCOLS = (ChatCompletions(), UIStream(resume=True), A2A(), AgentBricks())
 
 
 class Row(NamedTuple):
@@ -75,6 +78,12 @@ TABLE: dict[str, list[Row]] = {
     "GET /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
     "DELETE /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
     "GET /a2a/extendedAgentCard": [REFUSED],
+    "POST /api/chat": [Row(body=UI_CHAT)],
+    "GET /api/chat/{id}/stream": [Row(204, 204)],
+    "POST /api/chat/{id}/stop": [Row(204, 204)],
+    "POST /api/invocations": [Row(body=INVOCATION), Row(body={**INVOCATION, "stream": True})],
+    "GET /api/invocations/{id}": [NONE],
+    "GET /api/invocations/{id}/events": [NONE],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],
