@@ -130,7 +130,10 @@ DONE = "described by the schema. `data: [DONE]` ends the stream."
 
 
 def components(
-    structs: Iterable[type[Struct]], shapes: Mapping[str, Schema], modules: Iterable[ModuleType]
+    structs: Iterable[type[Struct]],
+    shapes: Mapping[str, Schema],
+    modules: Iterable[ModuleType],
+    prefix: str = "",
 ) -> dict[str, Schema]:
     """Return the schemas of structs and of everything they refer to, by name.
 
@@ -138,15 +141,17 @@ def components(
         structs: The structs.
         shapes: Schemas that replace msgspec's, by "Struct.field" or "field".
         modules: The modules of the structs; the docs below their fields become descriptions.
+        prefix: A prefix of the components' names, so that they differ from others. Default none.
     """
-    _, made = msgspec.json.schema_components(structs, ref_template=TEMPLATE)
+    template = TEMPLATE.format(name=prefix + "{name}")
+    _, made = msgspec.json.schema_components(structs, ref_template=template)
     for name, schema in made.items():
         docs = _docs(name, modules)
         for field, own in schema.get("properties", {}).items():
             shape = shapes.get(f"{name}.{field}") or shapes.get(field) or own
             doc = {"description": docs[field]} if field in docs else {}
             schema["properties"][field] = doc | shape
-    return made
+    return {prefix + name: schema for name, schema in made.items()}
 
 
 def union(known: Mapping[str, type[Struct] | str], without: Sequence[str] = ()) -> Schema:
@@ -182,6 +187,9 @@ def _docs(name: str, modules: Iterable[ModuleType]) -> dict[str, str]:
         struct = getattr(module, name, object)
         for base in reversed(struct.__mro__[:-2]):  # without Struct and object
             docs |= field_docs(sys.modules[base.__module__]).get(base.__name__, {})
+        fields = getattr(struct, "__struct_fields__", ())
+        names = dict(zip(fields, getattr(struct, "__struct_encode_fields__", ()), strict=True))
+        docs = {names.get(name, name): doc for name, doc in docs.items()}
     return docs
 
 

@@ -7,6 +7,13 @@ from tests.support.calling import Json
 BODY = {"input": "x", "model": "one"}
 CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
 
+RUN_INPUT = {
+    "threadId": "t",
+    "runId": "r",
+    "messages": [{"id": "1", "role": "user", "content": "x"}],
+    "model": "one",
+}
+
 
 class Row(NamedTuple):
     """A request, and the status for the right user's token and for another user's."""
@@ -51,6 +58,7 @@ TABLE: dict[str, list[Row]] = {
     "DELETE /conversations/{id}/items/{item_id}": [ONE],
     "POST /invocations": [Row(body=BODY), Row(body={**BODY, "stream": True})],
     "POST /chat/completions": [Row(body=CHAT), Row(body={**CHAT, "stream": True})],
+    "POST /agui": [Row(body=RUN_INPUT)],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],

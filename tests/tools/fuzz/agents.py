@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from agent_asgi import AgentApp, AgentRouter, Context, FunctionCall, Limits, ResponsesRequest
+from agent_asgi.protocols import AGUI, ChatCompletions
 from tests.tools.fuzz.harness import live
 
 MAX_BODY = 64 * 1024
@@ -88,7 +89,8 @@ def typed(name: str) -> AgentRouter:
 def make() -> AgentApp:
     """Make the app."""
     routers = (echo("echo"), echo("other"), anything("any"), typed("map"))
-    return AgentApp(*routers, limits=Limits(max_body_bytes=MAX_BODY))
+    protocols = [ChatCompletions(), AGUI()]
+    return AgentApp(*routers, limits=Limits(max_body_bytes=MAX_BODY), protocols=protocols)
 
 
 def app() -> AbstractAsyncContextManager[AgentApp]:
