@@ -141,9 +141,9 @@ def components(
         structs: The structs.
         shapes: Schemas that replace msgspec's, by "Struct.field" or "field".
         modules: The modules of the structs; the docs below their fields become descriptions.
-        prefix: A prefix of the components' names, so that they differ from others. Default none.
+        prefix: What the names of the components begin with. Default nothing.
     """
-    template = TEMPLATE.format(name=prefix + "{name}")
+    template = TEMPLATE.replace("{name}", prefix + "{name}")
     _, made = msgspec.json.schema_components(structs, ref_template=template)
     for name, schema in made.items():
         docs = _docs(name, modules)
@@ -187,9 +187,14 @@ def _docs(name: str, modules: Iterable[ModuleType]) -> dict[str, str]:
         struct = getattr(module, name, object)
         for base in reversed(struct.__mro__[:-2]):  # without Struct and object
             docs |= field_docs(sys.modules[base.__module__]).get(base.__name__, {})
-        fields = getattr(struct, "__struct_fields__", ())
-        names = dict(zip(fields, getattr(struct, "__struct_encode_fields__", ()), strict=True))
-        docs = {names.get(name, name): doc for name, doc in docs.items()}
+        names = dict(
+            zip(
+                getattr(struct, "__struct_fields__", ()),
+                getattr(struct, "__struct_encode_fields__", ()),
+                strict=True,
+            )
+        )
+        docs = {names.get(field, field): doc for field, doc in docs.items()}
     return docs
 
 

@@ -10,16 +10,14 @@ from ..errors import InvalidRequest
 from .chat_messages import chat_messages
 from .items import Id, InputItem, Message, Typed
 
-FunctionName = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")
-]
+ToolName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
 Metadata = dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]]
 
 
 class FunctionTool(Typed, kw_only=True, tag="function"):
     """A function that the client offers to run for the agent."""
 
-    name: FunctionName
+    name: ToolName
     """The name that a `function_call` item carries."""
     description: str | None = None
     """What the function does, for the model."""

@@ -13,17 +13,15 @@ from starlette.routing import Route, Router, WebSocketRoute
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 from agent_asgi.observability.logging import HandshakeFilter
-from agent_asgi.protocols import AGUI, ChatCompletions
 from agent_asgi.store.conversation_store import ConversationStore
 from agent_asgi.store.open import open_store
 from tests.support.asking import ANN, BOB, TOKENS, WRONG, Reply, fetch, knock
 from tests.support.calling import QUICK, Json, Serve
-from tests.support.endpoints import BODY, TABLE, Row
+from tests.support.endpoints import BODY, PROTOCOLS, TABLE, Row
 from tests.support.servers import Server
 from tests.support.traces import traces
 
 ITEM = "msg_of_ann"
-PROTOCOLS = [ChatCompletions(), AGUI()]
 
 
 def one() -> AgentRouter:
@@ -110,7 +108,7 @@ def reply_to(url: str, method: str, path: str, row: Row, token: str | None) -> R
 
 @pytest.mark.parametrize("kind", APPS)
 def test_each_endpoint_by_token(serve: Serve, kind: str) -> None:
-    options: Json = {"playground": True, "protocols": PROTOCOLS, "timeouts": QUICK}
+    options: Any = {"protocols": PROTOCOLS, "playground": True, "timeouts": QUICK}
     app = AgentApp(*APPS[kind](), authenticate=TOKENS, **options)
     url = serve(app)
     assert fetch(url, "GET", "/health").status == 200
@@ -137,7 +135,7 @@ def check_form(method: str, reply: Reply, token: str | None) -> None:
 
 
 def test_each_row_is_of_a_route() -> None:
-    options: Json = {"playground": True, "protocols": PROTOCOLS}
+    options: Any = {"protocols": PROTOCOLS, "playground": True}
     apps = [AgentApp(*routers(), **options) for routers in APPS.values()]
     found = {id(row) for app in apps for each in routes_of(app) for row in rows_of(*each)}
     assert found == {id(row) for rows in TABLE.values() for row in rows}

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from agent_asgi.protocols import AGUI, ChatCompletions
 from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
@@ -13,6 +14,7 @@ RUN_INPUT = {
     "messages": [{"id": "1", "role": "user", "content": "x"}],
     "model": "one",
 }
+PROTOCOLS = (ChatCompletions(), AGUI())
 
 
 class Row(NamedTuple):

@@ -33,7 +33,7 @@ _VENDOR: dict[str, type[a.AGUIEvent]] = {
     )
 }
 """The events that only a handler can cause, by the types that it yields."""
-_ROLES = get_args(a.TextMessageStart.__annotations__["role"])
+_ROLES: dict[Any, a.Role] = {role: role for role in get_args(a.Role)}
 
 
 class AGUIEncoder(Encoder):
@@ -82,8 +82,7 @@ class AGUIEncoder(Encoder):
         item, id_ = event.item, event.item["id"]
         kind = item["type"]
         if kind == "message":
-            role = item.get("role")
-            yield a.TextMessageStart(id_, role if role in _ROLES else "assistant")
+            yield a.TextMessageStart(id_, _ROLES.get(item.get("role"), "assistant"))
             self._open[id_] = [a.TextMessageEnd(id_)]
         elif kind == "reasoning":
             yield a.ReasoningStart(id_)
@@ -158,13 +157,14 @@ class AGUIEncoder(Encoder):
         self._pending[self._calls[item["id"]]] = item["name"]
 
     def _output(self, item: Item) -> Events:
-        call_id = self._renamed.get(item["call_id"], item["call_id"])
+        call_id = str(item["call_id"])
+        call_id = self._renamed.get(call_id, call_id)
         self._pending.pop(call_id, None)
         yield _result(item["id"], call_id, item["output"])
 
     def _own_call(self, item: Item) -> Events:
         """End a call that the agent, or a server of its own, has executed."""
-        id_ = item["id"]
+        id_ = str(item["id"])
         yield from self._end_call(id_, item.get("arguments") or "")
         yield _result(id_, self._calls.get(id_, id_), _output_of(item))
 

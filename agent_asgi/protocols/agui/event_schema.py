@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+Role = Literal["assistant", "user", "system", "developer"]
 VERSION = "1.0"
 
 
@@ -124,7 +125,7 @@ class TextMessageStart(AGUIEvent, tag="TEXT_MESSAGE_START"):
 
     message_id: str
     """The message's id."""
-    role: Literal["assistant", "user", "system", "developer"] = "assistant"
+    role: Role = "assistant"
     """Its author."""
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from functools import cache
 
+from msgspec import Struct
+
 from ...schema.openapi import (
+    JSON,
     KEY,
     QUESTION,
     RUN,
     STREAM,
     TEXT,
-    JSON,
     Operation,
     Schema,
     components,
@@ -22,7 +24,11 @@ PREFIX = "AGUI."
 _EVENTS = event_schema.AGUIEvent.__subclasses__()
 RUN_AGENT = Operation(
     "Run the agent with AG-UI",
-    {STREAM: object_of(data=TEXT | {"contentMediaType": JSON, "contentSchema": ref(PREFIX + "Event")})},
+    {
+        STREAM: object_of(
+            data=TEXT | {"contentMediaType": JSON, "contentSchema": ref(PREFIX + "Event")}
+        )
+    },
     RUN,
     f"{PREFIX}RunAgentInput",
     (KEY,),
@@ -40,7 +46,11 @@ RUN_AGENT = Operation(
 @cache
 def schemas() -> Mapping[str, Schema]:
     """Return the components of AG-UI, by name."""
-    structs = [request_schema.RunAgentInput, request_schema.ApprovalPayload, *_EVENTS]
+    structs: list[type[Struct]] = [
+        request_schema.RunAgentInput,
+        request_schema.ApprovalPayload,
+        *_EVENTS,
+    ]
     made = components(structs, {}, (request_schema, event_schema), prefix=PREFIX)
     events = [ref(PREFIX + event.__name__) for event in _EVENTS]
     return made | {f"{PREFIX}Event": {"anyOf": events}}

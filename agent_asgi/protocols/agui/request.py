@@ -1,12 +1,11 @@
 """Converting AG-UI's run inputs to Responses requests. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from ...errors import InvalidRequest
 from ...schema import codec
 from ...schema.decode import decode_request
 from ...schema.requests import ResponsesRequest
@@ -82,7 +81,9 @@ def _converted(run: RunAgentInput, answers: "list[_Answer]") -> Json:
     results = {each.tool_call_id for each in run.messages if isinstance(each, ToolMessage)}
     items = [item for n, each in enumerate(run.messages) for item in _items(each, n, results)]
     props = run.forwarded_props
-    inputs = props if isinstance(props, dict) else {} if props is None else {"forwardedProps": props}
+    inputs = (
+        props if isinstance(props, dict) else {} if props is None else {"forwardedProps": props}
+    )
     fields = {
         "model": run.model,
         "input": items + [answer.item for answer in answers],
@@ -170,7 +171,9 @@ class _Answer(Struct):
         id_ = entry.interrupt_id
         if not id_.startswith(APPROVAL):
             output = NO_ANSWER if entry.status == "cancelled" else _text(entry.payload)
-            return cls(id_, {"type": "function_call_output", "call_id": id_, "output": output}, output)
+            return cls(
+                id_, {"type": "function_call_output", "call_id": id_, "output": output}, output
+            )
         payload = ApprovalPayload(approved=False, reason=NO_ANSWER)
         if entry.status == "resolved":
             payload = _approval(entry.payload, f"resume[{number}].payload")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from ...schema.items import CallId
-from ...schema.requests import FunctionName
+from ...schema.requests import ToolName
 
 
 class DataSource(Struct, kw_only=True, rename="camel", tag_field="type", tag="data"):
@@ -190,7 +190,7 @@ InputMessage = (
 class FrontendTool(Struct, kw_only=True):
     """A tool that the client executes."""
 
-    name: FunctionName
+    name: ToolName
     """The tool's name."""
     description: str | None = None
     """What the tool does, for the model."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from ...schema.items import CallId, Typed
-from ...schema.requests import FunctionName, SharedFields
+from ...schema.requests import SharedFields, ToolName
 
 Part = dict[str, Any]
 
@@ -120,7 +120,7 @@ Chat = SystemChat | DeveloperChat | UserChat | AssistantChat | ToolChat
 class ChatFunction(Struct, kw_only=True, omit_defaults=True):
     """A function that the client offers to run."""
 
-    name: FunctionName
+    name: ToolName
     """The function's name."""
     description: str | None = None
     """What the function does, for the model."""

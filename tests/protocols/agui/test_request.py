@@ -16,6 +16,7 @@ from tests.support.apps import ask, started
 from tests.support.traces import traces
 
 Json = dict[str, Any]
+SESSION = "mlflow.trace.session"
 
 
 def decoded(**fields: Any) -> Json:
@@ -181,19 +182,18 @@ def test_an_item_that_does_not_fit_names_the_messages() -> None:
 
 def test_the_thread_is_the_session_and_the_trace_has_the_run_input() -> None:
     sessions: list[Any] = []
-    name = "agui_session"
 
     def handle(request: ResponsesRequest, context: Context) -> list[Any]:
         sessions.append((context.session_id, request.custom_inputs))
         return ["hi"]
 
-    answer = ask(app(handle, experiment=name), "/agui", RUN | {"state": {"n": 1}})
+    body = RUN | {"threadId": "t1-traced", "state": {"n": 1}}
+    answer = ask(app(handle), "/agui", body)
     assert kinds(events_of(answer))[-1] == "RUN_FINISHED"
-    assert sessions == [("t1", {"state": {"n": 1}})]
-    (trace,) = traces(name)
-    assert trace.info.trace_metadata["mlflow.trace.session"] == "t1"
+    assert sessions == [("t1-traced", {"state": {"n": 1}})]
+    (trace,) = [each for each in traces() if each.info.request_metadata.get(SESSION) == "t1-traced"]
     root = next(span for span in trace.data.spans if span.parent_id is None)
-    assert root.inputs == RUN | {"state": {"n": 1}}
+    assert root.inputs == body
 
 
 def test_paths() -> None:

@@ -142,7 +142,7 @@ def test_the_agent_sees_the_question_before_and_a_pair_after() -> None:
             client = AgentClient(made)
             first = events_of(await client.post("/agui", RUN))
             second = resume({"approved": True})(first)
-            third = events_of(await client.post("/agui", second))
+            third = events_of(await client.post("/agui", second), first)
             messages = [*second["messages"], *messages_after(third)]
             later = RUN | {"messages": [*messages, {"id": "u2", "role": "user", "content": "x"}]}
             events_of(await client.post("/agui", later))
@@ -175,7 +175,7 @@ def test_an_answer_counts_once_and_an_unknown_one_is_refused() -> None:
             client = AgentClient(made)
             first = events_of(await client.post("/agui", RUN))
             body = resume({"approved": True})(first)
-            events_of(await client.post("/agui", body))
+            events_of(await client.post("/agui", body), first)
             again = await client.post("/agui", body)
             entry = {"interruptId": "mcpr_none", "status": "resolved"}
             unknown = RUN | {"resume": [entry | {"payload": {"approved": True}}]}

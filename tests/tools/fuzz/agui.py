@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from ag_ui_validate import assert_valid_agui
+from ag_ui_validate.pytest_plugin import assert_valid_agui
 from hypothesis import strategies as st
 
 from agent_asgi.errors import InvalidRequest
@@ -58,9 +58,11 @@ some_fields = st.lists(
 )
 bodies = st.one_of(
     st.tuples(lists(messages), some_fields).map(
-        lambda made: b'{"threadId":"t","runId":"r","model":"echo","messages":'
-        + b",".join([made[0], *made[1]])
-        + b"}"
+        lambda made: (
+            b'{"threadId":"t","runId":"r","model":"echo","messages":'
+            + b",".join([made[0], *made[1]])
+            + b"}"
+        )
     ),
     odd,
 )
