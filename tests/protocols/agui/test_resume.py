@@ -29,6 +29,8 @@ from tests.protocols.agui.talk import (
     turns,
 )
 from tests.support.apps import started
+from tests.support.asking import ANN, BOB, TOKENS, bearer
+from tests.support.calling import QUICK
 
 seen: list[Any] = []
 
@@ -95,6 +97,22 @@ def test_an_approved_call_gets_its_result_in_the_next_run(mode: str, history: bo
         assert result["toolCallId"] == interrupt["id"]
         assert "TOOL_CALL_START" not in kinds(done)
     assert done[-1]["outcome"] == {"type": "success"}
+
+
+def test_an_answer_without_the_history_continues_the_response_that_asked() -> None:
+    bodies: list[Json] = []
+
+    def ask_twice(request: ResponsesRequest, context: Context) -> list[Any]:
+        bodies.append(request.to_dict())
+        return [ApprovalRequest("erase", {"n": len(bodies)})] if len(bodies) < 3 else ["Done."]
+
+    answer = resume({"approved": True}, history=False)
+    asyncio.run(turns(app(ask_twice), RUN | {"state": {"n": 1}}, answer, answer))
+    roles = [[item["type"] for item in body["input"]] for body in bodies]
+    pair = ["mcp_approval_request", "mcp_approval_response"]
+    assert roles == [["message"], ["message", *pair], ["message", *pair, *pair]]
+    assert [body["custom_inputs"]["state"] for body in bodies] == [{"n": 1}, {}, {}]
+    assert bodies[1]["context"] == {"conversation_id": "t1"}
 
 
 def test_arguments_may_be_edited() -> None:
@@ -203,3 +221,30 @@ def test_a_question_of_langgraph_is_an_interrupt() -> None:
     assert json.loads(result["content"]) == {"which": "blue"}
     text = "".join(each["delta"] for each in of_kind(done, "TEXT_MESSAGE_CONTENT"))
     assert text == 'You said {"which":"blue"}'
+
+
+def test_another_users_approval_is_as_one_that_does_not_exist(store_url: str) -> None:
+    async def main() -> list[Json]:
+        made = AgentApp(
+            agent(eraser), protocols=[AGUI()], authenticate=TOKENS, store=store_url, timeouts=QUICK
+        )
+        async with started(made):
+            ann, bob = (AgentClient(made, bearer(token)) for token in (ANN, BOB))
+            first = events_of(await ann.post("/agui", RUN))
+            body = resume({"approved": True}, history=False)(first)
+            refused = await bob.post("/agui", body)
+            assert refused.status == 400
+            done = events_of(await ann.post("/agui", body))
+            assert of_kind(done, "TOOL_CALL_RESULT")[0]["content"] == "a is gone"
+            (entry,) = body["resume"]
+            nothing = {**body, "resume": [entry | {"interruptId": "mcpr_" + "0" * 32}]}
+            unknown = (await bob.post("/agui", nothing)).json()["error"]
+            error = refused.json()["error"]
+            assert (
+                error["message"].replace(entry["interruptId"], "mcpr_" + "0" * 32)
+                == (unknown["message"])
+            )
+            return [error, unknown]
+
+    refused, unknown = asyncio.run(main())
+    assert (refused["code"], refused["param"]) == (unknown["code"], unknown["param"])

@@ -93,4 +93,4 @@ async def check(app: Any, case: tuple[str, bytes, int]) -> None:
     assert not root or root in RunAgentInput.__struct_encode_fields__, param
 
 
-AGUI = Property("AG-UI", 10, cases, agents.app, check)
+AGUI = Property("AG-UI", 5, cases, agents.app, check)
