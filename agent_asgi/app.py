@@ -134,7 +134,10 @@ class AgentApp:
             store=open_store(store) if isinstance(store, str) else store,
             limits=Limits() if limits is None else limits,
             timeouts=Timeouts() if timeouts is None else timeouts,
-            lifespans=[each for each in (lifespan, getattr(fallback, "lifespan", None)) if each],
+            lifespans=[
+                *(each for each in (lifespan, getattr(fallback, "lifespan", None)) if each),
+                *(protocol.lifespan for protocol in spoken),
+            ],
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             single_user=single_user,
@@ -143,7 +146,11 @@ class AgentApp:
         routes = _routes(config, spoken, playground)
         inner: ASGIApp = Routes(routes, fallback)
         if authenticate is not None:
-            inner = Access(inner, authenticate, playground=playground)
+            public = registry.public_paths(config, spoken)
+            more = registry.challenges(spoken)
+            inner = Access(
+                inner, authenticate, playground=playground, public=public, challenges=more
+            )
         for layer in reversed(middleware):
             inner = layer.cls(inner, *layer.args, **layer.kwargs)
         self._origins = Origins(allowed_origins)

@@ -3,6 +3,7 @@
 from codecs import BOM_UTF8
 
 from msgspec import Struct
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ..config import Limits, Timeouts
@@ -53,10 +54,12 @@ class Endpoint:
         except ClientGone:
             return
         except (TooLarge, BodyTimeout) as error:
-            await _cut_off(error, scope, receive, send)
+            await _cut_off(self._response_to(error, b""), scope, receive, send)
         except AgentError as error:
-            response = error_response(error, body=self.error_body(error, body))
-            await response(scope, receive, send)
+            await self._response_to(error, body)(scope, receive, send)
+
+    def _response_to(self, error: AgentError, body: bytes) -> Response:
+        return error_response(error, body=self.error_body(error, body))
 
     async def answer(self, request: HttpRequest) -> None:
         """Answer a request.
@@ -71,7 +74,7 @@ class Endpoint:
         return None
 
 
-async def _cut_off(error: AgentError, scope: Scope, receive: Receive, send: Send) -> None:
+async def _cut_off(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request whose body has not arrived completely, and close its connection."""
 
     async def send_without_end(message: Message) -> None:
@@ -79,7 +82,6 @@ async def _cut_off(error: AgentError, scope: Scope, receive: Receive, send: Send
             message["more_body"] = True
         await send(message)
 
-    response = error_response(error)
     response.headers["connection"] = "close"
     await response(scope, receive, send_without_end)
     await discard(receive)

@@ -12,9 +12,18 @@ from .chat_completions.protocol import ChatCompletions
 
 if TYPE_CHECKING:
     from .agui.protocol import AGUI
+    from .mcp.protocol import MCP
 
-__all__ = ["AGUI", "ChatCompletions", "Encoder", "Protocol", "decode_body", "decode_request"]
-_FOLDERS = {"AGUI": "agui"}
+__all__ = [
+    "AGUI",
+    "MCP",
+    "ChatCompletions",
+    "Encoder",
+    "Protocol",
+    "decode_body",
+    "decode_request",
+]
+_FOLDERS = {"AGUI": "agui", "MCP": "mcp"}
 
 
 def __getattr__(name: str) -> Any:

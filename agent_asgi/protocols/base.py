@@ -4,7 +4,9 @@ It is provisional and may change until more protocols use it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -97,6 +99,10 @@ class Protocol:
             and `function_call_output`; "hidden", never. Default "mcp_call".
         operation: Documents the POST requests in the OpenAPI document. Default None: they are not
             documented.
+        public: The paths, relative to the agent's, that need no authentication. Default none.
+        app_paths: Paths at the app's root, for all agents. Default none.
+        challenges: What the `www-authenticate` header of a 401 says besides, by path. Default
+            nothing.
         answers_calls: Whether a function's output in a request has to answer a call in the same
             conversation, unless the request names a session, whose calls the agent may know.
             Default False.
@@ -110,6 +116,9 @@ class Protocol:
     has_history: ClassVar[bool] = False
     own_tools: ClassVar[View] = "mcp_call"
     operation: ClassVar[Operation | None] = None
+    public: Sequence[str] = ()
+    app_paths: Sequence[str] = ()
+    challenges: Mapping[str, str] = MappingProxyType({})
     answers_calls: ClassVar[bool] = False
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
@@ -166,6 +175,22 @@ class Protocol:
             prefix: The prefix of the agent's paths.
         """
         return ()
+
+    def app_routes(self, config: "AppConfig") -> Sequence[BaseRoute]:
+        """Return the routes of `app_paths`, which serve all agents. Default: none.
+
+        Args:
+            config: The app's settings.
+        """
+        return ()
+
+    def lifespan(self, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
+        """Return what is entered when the app starts and left when it ends. Default: nothing.
+
+        Args:
+            app: The app.
+        """
+        return nullcontext()
 
     def operations(self) -> Mapping[str, Operation]:
         """Return the OpenAPI operations of the protocol's routes, by route name."""

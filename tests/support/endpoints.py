@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from agent_asgi.protocols import AGUI, ChatCompletions
+from agent_asgi.protocols import AGUI, MCP, ChatCompletions
 from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
@@ -14,7 +14,8 @@ RUN_INPUT = {
     "messages": [{"id": "1", "role": "user", "content": "x"}],
     "model": "one",
 }
-PROTOCOLS = (ChatCompletions(), AGUI())
+LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+PROTOCOLS = (ChatCompletions(), AGUI(), MCP())
 
 
 class Row(NamedTuple):
@@ -61,6 +62,7 @@ TABLE: dict[str, list[Row]] = {
     "POST /invocations": [Row(body=BODY), Row(body={**BODY, "stream": True})],
     "POST /chat/completions": [Row(body=CHAT), Row(body={**CHAT, "stream": True})],
     "POST /agui": [Row(body=RUN_INPUT)],
+    "POST /mcp": [Row(body=LIST_TOOLS)],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],

@@ -102,7 +102,7 @@ def _operation(
         operation["requestBody"] = {"required": not about.optional, "content": {JSON: content}}
     if config.authenticated and not about.open:
         operation["security"] = [{"token": []}]
-        operation["responses"]["401"] = _error(401)
+        operation["responses"]["401"] = _error(401, "Error")
     return operation
 
 
@@ -114,22 +114,26 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
             "headers": REQUEST_ID | (TRACE_ID if about.runs else {}),
             "content": {kind: {"schema": each} for kind, each in about.answers.items()},
         }
+    if about.accepted:
+        answers["202"] = {"description": about.accepted, "headers": REQUEST_ID}
     if about.linked:
         answers["200"]["links"] = _links(path)
-    answers |= {str(status): _error(status) for status in about.errors}
+    answers |= {str(status): _error(status, about.error) for status in about.errors}
     if about.unready is not None:
         content = {JSON: {"schema": about.unready}}
         answers["503"] = {"description": "Not ready.", "headers": REQUEST_ID, "content": content}
     if about.runs:
-        answers["default"] = _error(None) | {"description": "An error that the agent raised."}
+        answers["default"] = _error(None, about.error) | {
+            "description": "An error that the agent raised."
+        }
     return answers
 
 
-def _error(status: int | None) -> dict[str, Any]:
+def _error(status: int | None, form: str) -> dict[str, Any]:
     headers = REQUEST_ID | SHOULD_RETRY
     if status in (None, 409, 429, 503):
         headers |= RETRY_AFTER
-    content = {JSON: {"schema": ref("Error")}}
+    content = {JSON: {"schema": ref(form)}}
     return {"description": ERRORS.get(status or 0, ""), "headers": headers, "content": content}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from agent_asgi import AgentApp, AgentRouter, Context, FunctionCall, Limits, ResponsesRequest
-from agent_asgi.protocols import AGUI, ChatCompletions
+from agent_asgi.protocols import AGUI, MCP, ChatCompletions
 from tests.tools.fuzz.harness import live
 
 MAX_BODY = 64 * 1024
@@ -89,7 +89,7 @@ def typed(name: str) -> AgentRouter:
 def make() -> AgentApp:
     """Make the app."""
     routers = (echo("echo"), echo("other"), anything("any"), typed("map"))
-    protocols = [ChatCompletions(), AGUI()]
+    protocols = [ChatCompletions(), AGUI(), MCP()]
     return AgentApp(*routers, limits=Limits(max_body_bytes=MAX_BODY), protocols=protocols)
 
 
