@@ -141,7 +141,10 @@ class AgentApp:
             limits=Limits() if limits is None else limits,
             timeouts=Timeouts() if timeouts is None else timeouts,
             webhooks=webhooks,
-            lifespans=[each for each in (lifespan, getattr(fallback, "lifespan", None)) if each],
+            lifespans=[
+                *(each for each in (lifespan, getattr(fallback, "lifespan", None)) if each),
+                *(protocol.lifespan for protocol in spoken),
+            ],
             queues=registry.queues(spoken, limits),
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
@@ -152,7 +155,10 @@ class AgentApp:
         inner: ASGIApp = Routes(routes, fallback)
         if authenticate is not None:
             public = registry.public_paths(config, spoken)
-            inner = Access(inner, authenticate, playground=playground, public=public)
+            more = registry.challenges(spoken)
+            inner = Access(
+                inner, authenticate, playground=playground, public=public, challenges=more
+            )
         for layer in reversed(middleware):
             inner = layer.cls(inner, *layer.args, **layer.kwargs)
         self._origins = Origins(allowed_origins)

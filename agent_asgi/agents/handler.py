@@ -28,6 +28,7 @@ class Handler:
         name: Its name, for spans and logs.
         input_type: The annotation of its request parameter; None if it has none.
         takes_any: Whether that parameter takes the body as a dict.
+        output_type: The return annotation; None if there is none.
         returns: The classes that its return annotation names, whose values are structured output;
             None if it may not return such.
         is_coroutine: Whether it is an async function without `yield`.
@@ -42,7 +43,8 @@ class Handler:
         self.name = _name(inner)
         self.input_type, self._bound = _parameters(function, inner, self.name)
         self.takes_any = self.input_type in (None, Any, dict) or get_origin(self.input_type) is dict
-        self.returns = _classes(_hints(inner).get("return")) if structured else None
+        self.output_type = _hints(inner).get("return")
+        self.returns = _classes(self.output_type) if structured else None
         self.is_coroutine = inspect.iscoroutinefunction(inner)
         self._is_sync = not (self.is_coroutine or inspect.isasyncgenfunction(inner))
 

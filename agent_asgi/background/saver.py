@@ -42,7 +42,7 @@ class Saver:
         response, saved, record, addition = lifecycle.response, False, None, None
         has_lock = run.response_id in self._locks.ids
         try:
-            if run.request.store is not False:
+            if run.request.keeps(lifecycle.output):
                 record = record_of(run, response, lifecycle.encode())
                 addition = addition_of(run, record)
             if not self._store.durable:  # the memory store always answers

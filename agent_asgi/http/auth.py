@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -28,6 +29,7 @@ PROBES = frozenset({"/health", "/ready", "/ping"})
 PLAYGROUND = re.compile("/|/playground/[^/]+")
 """The paths of the playground's page and files, which contain nothing of the app."""
 _TOKEN = re.compile(r"[!-~]+")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Access:
@@ -41,6 +43,8 @@ class Access:
         authenticate: Returns the principal of a request, or None.
         playground: Whether there is a playground. Default False.
         public: Further paths that need no authentication. Default none.
+        challenges: What the `www-authenticate` header of a 401 says besides, by path. Default
+            nothing.
     """
 
     def __init__(
@@ -50,10 +54,12 @@ class Access:
         *,
         playground: bool = False,
         public: Collection[str] = (),
+        challenges: Mapping[str, str] = _NOTHING,
     ) -> None:
         self._app = app
         self._playground = playground
         self._public = PROBES.union(public)
+        self._challenges = challenges
         self._authenticate = _as_async(authenticate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +74,7 @@ class Access:
         await self._app(scope, receive, send)
 
     def _is_public(self, scope: Scope) -> bool:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = _path(scope)
         in_playground = self._playground and PLAYGROUND.fullmatch(path) is not None
         return scope["type"] == "http" and (path in self._public or in_playground)
 
@@ -85,7 +91,7 @@ class Access:
         except Exception as error:
             logger.exception("Authentication failed; the request is refused.")
             raise AgentError("The server failed. Its log has the reason.") from error
-        raise _unauthenticated(request)
+        raise _unauthenticated(request, self._challenges.get(_path(request.scope)))
 
 
 class BearerTokens:
@@ -200,11 +206,18 @@ def _as_async(authenticate: Authenticate) -> Callable[[HTTPConnection], Awaitabl
     return in_thread
 
 
-def _unauthenticated(request: HTTPConnection) -> AgentError:
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _unauthenticated(request: HTTPConnection, more: str | None) -> AgentError:
     """Return the challenge of RFC 6750, 3; it has an error only if the request has a token."""
+    parts = [] if more is None else [more]
     if bearer_token(request) is None:
-        message, code, challenge = "Authentication required.", "unauthenticated", "Bearer"
+        message, code = "Authentication required.", "unauthenticated"
     else:
         message, code = "The token is not valid.", "invalid_token"
-        challenge = 'Bearer error="invalid_token"'
+        parts.insert(0, 'error="invalid_token"')
+    challenge = f"Bearer {', '.join(parts)}".rstrip()
     return AgentError(message, 401, code, headers={"www-authenticate": challenge})

@@ -13,10 +13,14 @@ from .chat_completions.protocol import ChatCompletions
 if TYPE_CHECKING:
     from .a2a.protocol import A2A
     from .agentbricks.protocol import AgentBricks
+    from .agui.protocol import AGUI
+    from .mcp.protocol import MCP
     from .ui_stream.protocol import UIStream
 
 __all__ = [
     "A2A",
+    "AGUI",
+    "MCP",
     "AgentBricks",
     "ChatCompletions",
     "Encoder",
@@ -26,11 +30,17 @@ __all__ = [
     "decode_request",
 ]
 
-_MODULES = {"A2A": "a2a", "AgentBricks": "agentbricks", "UIStream": "ui_stream"}
-"""The packages of the protocols that are imported when they are used."""
+_FOLDERS = {
+    "A2A": "a2a",
+    "AGUI": "agui",
+    "AgentBricks": "agentbricks",
+    "MCP": "mcp",
+    "UIStream": "ui_stream",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    """Import a protocol when it is used, so that the others cost nothing."""
+    if name not in _FOLDERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}.protocol"), name)
+    return getattr(import_module(f"{__name__}.{_FOLDERS[name]}.protocol"), name)

@@ -4,7 +4,9 @@ It is provisional and may change until more protocols use it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -100,6 +102,9 @@ class Protocol:
         conversation_queue: How many runs wait for one another in a conversation, unless
             `Limits.conversation_queue` says it. Default 0: a second run is a 409.
         public: The paths, relative to the agent's, that need no authentication. Default none.
+        app_paths: Paths at the app's root, for all agents. Default none.
+        challenges: What the `www-authenticate` header of a 401 says besides, by path. Default
+            nothing.
         answers_calls: Whether a function's output in a request has to answer a call in the same
             conversation, unless the request names a session, whose calls the agent may know.
             Default False.
@@ -114,7 +119,9 @@ class Protocol:
     own_tools: ClassVar[View] = "mcp_call"
     operation: ClassVar[Operation | None] = None
     conversation_queue: ClassVar[int] = 0
-    public: ClassVar[Sequence[str]] = ()
+    public: Sequence[str] = ()
+    app_paths: Sequence[str] = ()
+    challenges: Mapping[str, str] = MappingProxyType({})
     answers_calls: ClassVar[bool] = False
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
@@ -179,6 +186,22 @@ class Protocol:
             prefix: The prefix of the agent's paths.
         """
         return ()
+
+    def app_routes(self, config: "AppConfig") -> Sequence[BaseRoute]:
+        """Return the routes of `app_paths`, which serve all agents. Default: none.
+
+        Args:
+            config: The app's settings.
+        """
+        return ()
+
+    def lifespan(self, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
+        """Return what is entered when the app starts and left when it ends. Default: nothing.
+
+        Args:
+            app: The app.
+        """
+        return nullcontext()
 
     def operations(self) -> Mapping[str, Operation]:
         """Return the OpenAPI operations of the protocol's routes, by route name."""

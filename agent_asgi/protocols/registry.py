@@ -27,9 +27,10 @@ def routes(config: AppConfig, protocols: Iterable[Protocol]) -> list[BaseRoute]:
     A single agent is served at the root. Several are served below their names, and at the root by
     a request's `model`.
     """
+    routes = [route for protocol in protocols for route in protocol.app_routes(config)]
     if len(config.routers) == 1:
-        return _agent_routes(config, protocols, config.routers[0], "")
-    routes = _agent_routes(config, protocols, None, "")
+        return routes + _agent_routes(config, protocols, config.routers[0], "")
+    routes += _agent_routes(config, protocols, None, "")
     for router in config.routers:
         routes += _agent_routes(config, protocols, router, f"/{router.name}")
     return routes
@@ -62,9 +63,18 @@ def public_paths(config: AppConfig, protocols: Iterable[Protocol]) -> frozenset[
     return frozenset(prefix + path for prefix in prefixes for path in public)
 
 
+def challenges(protocols: Iterable[Protocol]) -> dict[str, str]:
+    """Return what the `www-authenticate` header of a 401 says besides, by path."""
+    merged: dict[str, str] = {}
+    for protocol in protocols:
+        merged |= protocol.challenges
+    return merged
+
+
 def first_segments(protocols: Sequence[Protocol]) -> set[str]:
     """Return the first segments of the protocols' paths, which routers may not be named after."""
-    return {path.split("/")[1] for protocol in protocols for path in protocol.paths}
+    paths = [path for each in protocols for path in (*each.paths, *each.app_paths)]
+    return {path.split("/")[1] for path in paths}
 
 
 def queues(protocols: Iterable[Protocol], limits: Limits | None) -> bool:

@@ -125,6 +125,8 @@ class Operation(NamedTuple):
     example: Schema = {"input": QUESTION}  # noqa: RUF012  never changed
     error: str = "Error"
     """Component of the operation's own errors."""
+    accepted: str = ""
+    """What an answer of 202, without a body, means; empty if there is no such answer."""
 
 
 ALONE = (400, 403, 408, 413, 415, 429, 500, 503, 504)

@@ -10,13 +10,14 @@ from ..errors import InvalidRequest
 from .chat_messages import chat_messages
 from .items import Id, InputItem, Message, Typed
 
+ToolName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
 Metadata = dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]]
 
 
 class FunctionTool(Typed, kw_only=True, tag="function"):
     """A function that the client offers to run for the agent."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
+    name: ToolName
     """The name that a `function_call` item carries."""
     description: str | None = None
     """What the function does, for the model."""
@@ -296,6 +297,10 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         if self.earlier:
             body["input"] = msgspec.to_builtins(self.input)
         return body
+
+    def keeps(self, output: list[dict[str, Any]]) -> bool:
+        """Return whether a response with this output is stored."""
+        return self.store is not False
 
     def received(self) -> dict[str, Any]:
         """Return the body as it came, whatever it continues; for the trace."""

@@ -118,7 +118,8 @@ def continuing(request: ResponsesRequest, answers: Answers) -> ResponsesRequest:
     names_none = request.previous_response_id is None and request.conversation is None
     if answers.asked_by is None or not begins or not names_none:
         return request
-    body = request.received() | {"previous_response_id": answers.asked_by}
+    received = ResponsesRequest.received(request)  # not the body of another protocol
+    body = received | {"previous_response_id": answers.asked_by}
     raw = codec.encode(body)
     return structs.replace(request, previous_response_id=answers.asked_by, raw=raw)
 

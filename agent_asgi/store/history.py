@@ -94,7 +94,8 @@ def with_own_calls(request: ResponsesRequest, agents: Container[str]) -> Respons
 
 def with_input(request: ResponsesRequest, items: list[InputItem]) -> ResponsesRequest:
     """Return a request with other new items."""
-    raw = codec.encode(request.received() | {"input": items})
+    received = ResponsesRequest.received(request)  # not the body of another protocol
+    raw = codec.encode(received | {"input": items})
     earlier = request.input[: request.earlier]
     return structs.replace(request, input=[*earlier, *items], raw=raw)
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -46,7 +47,7 @@ from agent_asgi import (
     ResponsesRequest,
     Usage,
 )
-from agent_asgi.protocols import AgentBricks, ChatCompletions
+from agent_asgi.protocols import A2A, AGUI, MCP, AgentBricks, ChatCompletions, Protocol, UIStream
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
@@ -245,9 +246,15 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
     return events
 
 
+def protocols() -> list[Protocol]:
+    """Return all protocols; MCP needs a package of its own."""
+    spoken = [ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), AgentBricks()]
+    return [*spoken, MCP()] if find_spec("mcp") else spoken
+
+
 app = AgentApp(
     router,
-    protocols=[ChatCompletions(), AgentBricks()],
+    protocols=protocols(),
     playground=True,
     single_user=True,
 )

@@ -2,15 +2,16 @@
 
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error);
-`<!-- client -->` talks to the example agent, `<!-- client of a2a -->` with the packages of
-tests/clients to one that speaks A2A; `<!-- script -->` runs by itself, `<!-- script on -->`
-after the script before it. `<!-- file PATH -->` before a block of any kind means that the file in
-docs/ contains it verbatim. `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks
-are run too, as far as each command allows. `yaml` configures an app, which is started; `json` must
-parse; `http` was captured (test_wire.py); `text` is a drawing.
+`<!-- client -->` talks to the example agent, `<!-- client of NAME -->` to that of examples/NAME.py,
+in Python or in JavaScript, `<!-- client of a2a -->` with A2A's SDK to the example agent; `<!-- script -->` runs by itself, `<!-- script on -->` after the script
+before it. `<!-- file PATH -->` before a block of any kind means that the file in docs/ contains it
+verbatim. `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too, as far
+as each command allows. `yaml` configures an app, which is started; `json` must parse; `http` was
+captured (test_wire.py); `text` is a drawing.
 """
 
 import asyncio
+import importlib
 import importlib.metadata
 import json
 import os
@@ -35,7 +36,7 @@ from agent_asgi import AgentApp
 from agent_asgi.background.queue_schema import SCHEMA
 from agent_asgi.protocols import A2A
 from agent_asgi.testing import AgentClient
-from tests.clients.packages import PYTHON
+from tests.clients.packages import FOLDER, NODE, PYTHON
 from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
 
@@ -76,14 +77,12 @@ def test_block(
         assert block.code in (ROOT / "docs" / block.how.split()[1]).read_text()
     elif block.kind == "python" and block.how.startswith("app"):
         run_app(block)
+    elif block.kind == "js":
+        run_js(block, serve)
     elif block.kind == "python":
-        assert block.how in ("client", "client of a2a", "script"), "say how to run it"
-        url, python = "", sys.executable
-        if block.how == "client":
-            url = serve(calculator.app)
-        elif block.how == "client of a2a":
-            url = serve(AgentApp(calculator.router, protocols=[A2A()]))
-            python = str(PYTHON)
+        assert block.how.startswith(("client", "script")), "say how to run it"
+        url = serve(app_of(block)) if block.how.startswith("client") else ""
+        python = str(PYTHON) if block.how == "client of a2a" else sys.executable
         run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path, python)
     elif block.kind == "sh":
         postgres = request.getfixturevalue("postgres") if "postgresql://" in block.code else ""
@@ -119,6 +118,25 @@ def run_script(code: str, folder: Path, python: str = sys.executable) -> None:
         capture_output=True,
         text=True,
         timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def app_of(block: Block) -> Any:
+    """Return the app of docs/examples that a client talks to."""
+    name = block.how.partition(" of ")[2] or "calculator"
+    return importlib.import_module("calculator" if name == "a2a" else name).app
+
+
+def run_js(block: Block, serve: Callable[[Any], str]) -> None:
+    """Run a block as a module of Node, with the clients' packages."""
+    code = block.code.replace("http://127.0.0.1:8000", serve(app_of(block)))
+    done = subprocess.run(
+        [str(NODE), "--input-type=module", "--eval", code],
+        cwd=FOLDER / "node",
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from agent_asgi.protocols import A2A, AgentBricks, ChatCompletions, UIStream
+from agent_asgi.protocols import A2A, AGUI, MCP, AgentBricks, ChatCompletions, UIStream
 from tests.support.calling import Json
 
 BODY = {"input": "x", "model": "one"}
@@ -12,7 +12,14 @@ INVOCATION = {
     "id": "0b6f9a4e-6c0f-4a3e-9d57-3a1f0c5a7c11",
     "input": {"messages": [{"role": "user", "content": "x"}], "model": "one"},
 }
-PROTOCOLS = (ChatCompletions(), UIStream(resume=True), A2A(), AgentBricks())
+RUN_INPUT = {
+    "threadId": "t",
+    "runId": "r",
+    "messages": [{"id": "1", "role": "user", "content": "x"}],
+    "model": "one",
+}
+LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+PROTOCOLS = (ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), MCP(), AgentBricks())
 
 
 class Row(NamedTuple):
@@ -84,6 +91,8 @@ TABLE: dict[str, list[Row]] = {
     "POST /api/invocations": [Row(body=INVOCATION), Row(body={**INVOCATION, "stream": True})],
     "GET /api/invocations/{id}": [NONE],
     "GET /api/invocations/{id}/events": [NONE],
+    "POST /agui": [Row(body=RUN_INPUT)],
+    "POST /mcp": [Row(body=LIST_TOOLS)],
     "GET /models": [Row()],
     "GET /models/{id}": [Row()],
     "GET /agent/info": [Row()],

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from ...schema.items import CallId, Typed
-from ...schema.requests import SharedFields
+from ...schema.requests import SharedFields, ToolName
 
 Part = dict[str, Any]
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
 
 
 class ImageUrl(Struct, kw_only=True, omit_defaults=True):
@@ -121,7 +120,7 @@ Chat = SystemChat | DeveloperChat | UserChat | AssistantChat | ToolChat
 class ChatFunction(Struct, kw_only=True, omit_defaults=True):
     """A function that the client offers to run."""
 
-    name: Name
+    name: ToolName
     """The function's name."""
     description: str | None = None
     """What the function does, for the model."""

@@ -12,6 +12,7 @@ from ...schema.events import TERMINAL, AnyEvent, ResponseEvent
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
 from ..base import Encoder, Protocol
+from ..json_run import trace_frame
 from .openapi import INVOCATIONS
 
 
@@ -58,8 +59,3 @@ class InvocationsEncoder(Encoder):
 
     def body(self, encoded: bytes | None) -> bytes:
         return codec.encode(codec.short_form(self._response))
-
-
-def trace_frame(trace_id: str) -> bytes:
-    """Return the frame from which MLflow's clients read the trace's id."""
-    return b"data: %b\n\n" % codec.encode({"trace_id": trace_id})

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from agent_asgi import AgentApp, AgentRouter, Context, FunctionCall, Limits, ResponsesRequest
-from agent_asgi.protocols import A2A, AgentBricks, ChatCompletions, UIStream
+from agent_asgi.protocols import A2A, AGUI, MCP, AgentBricks, ChatCompletions, UIStream
 from tests.tools.fuzz.harness import live
 
 MAX_BODY = 64 * 1024
@@ -89,7 +89,7 @@ def typed(name: str) -> AgentRouter:
 def make() -> AgentApp:
     """Make the app."""
     routers = (echo("echo"), echo("other"), anything("any"), typed("map"))
-    protocols = (ChatCompletions(), UIStream(resume=True), A2A(), AgentBricks())
+    protocols = (ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), MCP(), AgentBricks())
     return AgentApp(*routers, protocols=protocols, limits=Limits(max_body_bytes=MAX_BODY))
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.tools.fuzz.agui import AGUI
 from tests.tools.fuzz.bodies import BODIES
 from tests.tools.fuzz.chat import CHAT
 from tests.tools.fuzz.harness import Property
@@ -10,4 +11,6 @@ from tests.tools.fuzz.outputs import OUTPUTS
 from tests.tools.fuzz.raw import RAW
 from tests.tools.fuzz.sockets import SOCKETS
 
-PROPERTIES: tuple[Property[Any], ...] = (BODIES, CHAT, HEADERS, PATHS, SOCKETS, OUTPUTS, RAW)
+PROPERTIES: tuple[Property[Any], ...] = (
+    *(BODIES, CHAT, AGUI, HEADERS, PATHS, SOCKETS, OUTPUTS, RAW),
+)

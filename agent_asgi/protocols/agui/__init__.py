@@ -1,0 +1,1 @@
+"""AG-UI in terms of Responses: run inputs one way, events the other. Pure."""

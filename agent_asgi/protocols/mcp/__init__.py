@@ -1,0 +1,1 @@
+"""MCP by the official SDK: each agent is a tool."""
