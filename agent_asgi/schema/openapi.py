@@ -117,16 +117,14 @@ class Operation(NamedTuple):
     """Whether the operation needs no authentication."""
     statuses: tuple[int, ...] = (200,)
     """Statuses of the answers."""
-    empty: str = ""
-    """What an answer of 204, without a body, means; empty if there is no such answer."""
+    empty: tuple[int, str] | None = None
+    """The status and the meaning of an answer without a body; None if there is none."""
     unready: Schema | None = None
     """Schema of a 503 answer that is not an error."""
     description: str = ""
     example: Schema = {"input": QUESTION}  # noqa: RUF012  never changed
     error: str = "Error"
     """Component of the operation's own errors."""
-    accepted: str = ""
-    """What an answer of 202, without a body, means; empty if there is no such answer."""
 
 
 ALONE = (400, 403, 408, 413, 415, 429, 500, 503, 504)

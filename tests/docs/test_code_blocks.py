@@ -3,11 +3,12 @@
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error);
 `<!-- client -->` talks to the example agent, `<!-- client of NAME -->` to that of examples/NAME.py,
-in Python or in JavaScript, `<!-- client of a2a -->` with A2A's SDK to the example agent; `<!-- script -->` runs by itself, `<!-- script on -->` after the script
-before it. `<!-- file PATH -->` before a block of any kind means that the file in docs/ contains it
-verbatim. `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too, as far
-as each command allows. `yaml` configures an app, which is started; `json` must parse; `http` was
-captured (test_wire.py); `text` is a drawing.
+in Python or in JavaScript, `<!-- client of a2a -->` with A2A's SDK to the example agent;
+`<!-- script -->` runs by itself, `<!-- script on -->` after the script before it.
+`<!-- file PATH -->` before a block of any kind means that the file in docs/ contains it verbatim.
+`<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too, as far as each
+command allows. `yaml` configures an app, which is started; `json` must parse; `http` was captured
+(test_wire.py); `text` is a drawing.
 """
 
 import asyncio
@@ -32,9 +33,7 @@ import psycopg
 import pytest
 import yaml
 
-from agent_asgi import AgentApp
 from agent_asgi.background.queue_schema import SCHEMA
-from agent_asgi.protocols import A2A
 from agent_asgi.testing import AgentClient
 from tests.clients.packages import FOLDER, NODE, PYTHON
 from tests.support.pages import FENCE, ROOT

@@ -115,10 +115,9 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
             "content": {kind: {"schema": each} for kind, each in about.answers.items()},
         }
         answers |= {str(status): answer for status in about.statuses}
-    if about.empty:
-        answers["204"] = {"description": about.empty, "headers": REQUEST_ID}
-    if about.accepted:
-        answers["202"] = {"description": about.accepted, "headers": REQUEST_ID}
+    if about.empty is not None:
+        status, meaning = about.empty
+        answers[str(status)] = {"description": meaning, "headers": REQUEST_ID}
     if about.linked:
         answers["200"]["links"] = _links(path)
     answers |= {str(status): _error(status, about.error) for status in about.errors}

@@ -54,7 +54,7 @@ OPERATION = Operation(
     modes=(),
     description="The answer is JSON, or a stream if there is progress to report.",
     error=f"{PREFIX}Answer",
-    accepted="The notification was received.",
+    empty=(202, "The notification was received."),
     example={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
 )
 METADATA = Operation(

@@ -56,19 +56,19 @@ OPERATIONS = {
         "Follow the active run of a chat from its start",
         _CHUNKS,
         (429, 503),
-        empty="No run is active in the chat.",
+        empty=(204, "No run is active in the chat."),
     ),
     "NothingToResume": Operation(
         "Follow the active run of a chat: runs end with their requests here",
         {},
         (503,),
-        empty="No run can be followed.",
+        empty=(204, "No run can be followed."),
     ),
     "StopChat": Operation(
         "Cancel the active run of a chat",
         {},
         (403, 404, 503),
-        empty="No run is active in the chat any more.",
+        empty=(204, "No run is active in the chat any more."),
     ),
 }
 """The operations, by the names of their routes."""

@@ -62,7 +62,7 @@ class Caller:
             AssertionError: The answer does not match the document.
         """
         excluded: list[CheckFunction] = []
-        if case.operation.path.endswith(("/a2a", "/mcp")):  # JSON-RPC says in the body what is wrong
+        if case.operation.path.endswith(("/a2a", "/mcp")):  # whose bodies say what is wrong
             excluded += [positive_data_acceptance, negative_data_rejection]
         elif response.status_code == 400:
             code, param = _told(response.json()["error"])
