@@ -1,6 +1,6 @@
 """What agents answer, as content of MCP: texts, images, recordings, files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from mcp_types import (
@@ -27,8 +27,9 @@ def text_block(text: str) -> TextContent:
 def of_items(items: Sequence[Part]) -> list[ContentBlock]:
     """Return a response's items as content; texts that follow each other are one."""
     blocks: list[ContentBlock] = []
+    answered = {item["call_id"] for item in items if item["type"] == "function_call_output"}
     for item in items:
-        for block in _of_item(item):
+        for block in _of_item(item, answered):
             if isinstance(block, TextContent) and blocks and isinstance(blocks[-1], TextContent):
                 blocks[-1] = text_block(f"{blocks[-1].text}\n\n{block.text}")
             else:
@@ -46,8 +47,11 @@ def of_value(value: Any) -> list[ContentBlock]:
     return [text_block(value if isinstance(value, str) else codec.encode(value).decode())]
 
 
-def _of_item(item: Part) -> Iterator[ContentBlock]:
+def _of_item(item: Part, answered: Container[str]) -> Iterator[ContentBlock]:
     kind = item["type"]
+    if kind == "function_call" and item["call_id"] not in answered:
+        call = f"{item['name']}({item['arguments']})"
+        yield text_block(f"The agent asks for a call of {call}, which a client of MCP cannot make.")
     if kind == "image_generation_call" and isinstance(item.get("result"), str):
         mime_type = f"image/{item.get('output_format') or 'png'}"
         yield ImageContent(type="image", data=item["result"], mime_type=mime_type)

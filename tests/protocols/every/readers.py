@@ -67,7 +67,8 @@ def responses_body(text: str, image: str | None) -> Json:
 
 
 def read_responses(frames: list[Json]) -> Seen:
-    done = [frame["item"] for frame in frames if frame["type"] == "response.output_item.done"]
+    ends = [frame for frame in frames if frame["type"] == "response.output_item.done"]
+    done = [frame["item"] for frame in sorted(ends, key=lambda frame: frame["output_index"])]
     outputs = {
         each["call_id"]: each["output"] for each in done if "output" in each and "call_id" in each
     }
