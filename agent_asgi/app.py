@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -312,7 +313,8 @@ def _with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[byt
 
 
 def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) -> list[BaseRoute]:
-    health, models, metrics = Health(config), Models(config), MetricsEndpoint(config)
+    health, metrics = Health(config), MetricsEndpoint(config)
+    models = Models(config, partial(registry.paths_of, config, protocols))
     routes: list[BaseRoute] = [
         *registry.routes(config, protocols),
         *(Route(prefix + "/models", models.models) for prefix in ("", "/v1")),

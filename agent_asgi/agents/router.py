@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, overload
 
 from ..config import require
 from ..errors import AgentError
+from ..schema.annotations import Schema, object_schema
 from ..schema.own_calls import View
 from .handler import Handler
 from .skill import skills_of
@@ -168,6 +169,15 @@ class AgentRouter:
     def stream_handler(self) -> Callable[..., Any] | None:
         """The registered stream function, or None."""
         return getattr(self.handlers.get("stream"), "function", None)
+
+    @property
+    def schemas(self) -> tuple[Schema | None, Schema | None]:
+        """The JSON schemas of what a "json" router takes and returns; None if any JSON."""
+        handler = self.handlers.get("invoke") or self.handlers.get("stream")
+        if handler is None or self.protocol != "json":
+            return None, None
+        takes = None if handler.takes_any else object_schema(handler.input_type)
+        return takes, object_schema(handler.output_type)
 
     def handler_for(self, stream: bool) -> Handler:
         """Return the handler of a request; in the Responses protocol each serves both modes.

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -22,10 +23,14 @@ class Models:
 
     Args:
         config: The app.
+        paths: Returns the paths of an agent by the names of the protocols.
     """
 
-    def __init__(self, config: AppConfig) -> None:
+    def __init__(
+        self, config: AppConfig, paths: Callable[[AgentRouter], Mapping[str, str]]
+    ) -> None:
         self._config = config
+        self._paths = paths
 
     async def models(self, _: Request) -> Response:
         """List the agents as OpenAI's `GET /models` does."""
@@ -41,9 +46,10 @@ class Models:
             return error_response(missing)
         return json_response(codec.encode(_model(router)))
 
-    async def agent(self, _: Request) -> Response:
-        """Describe the agents as MLflow's `GET /agent/info` does."""
-        agents = [_agent(router) for router in self._config.routers]
+    async def agent(self, request: Request) -> Response:
+        """Describe the agents as MLflow's `GET /agent/info` does, and how they are reached."""
+        root = request.scope.get("root_path", "").rstrip("/")
+        agents = [_agent(router, root, self._paths(router)) for router in self._config.routers]
         first = agents[0] if len(agents) == 1 else {"name": "agents", "agents": agents}
         name = os.environ.get("DATABRICKS_APP_NAME") or first["name"]
         body = {"use_case": "agent", **_versions(), **first, "name": name}
@@ -55,8 +61,12 @@ def _model(router: AgentRouter) -> dict[str, Any]:
     return model | _description(router)
 
 
-def _agent(router: AgentRouter) -> dict[str, Any]:
-    return {"name": router.name, "agent_api": router.protocol} | _description(router)
+def _agent(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": router.name, "agent_api": router.protocol}
+    about["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
+    names = ("input_schema", "output_schema")
+    schemas = {name: each for name, each in zip(names, router.schemas, strict=True) if each}
+    return about | schemas | _description(router)
 
 
 def _description(router: AgentRouter) -> dict[str, str]:

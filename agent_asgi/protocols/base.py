@@ -51,8 +51,9 @@ class Encoder:
             item: The message; the deltas have its `id`, `index` and `part_index`.
 
         Returns:
-            A bytes format with `%d` in the place of the `sequence_number` and `%b` in the place of
-            the text as JSON. None, the default: `write` is called for each delta.
+            A bytes format with `%d` in the place of the `sequence_number` (`%.0a` if it is not
+            written) and `%b` in the place of the text as JSON. None, the default: `write` is
+            called for each delta.
         """
         return None
 

@@ -71,6 +71,20 @@ def challenges(protocols: Iterable[Protocol]) -> dict[str, str]:
     return merged
 
 
+def paths_of(
+    config: AppConfig, protocols: Iterable[Protocol], router: AgentRouter
+) -> dict[str, str]:
+    """Return an agent's paths by the names of the protocols that it speaks."""
+    prefix = f"/{router.name}" if len(config.routers) > 1 else ""
+    found: dict[str, str] = {}
+    for protocol in protocols:
+        if protocol.app_paths:
+            found[protocol.name] = protocol.app_paths[0]
+        elif protocol.paths and (router.protocol == "responses" or protocol.name == "Invocations"):
+            found[protocol.name] = prefix + protocol.paths[0]
+    return found
+
+
 def first_segments(protocols: Sequence[Protocol]) -> set[str]:
     """Return the first segments of the protocols' paths, which routers may not be named after."""
     paths = [path for each in protocols for path in (*each.paths, *each.app_paths)]

@@ -4,9 +4,13 @@ import asyncio
 import time
 from typing import Any
 
+import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from agent_asgi import AgentApp, AgentRouter
+from agent_asgi.protocols import MCP, ChatCompletions, UIStream
 from agent_asgi.testing import AgentClient, Answer
 from tests.support.apps import started
 
@@ -70,6 +74,47 @@ def test_several_agents() -> None:
             ]
 
     assert asyncio.run(main()) == [200, 200, 200, 200, 200, 404, 404]
+
+
+class Sum(msgspec.Struct):
+    a: int
+    b: int
+
+
+def adder() -> AgentRouter:
+    router = AgentRouter("adder", protocol="json")
+
+    @router.invoke
+    def add(numbers: Sum) -> dict[str, int]:
+        return {"sum": numbers.a + numbers.b}
+
+    return router
+
+
+def test_how_agents_are_reached() -> None:
+    protocols = [ChatCompletions(), UIStream(path="/talk"), MCP()]
+    alone = AgentApp(router("one"), protocols=protocols)
+    (info,) = get(alone, "/agent/info")
+    paths = {each["name"]: each["url"] for each in info.json()["protocols"]}
+    assert paths == {
+        "Responses": "/responses",
+        "Invocations": "/invocations",
+        "ChatCompletions": "/chat/completions",
+        "UIStream": "/talk",
+        "MCP": "/mcp",
+    }
+    mounted = Starlette(routes=[Mount("/agents", AgentApp(router("one"), adder()))])
+    info = asyncio.run(AgentClient(mounted).get("/agents/agent/info"))
+    one, added = info.json()["agents"]
+    assert "input_schema" not in one
+    assert [each["url"] for each in one["protocols"]] == [
+        "/agents/one/responses",
+        "/agents/one/invocations",
+        "/agents/one/chat/completions",
+    ]
+    assert [each["url"] for each in added["protocols"]] == ["/agents/adder/invocations"]
+    assert added["input_schema"]["required"] == ["a", "b"]
+    assert added["output_schema"]["additionalProperties"] == {"type": "integer"}
 
 
 def test_ready_starts_what_is_not_started() -> None:

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import msgspec
 from mcp_types import Tool, ToolAnnotations
 
 from ...agents.handler import Handler
@@ -11,7 +10,6 @@ from ...agents.router import AgentRouter
 
 Schema = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_DEFS = "#/$defs/"
 _TEXT: Schema = {"type": "string"}
 _INPUT: Schema = {
     "type": "object",
@@ -49,8 +47,8 @@ def tool_of(router: AgentRouter) -> Tool:
     """Return an agent as a tool."""
     schemas: tuple[Schema, Schema | None] = (_INPUT, _OUTPUT)
     if router.protocol == "json":
-        handler = router.handlers.get("invoke") or router.handlers.get("stream")
-        schemas = (_arguments(handler), _object(getattr(handler, "output_type", None)))
+        takes, gives = router.schemas
+        schemas = (takes or {"type": "object"}, gives)
     return Tool(
         name=router.name,
         description=router.description or f"The agent {router.name}.",
@@ -72,27 +70,3 @@ def handler_of(router: AgentRouter, *, stream: bool) -> Handler:
     """
     has_both = len({"invoke", "stream"} & router.handlers.keys()) == 2
     return router.handler_for(stream if has_both else "stream" in router.handlers)
-
-
-def _arguments(handler: Handler | None) -> Schema:
-    """Return the JSON schema of a handler's argument, which is an object."""
-    schema = None if handler is None or handler.takes_any else _object(handler.input_type)
-    return schema or {"type": "object"}
-
-
-def _object(wanted: Any) -> Schema | None:
-    """Return the JSON schema of a type whose values are objects, without references to others."""
-    model = getattr(wanted, "model_json_schema", None)
-    try:
-        schema: Schema = _schema(wanted) if model is None else model()
-    except TypeError:  # msgspec does not know the type
-        return None
-    return schema if schema.get("type") == "object" else None
-
-
-def _schema(wanted: Any) -> Schema:
-    """Return the JSON schema of a msgspec type, with the schemas that it refers to."""
-    schema: Schema
-    (schema,), made = msgspec.json.schema_components([wanted], ref_template=_DEFS + "{name}")
-    root: Schema = made.get(str(schema.get("$ref", "")).removeprefix(_DEFS), schema)
-    return root | {"$defs": made} if _DEFS.encode() in msgspec.json.encode(root) else root
