@@ -52,5 +52,7 @@ def schemas() -> Mapping[str, Schema]:
         *_EVENTS,
     ]
     made = components(structs, {}, (request_schema, event_schema), prefix=PREFIX)
+    given = [{"properties": {name: TEXT}, "required": [name]} for name in ("data", "url", "id")]
+    made[f"{PREFIX}BinaryPart"]["anyOf"] = given
     events = [ref(PREFIX + event.__name__) for event in _EVENTS]
     return made | {f"{PREFIX}Event": {"anyOf": events}}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from ...schema.items import CallId
+from ...schema.items import CallId, Id
 from ...schema.requests import ToolName
 
 
@@ -166,6 +166,8 @@ class ToolMessage(HistoryMessage, kw_only=True, tag="tool"):
 class ReasoningMessage(HistoryMessage, kw_only=True, tag="reasoning"):
     """The agent's reasoning. Only with an `encryptedValue` it reaches the agent again."""
 
+    id: Id
+    """The message's id."""
     content: str
     """The text."""
     encrypted_value: str | None = None

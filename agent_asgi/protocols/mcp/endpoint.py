@@ -154,9 +154,15 @@ class Endpoint(HttpEndpoint):
 
 
 def _headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
-    """Return the request's headers; without an `accept` it accepts anything (RFC 9110, 12.5.1)."""
-    pairs: list[tuple[bytes, bytes]] = request.scope["headers"]
-    return pairs if request.headers.first(b"accept") else [*pairs, (b"accept", b"*/*")]
+    """Return the request's headers with what the SDK insists on.
+
+    Without an `accept` it accepts anything (RFC 9110, 12.5.1), and the body is JSON whatever its
+    type says, as at the app's other paths: forms of other origins have been refused.
+    """
+    pairs = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    if not request.headers.first(b"accept"):
+        pairs.append((b"accept", b"*/*"))
+    return [*pairs, (b"content-type", b"application/json")]
 
 
 def _version() -> str:
