@@ -314,9 +314,10 @@ def _with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[byt
 
 def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) -> list[BaseRoute]:
     health, metrics = Health(config), MetricsEndpoint(config)
-    models = Models(config, partial(registry.paths_of, config, protocols))
+    agents = registry.routes(config, protocols)
+    models = Models(config, partial(registry.paths_of, agents, protocols))
     routes: list[BaseRoute] = [
-        *registry.routes(config, protocols),
+        *agents,
         *(Route(prefix + "/models", models.models) for prefix in ("", "/v1")),
         *(Route(prefix + "/models/{id}", models.model) for prefix in ("", "/v1")),
         Route("/agent/info", models.agent),

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
 
 from ..agents.router import AgentRouter
 from ..context import Headers
@@ -155,17 +154,6 @@ class Protocol:
             response: The response; the run fills it in as it proceeds.
         """
         raise NotImplementedError
-
-    def endpoint(self, config: "AppConfig", router: AgentRouter | None) -> ASGIApp | None:
-        """Return what serves the POST requests of `paths`.
-
-        Default None: each request is decoded, starts a run and gets its encoded events.
-
-        Args:
-            config: The app's settings.
-            router: The agent; None for the one that a request's `model` names.
-        """
-        return None
 
     def error(self, error: AgentError, body: bytes) -> bytes:
         """Return the body of an error response.

@@ -44,7 +44,7 @@ def _agent_routes(
         return [Route(f"{prefix}/invocations", endpoint, methods=["POST"])]
     routes: list[BaseRoute] = []
     for protocol in protocols:
-        post = protocol.endpoint(config, router) or ProtocolEndpoint(protocol, config, router)
+        post = ProtocolEndpoint(protocol, config, router)
         routes += [
             Route(prefix + path, post, methods=["POST"], name=protocol.name)
             for path in protocol.paths
@@ -72,16 +72,18 @@ def challenges(protocols: Iterable[Protocol]) -> dict[str, str]:
 
 
 def paths_of(
-    config: AppConfig, protocols: Iterable[Protocol], router: AgentRouter
+    routes: Iterable[BaseRoute], protocols: Iterable[Protocol], router: AgentRouter
 ) -> dict[str, str]:
-    """Return an agent's paths by the names of the protocols that it speaks."""
-    prefix = f"/{router.name}" if len(config.routers) > 1 else ""
+    """Return the paths at which an agent is reached, by the names of the protocols."""
+    names = {each.name: each.name for each in protocols} | {"JsonInvocations": "Invocations"}
+    of_app = {path for each in protocols for path in each.app_paths}
     found: dict[str, str] = {}
-    for protocol in protocols:
-        if protocol.app_paths:
-            found[protocol.name] = protocol.app_paths[0]
-        elif protocol.paths and (router.protocol == "responses" or protocol.name == "Invocations"):
-            found[protocol.name] = prefix + protocol.paths[0]
+    for route in routes:
+        if not isinstance(route, Route) or "POST" not in (route.methods or ()):
+            continue
+        is_theirs = getattr(route.endpoint, "router", None) is router or route.path in of_app
+        if route.name in names and is_theirs:
+            found.setdefault(names[route.name], route.path)
     return found
 
 

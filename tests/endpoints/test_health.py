@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from agent_asgi import AgentApp, AgentRouter
-from agent_asgi.protocols import MCP, ChatCompletions, UIStream
+from agent_asgi.protocols import A2A, MCP, AgentBricks, ChatCompletions, UIStream
 from agent_asgi.testing import AgentClient, Answer
 from tests.support.apps import started
 
@@ -92,7 +92,7 @@ def adder() -> AgentRouter:
 
 
 def test_how_agents_are_reached() -> None:
-    protocols = [ChatCompletions(), UIStream(path="/talk"), MCP()]
+    protocols = [ChatCompletions(), UIStream(path="/talk"), A2A(), MCP(), AgentBricks()]
     alone = AgentApp(router("one"), protocols=protocols)
     (info,) = get(alone, "/agent/info")
     paths = {each["name"]: each["url"] for each in info.json()["protocols"]}
@@ -101,7 +101,9 @@ def test_how_agents_are_reached() -> None:
         "Invocations": "/invocations",
         "ChatCompletions": "/chat/completions",
         "UIStream": "/talk",
+        "A2A": "/a2a",
         "MCP": "/mcp",
+        "AgentBricks": "/api/invocations",
     }
     mounted = Starlette(routes=[Mount("/agents", AgentApp(router("one"), adder()))])
     info = asyncio.run(AgentClient(mounted).get("/agents/agent/info"))

@@ -10,7 +10,7 @@ CHAT = {"messages": [{"role": "user", "content": "x"}], "model": "one"}
 UI_CHAT = {"id": "chat", "messages": [{"role": "user", "parts": []}], "model": "one"}
 INVOCATION = {
     "id": "0b6f9a4e-6c0f-4a3e-9d57-3a1f0c5a7c11",
-    "input": {"messages": [{"role": "user", "content": "x"}], "model": "one"},
+    "input": [{"role": "user", "content": "x"}],
 }
 RUN_INPUT = {
     "threadId": "t",

@@ -234,7 +234,7 @@ class Traffic:
 
     async def _delete(self, id_: str, token: str) -> None:
         found = (await self.get(f"/responses/{id_}", token)).json()
-        if found.get("status") in ("queued", "in_progress"):
+        if found.get("status") in (None, "queued", "in_progress"):  # None: it was refused
             return
         headers = {"authorization": f"Bearer {token}"}
         answer = await self._client.delete(f"/responses/{id_}", headers=headers)

@@ -32,10 +32,10 @@ class Invocations(Endpoint):
     Args:
         protocol: The protocol.
         config: The app's settings.
-        router: The agent; None for the one that the input's `model` names.
+        router: The agent.
     """
 
-    def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter | None) -> None:
+    def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter) -> None:
         super().__init__(config.limits, config.timeouts)
         self.router = router
         self._protocol = protocol
@@ -44,9 +44,9 @@ class Invocations(Endpoint):
     async def answer(self, request: HttpRequest) -> None:
         runtime = await self._config.running()
         invocation = decode_invocation(request.body)
-        router = self.router or self._config.by_model(_model(invocation))
+        router = self.router
         key = Key(key_of(router.name, invocation.id), f"{router.name}:{invocation.digest}")
-        answers = await self._answers(runtime, invocation, router, key, owner_of(request.scope))
+        answers = await self._answers(runtime, invocation, key, owner_of(request.scope))
         decoded = convert(invocation, answers)
         if invocation.background:
             path = f"{request.scope['path'].rstrip('/')}/{invocation.id}"
@@ -57,27 +57,36 @@ class Invocations(Endpoint):
         await serve(runtime, router, decoded, self._protocol, request, key)
 
     async def _answers(
-        self, runtime: Runtime, invocation: Invocation, router: AgentRouter, key: Key, owner: str
+        self, runtime: Runtime, invocation: Invocation, key: Key, owner: str
     ) -> list[Json]:
         """Return the items that answer an interrupt, unless the invocation is a repeated one."""
         if invocation.resume is None or await runtime.store.by_key(key.name, owner) is not None:
             return []
-        return await answers_to(runtime, invocation, router.name, owner)
+        return await answers_to(runtime, invocation, self.router.name, owner)
 
     def error_body(self, error: AgentError, body: bytes) -> bytes:
         return self._protocol.error(error, body)
 
 
 class InvocationState(StoredEndpoint):
-    """`GET /api/invocations/{id}`: the state of an invocation."""
+    """`GET /api/invocations/{id}`: the state of an invocation.
+
+    Args:
+        protocol: The protocol.
+        config: The app's settings.
+        router: The agent.
+    """
+
+    def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter) -> None:
+        super().__init__(protocol, config, router)
+        self._agent = router.name
 
     async def _find(self, runtime: Runtime, scope: Scope) -> Record:
         id_, owner = _id(scope), owner_of(scope)
-        for agent in self._config.routers if self.router is None else [self.router]:
-            record = await runtime.store.by_key(key_of(agent.name, id_), owner)
-            if record is not None:
-                return record
-        raise NotFound(f"There is no invocation {str(id_)!r}.", "invocation_not_found")
+        record = await runtime.store.by_key(key_of(self._agent, id_), owner)
+        if record is None:
+            raise NotFound(f"There is no invocation {str(id_)!r}.", "invocation_not_found")
+        return record
 
     async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
         response = response_of(record, self._protocol.own_tools)
@@ -113,10 +122,3 @@ def _id(scope: Scope) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound(f"There is no invocation {text!r}.", "invocation_not_found") from None
-
-
-def _model(invocation: Invocation) -> str | None:
-    """Return the model that an invocation's input names."""
-    value = invocation.input
-    model = value.get("model") if isinstance(value, dict) else None
-    return model if isinstance(model, str) else None

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
 
 from ...agents.router import AgentRouter
+from ...config import require
 from ...context import Headers
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import ResponsesRequest
@@ -29,15 +29,23 @@ class AgentBricks(Protocol):
 
     Args:
         path: The path, relative to the agent's. Default "/api/invocations".
+
+    Raises:
+        TypeError: `path` is not a str.
+        ValueError: It is no path.
     """
 
     name = "AgentBricks"
+    paths = ()
     accepted_status = 202
     conversation_queue = 100
     operation = INVOCATION
 
     def __init__(self, path: str = "/api/invocations") -> None:
-        self.paths = (path,)
+        require("AgentBricks", {"path": (path, str)})
+        if not path.startswith("/") or path.endswith("/"):
+            raise ValueError(f"AgentBricks: path must be like '/api/invocations', not {path!r}.")
+        self._path = path
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
         return convert(decode_invocation(body))
@@ -47,16 +55,16 @@ class AgentBricks(Protocol):
             return InvocationEncoder(response, response.id)
         return InvocationEncoder(response, request.invocation, request.after, request.urls)
 
-    def endpoint(self, config: "AppConfig", router: AgentRouter | None) -> ASGIApp:
-        return Invocations(self, config, router)
-
     def routes(
         self, config: "AppConfig", router: AgentRouter | None, prefix: str
     ) -> Sequence[BaseRoute]:
-        one = f"{prefix}{self.paths[0]}/{{id}}"
+        if router is None:  # the id is one agent's
+            return []
+        path, settings = prefix + self._path, (self, config, router)
         return [
-            Route(one, InvocationState(self, config, router), methods=["GET"]),
-            Route(f"{one}/events", InvocationEvents(self, config, router), methods=["GET"]),
+            Route(path, Invocations(*settings), methods=["POST"], name=self.name),
+            Route(f"{path}/{{id}}", InvocationState(*settings), methods=["GET"]),
+            Route(f"{path}/{{id}}/events", InvocationEvents(*settings), methods=["GET"]),
         ]
 
     def operations(self) -> Mapping[str, Operation]:

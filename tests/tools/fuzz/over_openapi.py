@@ -191,4 +191,4 @@ def _links(schema: Any, caller: Caller, options: settings) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(300, quick=True)))  # noqa: T201
+    print(json.dumps(run(500, quick=True)))  # noqa: T201
