@@ -186,4 +186,4 @@ async def _at_rest(app: Any, id_: str) -> None:
     check_answer(await call_app(app, "GET", f"/responses/{id_}"), (200,))
 
 
-BODIES = Property("bodies", 15, cases, agents.app, check)
+BODIES = Property("bodies", 10, cases, agents.app, check)

@@ -133,4 +133,4 @@ async def check_paths(app: Any, case: tuple[str, str, bytes]) -> None:
         await check_stored(app, id_)
 
 
-PATHS = Property("paths and queries", 16, paths, agents.app, check_paths)
+PATHS = Property("paths and queries", 11, paths, agents.app, check_paths)

@@ -247,7 +247,7 @@ def _known(event: dict[str, Any]) -> dict[str, Any]:
 
 OUTPUTS = Property(
     "outputs and events",
-    25,
+    20,
     cases,
     app,
     check,
