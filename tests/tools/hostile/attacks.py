@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import sys
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -116,6 +117,31 @@ async def asked(address: Address, body: bytes) -> Any:
     return json.loads(answered)
 
 
+async def stalled_chat(address: Address) -> str:
+    """Ask in a chat of the AI SDK and read none of the stream."""
+    message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "flood"}]}
+    body = {"id": str(uuid.uuid4()), "messages": [message]}
+    return await _stall(address, post(json.dumps(body).encode(), "/api/chat"))
+
+
+async def stalled_agui(address: Address) -> str:
+    """Begin a run of AG-UI and read none of its events."""
+    message = {"id": "m", "role": "user", "content": "flood"}
+    body = {"threadId": "t", "runId": "r", "messages": [message]}
+    return await _stall(address, post(json.dumps(body).encode(), "/agui"))
+
+
+async def same_session(address: Address) -> str:
+    """Begin an invocation in a session that all attackers share."""
+    connection = await connect(address)
+    body = {"id": str(uuid.uuid4()), "session_id": "s", "input": "words"}
+    sent = post(json.dumps(body).encode(), "/api/invocations", "connection: close")
+    connection.writer.write(sent)
+    result = await outcome(connection)
+    connection.leave()
+    return result
+
+
 async def connect_and_leave(address: Address) -> str:
     """Disconnect immediately, or in the middle of a request."""
     connection = await connect(address)
@@ -214,6 +240,9 @@ ATTACKS: dict[str, tuple[Attack, int, float, set[str]]] = {
     "300 of 1 MB, stored": (request(LARGE), 300, 15, {"200"}),
     "10 chains of 8 MB": (long_chain, 10, 10, {"continued", "previous_response_not_found"}),
     "50 stored answers not read": (stalled_read, 50, 4, {"cut"}),
+    "200 chats not read": (stalled_chat, 200, 4, {"cut"}),
+    "200 runs of AG-UI not read": (stalled_agui, 200, 4, {"cut"}),
+    "500 in one session": (same_session, 500, 4, {"200", "409"}),
     "50 send pings": (pings, 50, 4, {"cut"}),
     "invalid UTF-8": (request(b'{"input": "\xff\xfe"}'), 200, 6, {"400"}),
     "lone surrogates": (request(b'{"input": "\\ud800"}'), 200, 6, {"400"}),

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
+from agent_asgi.protocols import A2A, AGUI, AgentBricks, ChatCompletions, UIStream
 from agent_asgi.server import http_protocol as protocol
 from agent_asgi.store import MemoryStore
 from tests.support.forgery import FORGERIES
@@ -45,7 +46,8 @@ async def speak(request: ResponsesRequest) -> AsyncIterator[Any]:
         yield "hello"
 
 
-agent = AgentApp(router, timeouts=TIMES, store=MemoryStore(max_bytes=STORED))
+PROTOCOLS = (ChatCompletions(), UIStream(), AGUI(), A2A(), AgentBricks())
+agent = AgentApp(router, protocols=PROTOCOLS, timeouts=TIMES, store=MemoryStore(max_bytes=STORED))
 wide = AgentApp(router, timeouts=TIMES, limits=WIDE, store=MemoryStore(max_bytes=STORED))
 
 
