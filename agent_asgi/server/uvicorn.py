@@ -1,5 +1,6 @@
 """uvicorn with an orderly shutdown: its configuration, its worker processes, and running it."""
 
+import asyncio
 import contextlib
 import gc
 import inspect
@@ -18,6 +19,7 @@ from ..observability.multiprocess import mark_process_dead
 from ..tracing import setup
 from .hosts import AllowedHosts
 from .shutdown import CUT_SHORT, SIGNALS, Shutdown
+from .tasks import contain
 
 logger = logging.getLogger("agent_asgi")
 
@@ -56,6 +58,7 @@ class Config(uvicorn.Config):
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         gc.freeze()  # what the app's import has made stays
         setup.reloads, setup.owns_process = self.reload, True
+        contain(asyncio.get_running_loop())
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if isinstance(server, uvicorn.Server):
             _take_signals(server, self.drain_lead, drains=not self.reload)

@@ -1,0 +1,38 @@
+"""Tasks that handlers create: `sys.exit` in one fails its run, and not the server."""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+from ..context import current
+
+Body = Coroutine[Any, Any, Any] | Generator[Any, None, Any]
+
+
+class TaskExit(RuntimeError):
+    """A task of a handler raised `SystemExit` or `KeyboardInterrupt`.
+
+    In a task asyncio lets these end the event loop, whoever waits for the task.
+    """
+
+
+def contain(loop: asyncio.AbstractEventLoop) -> None:
+    """Have all tasks that handlers create from now on raise `TaskExit` in their place.
+
+    A loop with a task factory of its own stays as it is.
+    """
+    if loop.get_task_factory() is None:
+        loop.set_task_factory(_create)
+
+
+def _create(loop: asyncio.AbstractEventLoop, body: Body, **options: Any) -> asyncio.Task[Any]:
+    if current.get(None) is not None and asyncio.iscoroutine(body):
+        body = _contained(body)
+    return asyncio.Task(body, loop=loop, **options)
+
+
+async def _contained(body: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await body
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise TaskExit(f"A task of the handler raised {error!r}.") from error
