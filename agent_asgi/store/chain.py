@@ -82,11 +82,16 @@ def check_size(size: Size, limits: Limits, param: str = "conversation") -> None:
 async def decode_slowly(raws: Sequence[bytes | Raw]) -> list[InputItem]:
     """Decode items of the server's own, in slices; see `decode_items`."""
     items: list[InputItem] = []
-    for begin in range(0, len(raws), SLICE_ITEMS):
-        some = raws[begin : begin + SLICE_ITEMS]
-        items += decode_items(Raw(b"[%b]" % b",".join(map(bytes, some))))
-        if len(some) == SLICE_ITEMS:
-            await asyncio.sleep(0)
+    pieces: list[bytes | Raw] = []
+    size = 0
+    for number, raw in enumerate(raws, 1):
+        pieces += (raw, b",")
+        size += memoryview(raw).nbytes
+        if number == len(raws) or size >= SLICE_BYTES or len(pieces) >= 2 * SLICE_ITEMS:
+            items += decode_items(Raw(b"".join([b"[", *pieces[:-1], b"]"])))  # one copy
+            if number < len(raws):
+                await asyncio.sleep(0)
+            pieces, size = [], 0
     return items
 
 
