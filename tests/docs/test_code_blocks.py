@@ -3,7 +3,7 @@
 A comment before a Python block says how: `<!-- app -->` defines `app`, which must answer a request
 (`at PATH`: mounted there; `json`: at /invocations; `fails`: with an error);
 `<!-- client -->` talks to the example agent, `<!-- client of NAME -->` to that of examples/NAME.py,
-in Python or in JavaScript, `<!-- client of a2a -->` with A2A's SDK to the example agent;
+in Python or in JavaScript, with the clients' packages if it imports A2A's SDK;
 `<!-- script -->` runs by itself, `<!-- script on -->` after the script before it.
 `<!-- file PATH -->` before a block of any kind means that the file in docs/ contains it verbatim.
 `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too, as far as each
@@ -81,7 +81,7 @@ def test_block(
     elif block.kind == "python":
         assert block.how.startswith(("client", "script")), "say how to run it"
         url = serve(app_of(block)) if block.how.startswith("client") else ""
-        python = str(PYTHON) if block.how == "client of a2a" else sys.executable
+        python = str(PYTHON) if "from a2a." in block.code else sys.executable
         run_script(block.code.replace("http://127.0.0.1:8000", url), tmp_path, python)
     elif block.kind == "sh":
         postgres = request.getfixturevalue("postgres") if "postgresql://" in block.code else ""
@@ -124,7 +124,7 @@ def run_script(code: str, folder: Path, python: str = sys.executable) -> None:
 def app_of(block: Block) -> Any:
     """Return the app of docs/examples that a client talks to."""
     name = block.how.partition(" of ")[2] or "calculator"
-    return importlib.import_module("calculator" if name == "a2a" else name).app
+    return importlib.import_module(name).app
 
 
 def run_js(block: Block, serve: Callable[[Any], str]) -> None:
