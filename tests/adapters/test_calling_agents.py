@@ -1,5 +1,5 @@
-"""Agents of other frameworks call an agent in another process, as docs/calling-agents.md shows: as an
-MCP tool, as a sub-agent by Responses and as an A2A remote agent.
+"""Agents of other frameworks call an agent in another process, as docs/calling-agents.md shows: as
+an MCP tool, as a sub-agent by Responses and as an A2A remote agent.
 """
 
 import asyncio
@@ -84,7 +84,8 @@ async def planned(agent: Agent[Any]) -> str:
     """Run a planner; return what its tool answered."""
     result = await Runner.run(agent, "Plan my day.")
     assert result.final_output == DONE
-    output = result.new_items[1].to_input_item()["output"]  # type: ignore[typeddict-item]  # the call's
+    item: Any = result.new_items[1].to_input_item()
+    output = item["output"]
     return output if isinstance(output, str) else "".join(part["text"] for part in output)
 
 
@@ -214,10 +215,13 @@ url, traceparent, question = sys.argv[1:]
 call = function_call("ask_weather", {"question": question}, call_id="call_1")
 model = ScriptedModel([[call], [assistant_message("Take no umbrella.")]])
 
+async def add_trace(request):
+    request.headers["traceparent"] = traceparent
+
 @function_tool
 async def ask_weather(question: str) -> str:
     request = SendMessageRequest(message=new_text_message(question, role=Role.ROLE_USER))
-    http = httpx.AsyncClient(headers={"traceparent": traceparent})
+    http = httpx.AsyncClient(event_hooks={"request": [add_trace]})
     config = ClientConfig(streaming=False, httpx_client=http)
     async with await create_client(url, config) as client:
         async for event in client.send_message(request):
