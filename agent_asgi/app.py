@@ -142,6 +142,8 @@ class AgentApp:
             limits=Limits() if limits is None else limits,
             timeouts=Timeouts() if timeouts is None else timeouts,
             webhooks=webhooks,
+            receivers=[each for protocol in spoken for each in protocol.receivers],
+            notify=[protocol.notice for protocol in spoken if protocol.receivers],
             lifespans=[
                 *(each for each in (lifespan, getattr(fallback, "lifespan", None)) if each),
                 *(protocol.lifespan for protocol in spoken),

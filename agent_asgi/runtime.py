@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import Scope
 
 from .agents.router import AgentRouter
-from .background.deliverer import Deliverer
+from .background.deliverer import Deliverer, Notify, Receiver
 from .background.executor import Executor, Queue
 from .background.locks import Locks
 from .background.memory_queue import MemoryQueue
@@ -78,7 +78,7 @@ class Runtime:
             debug=config.debug,
         )
         self.recovery = Recovery(config.routers, self.engine, self.store, self.state)
-        self.deliverer = Deliverer(self.store, config.webhooks)
+        self.deliverer = Deliverer(self.store, config.webhooks, config.receivers, config.notify)
         self.executor = Executor(
             self.store,
             _queue(config),
@@ -218,6 +218,8 @@ class AppConfig:
         timeouts: Bounds on time.
         store: Keeps responses.
         webhooks: Where the ends of background runs are reported.
+        receivers: To whom else the app delivers.
+        notify: What makes the notices of subscribers.
         lifespans: Entered at the start, left at the end.
         queues: Whether runs wait for one another in a conversation.
         continue_trace: Whether the trace of an MLflow caller is continued.
@@ -240,6 +242,8 @@ class AppConfig:
         timeouts: Timeouts,
         store: Store,
         webhooks: Sequence[Webhook],
+        receivers: Sequence[Receiver],
+        notify: Sequence[Notify],
         lifespans: Sequence[Lifespan],
         queues: bool,
         continue_trace: bool,
@@ -282,6 +286,8 @@ class AppConfig:
         self.timeouts = timeouts
         self.store = store
         self.webhooks = webhooks
+        self.receivers = receivers
+        self.notify = notify
         self.lifespans = lifespans
         self.queues = queues
         self.continue_trace = continue_trace

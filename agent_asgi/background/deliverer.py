@@ -1,14 +1,14 @@
-"""`Deliverer`: reports the ends of background runs to webhooks, until each has accepted it."""
+"""`Deliverer`: reports the ends of background runs, until each receiver has accepted it."""
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from ..store.base import Record, Store, StoreUnavailable
-from ..store.delivery_store import Delivery
+from ..store.base import Ending, Record, Store, StoreUnavailable
+from ..store.delivery_store import Delivery, Notice
 from .webhooks import Webhook, delivery_of
 
 if TYPE_CHECKING:
@@ -28,32 +28,66 @@ GONE = 410
 """The status with which a receiver refuses all further attempts."""
 
 
+class Receiver(Protocol):
+    """To whom a process delivers."""
+
+    @property
+    def name(self) -> str:
+        """The name in the deliveries."""
+
+    @property
+    def allow_private(self) -> bool:
+        """Whether private addresses may be called."""
+
+    def headers(self, delivery: Delivery, timestamp: int) -> dict[str, str]:
+        """Return the headers of an attempt.
+
+        Args:
+            delivery: The delivery.
+            timestamp: The time, in seconds since 1970.
+        """
+
+
+Notify = Callable[[Record, Ending], Notice]
+"""Returns what the subscribers of a task are sent when a run of it has ended."""
+
+
 class Deliverer:
-    """Delivers what the store keeps for webhooks, whichever process executed the run.
+    """Delivers what the store keeps for receivers, whichever process executed the run.
 
     Args:
         store: The store, which is open.
         webhooks: The webhooks.
+        receivers: Further receivers.
+        notify: What makes the notices of subscribers.
     """
 
-    def __init__(self, store: Store, webhooks: Sequence[Webhook]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        webhooks: Sequence[Webhook],
+        receivers: Sequence[Receiver],
+        notify: Sequence[Notify],
+    ) -> None:
         self._store = store
-        self._webhooks = {each.url: each for each in webhooks}
+        self._webhooks = webhooks
+        self._receivers: dict[str, Receiver] = {each.name: each for each in (*webhooks, *receivers)}
+        self._notify = notify
         self._clients: dict[bool, Outgoing] = {}
         self._due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to deliver, if there are webhooks.
+        """Begin to deliver, if there are receivers.
 
         Raises:
             ImportError: httpx2 is not installed.
         """
-        if self._webhooks:
+        if self._receivers:
             from .outgoing import Outgoing  # an extra
 
-            private = {each.allow_private for each in self._webhooks.values()}
+            private = {each.allow_private for each in self._receivers.values()}
             self._clients = {each: Outgoing(allow_private=each) for each in private}
             self._task = asyncio.create_task(self._deliver())
 
@@ -67,12 +101,14 @@ class Deliverer:
         for client in self._clients.values():
             await client.close()
 
-    def deliveries(self, record: Record, status: str) -> list[Delivery]:
-        """Return what reports the end of a run; nothing for a run whose client waits for it."""
+    def report(self, record: Record, ending: Ending) -> None:
+        """Add what reports the end of a run; nothing for a run whose client waits for it."""
         if not record.background:
-            return []
-        made = [delivery_of(each, record, status, time.time()) for each in self._webhooks.values()]
-        return [each for each in made if each is not None]
+            return
+        now = time.time()
+        made = [delivery_of(each, record, ending.status, now) for each in self._webhooks]
+        ending.deliveries = [each for each in made if each is not None]
+        ending.notices = [notify(record, ending) for notify in self._notify]
 
     def notify(self) -> None:
         """Look for deliveries now."""
@@ -85,9 +121,9 @@ class Deliverer:
             room = ROOM - len(self._tasks)
             try:
                 if room:
-                    taken = await self._store.deliveries.take(self._webhooks, room, LEASE_SECONDS)
+                    taken = await self._store.deliveries.take(self._receivers, room, LEASE_SECONDS)
             except StoreUnavailable:
-                logger.debug("The store does not answer; webhooks are called later.")
+                logger.debug("The store does not answer; receivers are called later.")
             except Exception:
                 logger.exception("The deliveries could not be read; they are read again later.")
             for delivery in taken:
@@ -101,11 +137,11 @@ class Deliverer:
                         await self._due.wait()
 
     async def _attempt(self, delivery: Delivery) -> None:
-        webhook = self._webhooks[delivery.url]
-        headers = webhook.headers(delivery, int(time.time()))
-        client = self._clients[webhook.allow_private]
+        receiver = self._receivers[delivery.receiver]
+        headers = receiver.headers(delivery, int(time.time()))
+        client = self._clients[receiver.allow_private]
         try:
-            status = await client.post(webhook.url, headers, delivery.body)
+            status = await client.post(delivery.url, headers, delivery.body)
             problem = "" if 200 <= status < 300 else f"status {status}"
         except OSError as error:
             status, problem = 0, str(error)
@@ -117,10 +153,11 @@ class Deliverer:
         if not problem:
             await store.remove(delivery.id)
         elif status == GONE or attempt > len(WAITS):
-            logger.error("%s is given up: %s answered with %s.", delivery.id, delivery.url, problem)
+            message = "%s is given up: %s answered with %s."
+            logger.error(message, delivery.id, delivery.receiver, problem)
             await store.remove(delivery.id)
         else:
             seconds = WAITS[attempt - 1]
             message = "%s: attempt %d to call %s failed (%s); the next one is in %d s."
-            logger.warning(message, delivery.id, attempt, delivery.url, problem, seconds)
+            logger.warning(message, delivery.id, attempt, delivery.receiver, problem, seconds)
             await store.postpone(delivery.id, seconds)

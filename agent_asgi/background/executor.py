@@ -66,7 +66,7 @@ class Executor:
         timeouts: The bounds on time.
         admission: The server's stage: from `CUT` on, no runs begin.
         locks: Conversations whose locks are renewed with the leases.
-        deliverer: Reports the ends of runs to webhooks.
+        deliverer: Reports the ends of runs.
         queues: Whether runs wait for one another in a conversation.
     """
 
@@ -249,7 +249,7 @@ class Executor:
     async def _fail(self, record: Record, *, with_output: bool) -> None:
         """End a run that cannot be attempted, for example because its handler was removed."""
         lines, ending = await self._recovery.failed_ending(record, with_output=with_output)
-        ending.deliveries = self._deliverer.deliveries(record, ending.status)
+        self._deliverer.report(record, ending)
         with contextlib.suppress(LostRun):
             await self._store.finish(record.id, record.attempt, lines, ending)
             self._deliverer.notify()
@@ -267,7 +267,7 @@ class Executor:
             stopped = run.cancelled.cause == "shutdown" and self._store.durable
             if not log.lost and not (stopped and attempt.recover):
                 ending = _ending(attempt, record)
-                ending.deliveries = self._deliverer.deliveries(record, ending.status)
+                self._deliverer.report(record, ending)
                 await self._writer.finish(log, last, ending)
                 stored = not log.lost
                 self._deliverer.notify()

@@ -64,16 +64,16 @@ class Webhook:
                 raise ValueError(
                     f"Webhook: there is no event {event!r}. Known: {', '.join(EVENTS)}."
                 )
-        try:
-            import httpcore2  # noqa: F401  an extra; the delivery imports it
-        except ImportError as error:
-            raise ImportError(
-                'Webhook needs a package: pip install "agent-asgi[webhooks]"'
-            ) from error
+        check_installed("Webhook")
         self.url = url
         self.events = frozenset(events)
         self.allow_private = allow_private
         self._key = _key(secret)
+
+    @property
+    def name(self) -> str:
+        """The name of the receiver of its deliveries: the URL."""
+        return self.url
 
     def headers(self, delivery: Delivery, timestamp: int) -> dict[str, str]:
         """Return the headers of an attempt.
@@ -96,6 +96,21 @@ class Webhook:
         return f"Webhook({self.url!r})"  # the secret stays one
 
 
+def check_installed(name: str) -> None:
+    """Check that the package for deliveries is installed.
+
+    Args:
+        name: What needs it.
+
+    Raises:
+        ImportError: It is not. The message has the command that installs it.
+    """
+    try:
+        import httpcore2  # noqa: F401  an extra; the delivery imports it
+    except ImportError as error:
+        raise ImportError(f'{name} needs a package: pip install "agent-asgi[webhooks]"') from error
+
+
 def delivery_of(webhook: Webhook, record: Record, status: str, now: float) -> Delivery | None:
     """Return what reports the end of a run to a webhook; None if it does not want it.
 
@@ -115,7 +130,7 @@ def delivery_of(webhook: Webhook, record: Record, status: str, now: float) -> De
         "type": event,
         "data": {"id": record.id},
     }
-    return Delivery(id_, webhook.url, codec.encode(body), now)
+    return Delivery(id_, webhook.name, webhook.url, codec.encode(body), now)
 
 
 def _key(secret: str) -> bytes:

@@ -20,8 +20,11 @@ from ..schema.openapi import Operation, Schema
 from ..schema.own_calls import View
 from ..schema.requests import ResponsesRequest
 from ..schema.responses import Response
+from ..store.base import Ending, Record
+from ..store.delivery_store import Notice
 
 if TYPE_CHECKING:
+    from ..background.deliverer import Receiver
     from ..runtime import AppConfig
 
 
@@ -108,6 +111,7 @@ class Protocol:
         answers_calls: Whether a function's output in a request has to answer a call in the same
             conversation, unless the request names a session, whose calls the agent may know.
             Default False.
+        receivers: Where its subscribers may have notices sent. Default none.
     """
 
     name: ClassVar[str]
@@ -123,6 +127,7 @@ class Protocol:
     app_paths: Sequence[str] = ()
     challenges: Mapping[str, str] = MappingProxyType({})
     answers_calls: ClassVar[bool] = False
+    receivers: "Sequence[Receiver]" = ()
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
         """Decode a request.
@@ -191,6 +196,15 @@ class Protocol:
             app: The app.
         """
         return nullcontext()
+
+    def notice(self, record: Record, ending: Ending) -> Notice:
+        """Return what subscribers are sent when a run has ended, if there are `receivers`.
+
+        Args:
+            record: The run, which any protocol may have begun.
+            ending: How it ended.
+        """
+        raise NotImplementedError
 
     def operations(self) -> Mapping[str, Operation]:
         """Return the OpenAPI operations of the protocol's routes, by route name."""

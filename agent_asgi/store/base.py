@@ -11,7 +11,7 @@ from ..schema.responses import ResponseStatus
 from .approval_claim import ApprovalClaim, Asked
 from .conversation_locks import ConversationLocks
 from .conversation_store import Addition, ConversationStore, Size
-from .delivery_store import Delivery, DeliveryStore
+from .delivery_store import Delivery, DeliveryStore, Notice, Subscription
 from .lines import Lines
 from .watch import Signals
 
@@ -100,6 +100,8 @@ class Record(Struct):
     return it."""
     conversation: str | None = None
     """The conversation that it belongs to; a store does not return it."""
+    subscriptions: tuple[Subscription, ...] = ()
+    """Who is notified of its end; a store does not return them."""
 
     @property
     def active(self) -> bool:
@@ -139,6 +141,8 @@ class Ending(Struct, kw_only=True):
     """What the run adds to its conversation."""
     deliveries: Sequence[Delivery] = ()
     """What webhooks are sent."""
+    notices: Sequence[Notice] = ()
+    """What subscribers are sent."""
 
 
 class Page(NamedTuple):
@@ -174,7 +178,7 @@ class Store(ConversationLocks):
     conversations: ConversationStore
     """The conversations."""
     deliveries: DeliveryStore
-    """What webhooks have not accepted yet."""
+    """What receivers have not accepted yet, and who is notified."""
     conninfo: str | None = None
     """libpq's connection string of the PostgreSQL database that jobs can be queued in."""
 

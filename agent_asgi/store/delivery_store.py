@@ -1,35 +1,85 @@
 """The interface of a store's deliveries: what is sent when a run has ended."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from ..schema.ids import random_text
+
 
 class Delivery(Struct):
-    """A message to a webhook, kept until the webhook has accepted it."""
+    """A message to a receiver, kept until the receiver has accepted it."""
 
     id: str
     """Its id, the same at each attempt."""
+    receiver: str
+    """The name of the receiver, which the processes know that deliver to it."""
     url: str
-    """The webhook."""
+    """Where it is sent."""
     body: bytes
     """The body."""
     created_at: float
     """When the run ended, in seconds since 1970."""
     attempt: int = 0
     """The number of attempts so far."""
+    headers: bytes = b"{}"
+    """Further headers, as JSON."""
+    response_id: str | None = None
+    """The response with which it is deleted. Default None: it is kept."""
+
+
+class Subscription(Struct):
+    """Who is notified when runs of a task end, with the secrets that the receiver asks for."""
+
+    response_id: str
+    """The task's first response, with which it is deleted."""
+    id: str
+    """Its id, unique in the task."""
+    receiver: str
+    """As in `Delivery`."""
+    url: str
+    """As in `Delivery`."""
+    headers: bytes
+    """As in `Delivery`."""
+
+
+class Notice(NamedTuple):
+    """What the subscribers of a task are sent."""
+
+    response_id: str
+    """The task's first response."""
+    body: bytes
+    """The body."""
 
 
 class DeliveryStore(ABC):
-    """Keeps deliveries; `Store.finish` adds them, together with the end of their run."""
+    """Keeps deliveries and subscriptions.
+
+    `Store.finish` adds deliveries, together with the end of their run.
+    """
 
     @abstractmethod
-    async def take(self, urls: Collection[str], limit: int, lease: float) -> Sequence[Delivery]:
+    async def subscribe(self, subscription: Subscription) -> bool:
+        """Add a subscription, or replace the one with its id; return whether its task exists."""
+
+    @abstractmethod
+    async def subscriptions(self, response_id: str) -> Sequence[Subscription]:
+        """Return the subscriptions of a task, by their ids."""
+
+    @abstractmethod
+    async def unsubscribe(self, response_id: str, id: str) -> None:
+        """Remove a subscription of a task, if it exists; what it would still be sent as well."""
+
+    @abstractmethod
+    async def take(
+        self, receivers: Collection[str], limit: int, lease: float
+    ) -> Sequence[Delivery]:
         """Begin the next attempt of deliveries that are due, oldest first.
 
         Args:
-            urls: The webhooks.
+            receivers: The names of the receivers.
             limit: How many to return at most.
             lease: When they are due again, in seconds, unless one of the other methods is called.
         """
@@ -46,3 +96,25 @@ class DeliveryStore(ABC):
             id: The delivery.
             seconds: How much later.
         """
+
+
+def deliveries_of(body: bytes, now: float, subscriptions: Iterable[Subscription]) -> list[Delivery]:
+    """Return what the subscribers of a task are sent.
+
+    Args:
+        body: The body.
+        now: The time, in seconds since 1970.
+        subscriptions: The subscriptions.
+    """
+    return [
+        Delivery(
+            random_text(),
+            each.receiver,
+            each.url,
+            body,
+            now,
+            headers=each.headers,
+            response_id=each.response_id,
+        )
+        for each in subscriptions
+    ]

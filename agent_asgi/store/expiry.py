@@ -7,7 +7,21 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .queries import batches, lock_rows
-from .tables import approvals, events, items, locks, memberships, responses, states, waiting
+from .tables import (
+    approvals,
+    deliveries,
+    events,
+    items,
+    locks,
+    memberships,
+    responses,
+    states,
+    subscriptions,
+    waiting,
+)
+
+_PARTS = (items, approvals, states, memberships, waiting, events, subscriptions, deliveries)
+"""The tables of what belongs to a response, but for its lock."""
 
 
 async def expired_in(
@@ -51,7 +65,6 @@ async def delete_in(db: AsyncConnection, ids: Sequence[str], *, at_work: bool = 
     """
     for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))
-        of_each = (items, approvals, states, memberships, waiting, events)
-        for table in of_each if at_work else (*of_each, locks):
+        for table in _PARTS if at_work else (*_PARTS, locks):
             await db.execute(delete(table).where(table.c.response_id.in_(some)))
         await db.execute(delete(responses).where(responses.c.id.in_(some)))

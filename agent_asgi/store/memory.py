@@ -95,7 +95,7 @@ class MemoryStore(MemoryLocks, Store):
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._keys: dict[tuple[str, str], str] = {}
         self.conversations: MemoryConversations = MemoryConversations(max_responses, expires_after)
-        self.deliveries: MemoryDeliveries = MemoryDeliveries()
+        self.deliveries: MemoryDeliveries = MemoryDeliveries(self._entries.__contains__)
 
     async def open(self) -> None:
         """Do nothing: memory is always ready."""
@@ -116,8 +116,11 @@ class MemoryStore(MemoryLocks, Store):
         if record.approval_claim is not None:
             await self.claim_approvals(record.approval_claim, record.id)
         logged, approvals = structs.replace(record, logged=True), dict.fromkeys(record.approvals)
+        logged.subscriptions = ()
         entry = _Entry(logged, approvals, [begun], 0, holder, _now() + lease)
         self._add(entry)
+        for each in record.subscriptions:
+            await self.deliveries.subscribe(each)
         return None
 
     async def get(self, id: str, owner: str) -> Record | None:
@@ -271,7 +274,7 @@ class MemoryStore(MemoryLocks, Store):
         self._unlock(id)
         if ending.addition is not None:
             self.conversations.append(record.owner, ending.addition)
-        self.deliveries.add(ending.deliveries)
+        self.deliveries.add(ending.deliveries, ending.notices)
         self.signals.notify(id)
 
     async def release(self, holder: str) -> None:
@@ -355,6 +358,7 @@ class MemoryStore(MemoryLocks, Store):
         if not (entry.held and record.attempt):
             self._unlock(record.id)
         self._forget(record.id)
+        self.deliveries.forget(record.id)
         self.signals.notify(record.id)
 
     def _is_active(self, id: str) -> bool:

@@ -109,7 +109,6 @@ class SqlStore(SqlApprovals, SqlLocks):
             await self._renew_chain(db, record, values["expires_at"])
             row = self._insert(responses).values(values)
             await db.execute(row.on_conflict_do_nothing())  # a retry may find it saved already
-            await self._index(db, record.id, record.owner, record.item_ids)
             await self._join(db, record)
             await keep_in(db, self._insert, record.id, record.owner, record)
             if addition is not None:
@@ -126,8 +125,8 @@ class SqlStore(SqlApprovals, SqlLocks):
                 await self._renew_chain(db, record, row["expires_at"])
                 await db.execute(insert(responses).values(row))
                 await db.execute(insert(events), self._log_row(record.id, begun))
-                await self._index(db, record.id, record.owner, record.item_ids)
                 await self._join(db, record)
+                await self.deliveries.add_subscriptions(db, record.subscriptions)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
         except IntegrityError:
@@ -296,7 +295,7 @@ class SqlStore(SqlApprovals, SqlLocks):
             await db.execute(delete(locks).where(locks.c.response_id == id))
             if ending.addition is not None:
                 await self.conversations.append(db, owner, ending.addition)
-            await self.deliveries.add(db, ending.deliveries)
+            await self.deliveries.add(db, ending.deliveries, ending.notices)
         self.signals.notify(id)
 
     @shielded
@@ -383,6 +382,7 @@ class SqlStore(SqlApprovals, SqlLocks):
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
 
     async def _join(self, db: AsyncConnection, record: Record) -> None:
+        await self._index(db, record.id, record.owner, record.item_ids)
         if record.conversation is not None:
             row = {"response_id": record.id, "owner": record.owner}
             row["conversation"] = record.conversation

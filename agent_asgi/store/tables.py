@@ -148,18 +148,33 @@ memberships = Table(
 """The conversations that responses belong to."""
 Index("agent_asgi_memberships_conversation", memberships.c.owner, memberships.c.conversation)
 
+subscriptions = Table(
+    "agent_asgi_subscriptions",
+    metadata,
+    Column("response_id", Text, _response(), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("receiver", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+)
+"""Who is notified of the ends of tasks."""
+
 deliveries = Table(
-    "agent_asgi_deliveries",
+    "agent_asgi_outbox",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("receiver", Text, nullable=False),
     Column("url", Text, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", Float(53), nullable=False),
     Column("due_at", Float(53), nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("response_id", Text),
 )
-"""What webhooks have not accepted yet."""
-Index("agent_asgi_deliveries_due", deliveries.c.due_at)
+"""What webhooks and subscribers have not accepted yet."""
+Index("agent_asgi_outbox_due", deliveries.c.due_at)
+Index("agent_asgi_outbox_response", deliveries.c.response_id)
 
 conversations = Table(
     "agent_asgi_conversations",
