@@ -121,6 +121,9 @@ class Detached:
             self._streams = nullcontext()
             await self._begin(run, key)
 
+    def complete(self, record: Record) -> None:
+        """Add to the record of a new run what else is stored with it. Default: nothing."""
+
     async def _begin(self, run: Run, key: Key | None) -> None:
         put = self._enqueue if run.request.background else self._submit
         record, earlier = await put(run, key)
@@ -157,6 +160,7 @@ class Detached:
         runtime, background = self._runtime, run.request.background
         await lock(runtime, run)
         record, first_lines = _accepted(run, key)
+        self.complete(record)
         is_local = not background or runtime.store.conninfo is None
         holder = runtime.executor.holder if is_local else ""
         lease = runtime.engine.timeouts.stalled if is_local else 0

@@ -26,6 +26,8 @@ class Call(NamedTuple):
     """The client's binding."""
     params: Any
     """The decoded parameters."""
+    push_hosts: frozenset[str]
+    """The hosts that may be notified; empty without push notifications."""
 
     @property
     def store(self) -> Store:

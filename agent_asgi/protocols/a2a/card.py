@@ -31,16 +31,25 @@ class Card:
         url: The app's public URL; None if each request says it.
         path: The path of the protocol, with the prefix of the agent's.
         version: The agent's version.
+        push: Whether there are push notifications.
     """
 
     def __init__(
-        self, config: AppConfig, router: AgentRouter, url: str | None, path: str, version: str
+        self,
+        config: AppConfig,
+        router: AgentRouter,
+        url: str | None,
+        path: str,
+        version: str,
+        *,
+        push: bool,
     ) -> None:
         self.router = router
         self._config = config
         self._url = url
         self._path = quote(path)
         self._version = version
+        self._push = push
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the agent's card."""
@@ -72,7 +81,7 @@ class Card:
             "supportedInterfaces": interfaces,
             "capabilities": {
                 "streaming": True,
-                "pushNotifications": False,
+                "pushNotifications": self._push,
                 "extendedAgentCard": False,
             },
             "defaultInputModes": INPUT_MODES,

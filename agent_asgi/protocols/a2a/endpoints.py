@@ -20,8 +20,8 @@ from ...schema import codec
 from .binding import Binding, RpcBinding
 from .call import Call
 from .errors import A2AError
-from .operations import OPERATIONS, Operation
-from .schema import SendMessageRequest
+from .operations import OPERATIONS, PUSH, Operation
+from .schema import SendMessageRequest, TaskPushNotificationConfig
 
 VERSION = "1.0"
 """The version of the protocol."""
@@ -32,7 +32,8 @@ RETRIED = (429, 503)
 """The statuses that JSON-RPC's answers have too, since proxies and clients retry by them."""
 EVENTS = "text/event-stream"
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
-    operation.params: msgspec.json.Decoder(operation.params) for operation in OPERATIONS.values()
+    operation.params: msgspec.json.Decoder(operation.params)
+    for operation in (*OPERATIONS.values(), *PUSH.values())
 }
 
 
@@ -42,12 +43,15 @@ class A2AEndpoint(Endpoint):
     Args:
         config: The app's settings.
         router: The agent.
+        push_hosts: The hosts that may be notified; if there are none, nobody is.
     """
 
-    def __init__(self, config: AppConfig, router: AgentRouter) -> None:
+    def __init__(self, config: AppConfig, router: AgentRouter, push_hosts: frozenset[str]) -> None:
         super().__init__(config.limits, config.timeouts)
         self.router = router
         self._config = config
+        self._push_hosts = push_hosts
+        self._operations = OPERATIONS | (PUSH if push_hosts else {})
 
     async def call(
         self, operation: Operation, params: Any, request: HttpRequest, binding: Binding
@@ -59,7 +63,8 @@ class A2AEndpoint(Endpoint):
         """
         runtime = self._config.started() or await self._config.running()
         with runtime.engine.streams if operation.counted else nullcontext():
-            await operation.run(Call(runtime, self.router, request, binding, params))
+            call = Call(runtime, self.router, request, binding, params, self._push_hosts)
+            await operation.run(call)
 
 
 class RpcEndpoint(A2AEndpoint):
@@ -71,7 +76,7 @@ class RpcEndpoint(A2AEndpoint):
             envelope = _envelope(request.body)
             binding = RpcBinding(envelope.id)
             check_version(request)
-            operation = OPERATIONS.get(envelope.method)
+            operation = self._operations.get(envelope.method)
             if operation is None:
                 message = f"There is no method {envelope.method!r}."
                 raise A2AError("METHOD_NOT_FOUND", message)
@@ -100,21 +105,25 @@ class HttpEndpoint(A2AEndpoint):
     Args:
         config: The app's settings.
         router: The agent.
+        push_hosts: The hosts that may be notified; if there are none, nobody is.
         name: The operation.
     """
 
-    def __init__(self, config: AppConfig, router: AgentRouter, name: str) -> None:
-        super().__init__(config, router)
-        self._operation = OPERATIONS[name]
+    def __init__(
+        self, config: AppConfig, router: AgentRouter, push_hosts: frozenset[str], name: str
+    ) -> None:
+        super().__init__(config, router, push_hosts)
+        self._operation = self._operations[name]
         self._binding = Binding()
 
     async def answer(self, request: HttpRequest) -> None:
         check_version(request)
-        shape = self._operation.params
-        if shape is SendMessageRequest:
+        shape, scope = self._operation.params, request.scope
+        if shape in (SendMessageRequest, TaskPushNotificationConfig):
             params = codec.strict(_decoders[shape], request.body)
+            if isinstance(params, TaskPushNotificationConfig):
+                params.task_id = scope["path_params"]["taskId"]
         else:
-            scope = request.scope
             params = _from_url(shape, QueryParams(scope["query_string"]), scope["path_params"])
         await self.call(self._operation, params, request, self._binding)
 

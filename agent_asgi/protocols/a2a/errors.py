@@ -39,6 +39,14 @@ class TaskNotFound(A2AError):
         super().__init__("TASK_NOT_FOUND", f"There is no task {id!r}.")
 
 
+class PushNotSupported(A2AError):
+    """The server sends no push notifications."""
+
+    def __init__(self) -> None:
+        message = "Push notifications are not supported."
+        super().__init__("PUSH_NOTIFICATION_NOT_SUPPORTED", message)
+
+
 def _own(status: int, reason: str, code: int, name: str) -> dict[str, tuple[int, Form]]:
     return {reason: (status, Form(reason, code, name))}
 

@@ -11,6 +11,7 @@ from ...schema import codec
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
 from ...store.base import Record
+from ...store.delivery_store import Subscription
 from ..answer import log_request
 from ..base import Protocol
 from ..detached import Detached, Key
@@ -55,12 +56,16 @@ class TaskRun(Detached):
         call: The call.
         exchange: Its protocol.
         waits: Whether an answer that is no stream waits for the end of the run. Default True.
+
+    Attributes:
+        subscription: Who is notified of the task that begins with the run; None for nobody.
     """
 
     def __init__(self, call: Call, exchange: Exchange, *, waits: bool = True) -> None:
         super().__init__(call.runtime, exchange, call.request)
         self._call = call
         self._waits = waits
+        self.subscription: Subscription | None = None
 
     async def start(self, decoded: ResponsesRequest, key: Key | None) -> None:
         """Begin the run of a request, and answer.
@@ -75,6 +80,11 @@ class TaskRun(Detached):
         )
         log_request(run, request)
         await self.begin(run, key)
+
+    def complete(self, record: Record) -> None:
+        if self.subscription is not None:
+            self.subscription.response_id = record.id
+            record.subscriptions = (self.subscription,)
 
     async def follow(self, record: Record, task: TaskView) -> None:
         """Answer with a stream of a task that has not ended.

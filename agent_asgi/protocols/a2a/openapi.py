@@ -64,8 +64,13 @@ def _send(summary: str, answers: dict[str, Schema]) -> Operation:
     return _operation(summary, answers, _RUN, "A2A.SendMessageRequest")
 
 
-def _push(summary: str) -> Operation:
+def _refused(summary: str) -> Operation:
     return _operation(summary, {}, _REFUSED)
+
+
+def _push(summary: str, answer: Schema, body: str | None = None) -> Operation:
+    operation = _operation(summary, {A2A_JSON: answer}, _FOUND, body)
+    return operation._replace(example={"url": "https://hooks.example.com/"})
 
 
 _TASK = {A2A_JSON: ref("A2A.Task")}
@@ -121,22 +126,44 @@ OPERATIONS = {
     ),
     "A2A.CancelTask": _operation("Cancel a task (A2A)", _TASK, _FOUND),
     "A2A.SubscribeToTask": _operation("Follow a task (A2A)", {STREAM: _UPDATES}, _FOUND),
-    "A2A.CreateTaskPushNotificationConfig": _push("Not supported: configure notifications (A2A)"),
-    "A2A.ListTaskPushNotificationConfigs": _push("Not supported: list notifications (A2A)"),
-    "A2A.GetTaskPushNotificationConfig": _push("Not supported: get a notification (A2A)"),
-    "A2A.DeleteTaskPushNotificationConfig": _push("Not supported: delete a notification (A2A)"),
-    "A2A.GetExtendedAgentCard": _push("Not supported: get an extended card (A2A)"),
+    "A2A.CreateTaskPushNotificationConfig": _refused(
+        "Not supported: configure notifications (A2A)"
+    ),
+    "A2A.ListTaskPushNotificationConfigs": _refused("Not supported: list notifications (A2A)"),
+    "A2A.GetTaskPushNotificationConfig": _refused("Not supported: get a notification (A2A)"),
+    "A2A.DeleteTaskPushNotificationConfig": _refused("Not supported: delete a notification (A2A)"),
+    "A2A.GetExtendedAgentCard": _refused("Not supported: get an extended card (A2A)"),
 }
 """The operations, by the names of their routes."""
+_CONFIG = ref("A2A.TaskPushNotificationConfig")
+PUSH = {
+    "A2A.CreateTaskPushNotificationConfig": _push(
+        "Have somebody notified of a task (A2A)", _CONFIG, "A2A.TaskPushNotificationConfig"
+    ),
+    "A2A.ListTaskPushNotificationConfigs": _push(
+        "List who is notified of a task (A2A)", ref("A2A.ListTaskPushNotificationConfigsResponse")
+    ),
+    "A2A.GetTaskPushNotificationConfig": _push("Get who is notified of a task (A2A)", _CONFIG),
+    "A2A.DeleteTaskPushNotificationConfig": _push(
+        "Have somebody no longer notified of a task (A2A)", {"type": "object"}
+    ),
+}
+"""The operations on push notifications, where the server sends them."""
 _ANY_ID: Schema = {"type": ["string", "number", "null"]}
 _CONTENTS: dict[str, Schema] = {"text": TEXT, "raw": TEXT, "url": TEXT, "data": {}}
 
 
 @cache
-def schemas() -> Mapping[str, Schema]:
-    """Return the components of A2A, by name."""
+def schemas(*, push: bool) -> Mapping[str, Schema]:
+    """Return the components of A2A, by name.
+
+    Args:
+        push: Whether there are push notifications.
+    """
     structs: list[type[Struct]] = [schema.SendMessageRequest, schema.SendMessageResponse]
     structs += [schema.StreamResponse, schema.ListTasksResponse]
+    if push:
+        structs.append(schema.ListTaskPushNotificationConfigsResponse)
     made = components(structs, {"task_push_notification_config": {}}, (schema,), "A2A.")
     made["A2A.Part"]["oneOf"] = [
         {"required": [name], "properties": {name: shape}} for name, shape in _CONTENTS.items()
@@ -145,7 +172,7 @@ def schemas() -> Mapping[str, Schema]:
     sent = made["A2A.SendMessageRequest"]["properties"]
     sent["message"] = {"allOf": [ref("A2A.Message"), by_user]}
     options = made["A2A.SendMessageConfiguration"]["properties"]
-    options["taskPushNotificationConfig"] = {"type": "null"}
+    options["taskPushNotificationConfig"] = _CONFIG if push else {"type": "null"}
     detail = object_of(**{"@type": TEXT})
     error = object_of(code=NUMBER, message=TEXT, data={"type": "array", "items": detail})
     named = object_of(jsonrpc=one_of("2.0"), method=one_of(*METHODS))

@@ -7,13 +7,17 @@ import msgspec
 
 from ..cancel import cancelled
 from .call import Call
-from .errors import A2AError
+from .errors import A2AError, PushNotSupported
 from .exchange import Exchange, TaskRun
 from .listing import list_tasks
+from .push import create_config, delete_config, get_config, list_configs
 from .schema import (
     GetTaskRequest,
+    ListPushConfigsRequest,
     ListTasksRequest,
+    PushConfigRequest,
     SendMessageRequest,
+    TaskPushNotificationConfig,
     TaskRequest,
 )
 from .send import send_message, send_streaming_message
@@ -64,7 +68,7 @@ async def subscribe_to_task(call: Call) -> None:
 
 async def refuse_push(_: Call) -> None:
     """Refuse the management of push notifications."""
-    raise A2AError("PUSH_NOTIFICATION_NOT_SUPPORTED", "Push notifications are not supported.")
+    raise PushNotSupported
 
 
 async def refuse_card(_: Call) -> None:
@@ -72,6 +76,13 @@ async def refuse_card(_: Call) -> None:
     raise A2AError("UNSUPPORTED_OPERATION", "The agent has no extended card.")
 
 
+PUSH = {
+    "CreateTaskPushNotificationConfig": Operation(create_config, TaskPushNotificationConfig),
+    "GetTaskPushNotificationConfig": Operation(get_config, PushConfigRequest),
+    "ListTaskPushNotificationConfigs": Operation(list_configs, ListPushConfigsRequest),
+    "DeleteTaskPushNotificationConfig": Operation(delete_config, PushConfigRequest),
+}
+"""The operations on push notifications, where the server sends them."""
 OPERATIONS = {
     "SendMessage": Operation(send_message, SendMessageRequest, counted=False),
     "SendStreamingMessage": Operation(send_streaming_message, SendMessageRequest, counted=False),
@@ -79,9 +90,6 @@ OPERATIONS = {
     "ListTasks": Operation(list_tasks, ListTasksRequest),
     "CancelTask": Operation(cancel_task, TaskRequest, counted=False),
     "SubscribeToTask": Operation(subscribe_to_task, TaskRequest, counted=False),
-    "CreateTaskPushNotificationConfig": Operation(refuse_push, msgspec.Raw),
-    "GetTaskPushNotificationConfig": Operation(refuse_push, msgspec.Raw),
-    "ListTaskPushNotificationConfigs": Operation(refuse_push, msgspec.Raw),
-    "DeleteTaskPushNotificationConfig": Operation(refuse_push, msgspec.Raw),
+    **dict.fromkeys(PUSH, Operation(refuse_push, msgspec.Raw)),
     "GetExtendedAgentCard": Operation(refuse_card, msgspec.Raw),
 }

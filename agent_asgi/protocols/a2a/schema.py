@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from ...schema.ids import MAX_ID
 from ...schema.items import Id
 
 Json = dict[str, Any]
@@ -21,6 +22,7 @@ TaskState = Literal[
 ]
 INPUT_REQUIRED: TaskState = "TASK_STATE_INPUT_REQUIRED"
 WORKING: TaskState = "TASK_STATE_WORKING"
+Secret = Annotated[str, Meta(min_length=1, max_length=4000)]
 Role = Literal["ROLE_USER", "ROLE_AGENT"]
 
 
@@ -161,7 +163,8 @@ class SendMessageConfiguration(Wire):
     history_length: HistoryLength | None = None
     """How many messages of the task's history are returned. Default: all."""
     task_push_notification_config: Json | None = None
-    """Not supported."""
+    """Who is notified when the task ends or waits. Refused if the card has no push
+    notifications."""
 
 
 class SendMessageRequest(Wire):
@@ -221,3 +224,52 @@ class ListTasksResponse(Struct, rename="camel"):
     """The `pageSize` that was asked for."""
     total_size: int
     """The number of tasks up to this page, and one more if others follow."""
+
+
+class AuthenticationInfo(Wire):
+    """How a notification is authenticated: `Authorization: {scheme} {credentials}`."""
+
+    scheme: Annotated[str, Meta(max_length=100)]
+    """The scheme, for example `Bearer`."""
+    credentials: Secret | None = None
+    """The credentials. They are never returned."""
+
+
+class TaskPushNotificationConfig(Wire):
+    """Who is notified of a task."""
+
+    url: Annotated[str, Meta(max_length=2000)]
+    """An https URL of one of the hosts that the server allows."""
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
+    """Its id, unique in the task. Default: a new one."""
+    task_id: str = ""
+    """The task."""
+    token: Secret | None = None
+    """Sent as `X-A2A-Notification-Token`. It is never returned."""
+    authentication: AuthenticationInfo | None = None
+    """How the notification is authenticated. It is never returned."""
+
+
+class PushConfigRequest(Wire):
+    """The name of a configuration."""
+
+    task_id: str
+    """The task."""
+    id: str
+    """The configuration."""
+
+
+class ListPushConfigsRequest(Wire):
+    """Whose configurations are listed; they are one page."""
+
+    task_id: str
+    """The task."""
+
+
+class ListTaskPushNotificationConfigsResponse(Struct, rename="camel"):
+    """The configurations of a task."""
+
+    configs: list[TaskPushNotificationConfig]
+    """The configurations, by their ids."""
+    next_page_token: str = ""
+    """Empty: there is no other page."""

@@ -10,8 +10,9 @@ from ...store.conversation_store import Conversation
 from ..detached import Key
 from .answers import answer_items
 from .call import Call
-from .errors import A2AError
+from .errors import A2AError, PushNotSupported
 from .exchange import Exchange, TaskRun
+from .push import in_message, subscribe
 from .request import check_message, run_request, user_item
 from .schema import SendMessageConfiguration, SendMessageRequest
 from .stored import StoredTask, key_of
@@ -32,12 +33,16 @@ async def _send(call: Call, *, stream: bool) -> None:
     send: SendMessageRequest = call.params
     check_message(send.message)
     options = send.configuration or SendMessageConfiguration()
-    if options.task_push_notification_config is not None:
-        raise A2AError("PUSH_NOTIFICATION_NOT_SUPPORTED", "Push notifications are not supported.")
+    config, subscription = options.task_push_notification_config, None
+    if config is not None:
+        if not call.push_hosts:
+            raise PushNotSupported
+        subscription = in_message(config, call.push_hosts)
     task = await call.task(send.message.task_id) if send.message.task_id else None
     earlier = () if task is None else task.view.turns
     exchange = Exchange(call.binding, earlier, options.history_length)
     run = TaskRun(call, exchange, waits=not options.return_immediately)
+    run.subscription = subscription
     if task is None:
         await _begin(call, send, run, stream=stream)
     else:
@@ -81,6 +86,9 @@ async def _continue(
     items = answer_items(send.message, waiting)
     decoded = run_request(send, items, stream=stream, **_continued(view))
     key = Key.of(key_of(view.id, len(view.turns)), call.router, codec.encode(send))
+    if run.subscription is not None:
+        await subscribe(call, run.subscription, view.id)
+        run.subscription = None  # the run that begins is not the task's first
     try:
         await run.start(decoded, key)
     except Conflict as error:

@@ -43,7 +43,7 @@ async def find_task(store: Store, id: str, owner: str, agent: str) -> StoredTask
         TaskNotFound: The owner has no such task of the agent.
     """
     record = await store.get(id, owner) if is_random(id) else None
-    if record is None or record.agent != agent or not record.visible or _task_id(record):
+    if record is None or record.agent != agent or not record.visible or task_id_of(record):
         raise TaskNotFound(id)
     return await _whole(store, record)
 
@@ -51,7 +51,7 @@ async def find_task(store: Store, id: str, owner: str, agent: str) -> StoredTask
 async def task_ending_in(store: Store, record: Record) -> StoredTask | None:
     """Return the task whose last run is the given one; None if there is none."""
     first: Record | None = record
-    if task_id := _task_id(record):
+    if task_id := task_id_of(record):
         first = await store.get(task_id, record.owner)
     if first is None:
         return None
@@ -82,7 +82,7 @@ async def _answered_by(store: Store, record: Record, turn: Turn) -> Record | Non
     return None if run is None else await store.get(run, record.owner)
 
 
-def _task_id(record: Record) -> str:
+def task_id_of(record: Record) -> str:
     """Return the task that a response continues; empty if it begins one."""
     key = record.key or ""
     return key.removeprefix(_KEY).rpartition(":")[0] if key.startswith(_KEY) else ""

@@ -52,13 +52,14 @@ class TaskView:
 
     Args:
         turns: Its turns, oldest first.
+        id: Its id. Default None: the id of the first turn.
     """
 
     __slots__ = ("context_id", "id", "turns")
 
-    def __init__(self, turns: Sequence[Turn]) -> None:
+    def __init__(self, turns: Sequence[Turn], id: str | None = None) -> None:
         self.turns = turns
-        self.id = turns[0].response.id
+        self.id = id or turns[0].response.id
         self.context_id = _context_of(turns[0]) or self.id
 
     @property
