@@ -17,7 +17,7 @@ from agent_asgi.store.conversation_store import ConversationStore
 from agent_asgi.store.open import open_store
 from tests.support.asking import ANN, BOB, TOKENS, WRONG, Reply, fetch, knock
 from tests.support.calling import QUICK, Json, Serve
-from tests.support.endpoints import BODY, PROTOCOLS, SENT, TABLE, VERSION, Row
+from tests.support.endpoints import BODY, PROTOCOLS, PUSH, SENT, TABLE, VERSION, Row
 from tests.support.servers import Server
 from tests.support.traces import traces
 
@@ -101,8 +101,9 @@ def reply_to(url: str, method: str, path: str, row: Row, token: str | None) -> R
         id_ = talk(url)
     else:
         id_ = made(url) if "/responses/{id}" in path or "/tasks/{id}" in path else "one"
+    if "{taskId}" in path:
+        path = path.replace("{taskId}", made(url))
     path = path.replace("{id}", id_).replace("{item_id}", ITEM).replace("{file}", "app.js")
-    path = path.replace("{config_id}", "1")
     path += row.query
     return knock(url, path, token) if method == "WS" else fetch(url, method, path, token, row.body)
 
@@ -191,6 +192,10 @@ def ways(id: str, item: str) -> Iterator[tuple[str, str, Json | None, str]]:
     yield "POST", "/invocations", {**BODY, "previous_response_id": id}, id
     for method, rest in (("GET", ""), ("POST", ":cancel"), ("GET", ":subscribe")):
         yield method, f"/a2a/tasks/{id}{rest}{VERSION}", None, id
+    configs = f"/a2a/tasks/{id}/pushNotificationConfigs"
+    yield "POST", f"{configs}{VERSION}", PUSH, id
+    for method, rest in (("GET", ""), ("GET", "/1"), ("DELETE", "/1")):
+        yield method, f"{configs}{rest}{VERSION}", None, id
     for rest in ("send", "stream"):
         body = {"message": {**SENT["message"], "taskId": id}}
         yield "POST", f"/a2a/message:{rest}{VERSION}", body, id

@@ -19,7 +19,15 @@ RUN_INPUT = {
     "model": "one",
 }
 LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-PROTOCOLS = (ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), MCP(), AgentBricks())
+HOST = "hooks.example.com"
+PROTOCOLS = (
+    ChatCompletions(),
+    UIStream(resume=True),
+    AGUI(),
+    A2A(push_hosts=[HOST]),
+    MCP(),
+    AgentBricks(),
+)
 
 
 class Row(NamedTuple):
@@ -36,6 +44,7 @@ class Row(NamedTuple):
 
 VERSION = "?A2A-Version=1.0"
 SENT = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "x"}]}}
+PUSH = {"url": f"https://{HOST}/"}
 RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": SENT}
 STREAMED = {**RPC, "method": "SendStreamingMessage"}
 ENDED = Row(400, 404, query=VERSION)  # a task that belongs to the right user
@@ -80,10 +89,10 @@ TABLE: dict[str, list[Row]] = {
     "POST /a2a/tasks/{id}:cancel": [ENDED],
     "GET /a2a/tasks/{id}:subscribe": [ENDED],
     "POST /a2a/tasks/{id}:subscribe": [ENDED],
-    "POST /a2a/tasks/{id}/pushNotificationConfigs": [REFUSED],
-    "GET /a2a/tasks/{id}/pushNotificationConfigs": [REFUSED],
-    "GET /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
-    "DELETE /a2a/tasks/{id}/pushNotificationConfigs/{config_id}": [REFUSED],
+    "POST /a2a/tasks/{taskId}/pushNotificationConfigs": [Row(other=404, body=PUSH, query=VERSION)],
+    "GET /a2a/tasks/{taskId}/pushNotificationConfigs": [Row(other=404, query=VERSION)],
+    "GET /a2a/tasks/{taskId}/pushNotificationConfigs/{id}": [Row(404, 404, query=VERSION)],
+    "DELETE /a2a/tasks/{taskId}/pushNotificationConfigs/{id}": [Row(other=404, query=VERSION)],
     "GET /a2a/extendedAgentCard": [REFUSED],
     "POST /api/chat": [Row(body=UI_CHAT)],
     "GET /api/chat/{id}/stream": [Row(204, 204)],

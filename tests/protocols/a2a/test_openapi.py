@@ -31,6 +31,40 @@ def test_the_document_is_valid_and_has_every_operation() -> None:
         assert "security" not in found["paths"][f"{prefix}/.well-known/agent-card.json"]["get"]
 
 
+def test_push_notifications_fit_where_they_are_sent() -> None:
+    router = AgentRouter("echo")
+    router.stream(echo)
+    protocol = A2A(push_hosts=["hooks.example.com"])
+    server = AgentApp(router, protocols=[protocol], single_user=True)
+    found = told(server)
+    validate(found)
+
+    async def main() -> None:
+        async with started(server):
+            client = AgentClient(server)
+            sent: Json = {"message": message("x")}
+            task = (await client.post("/a2a/message:send", sent, headers=VERSION)).json()["task"]
+            shape = "/a2a/tasks/{taskId}/pushNotificationConfigs"
+            path = shape.replace("{taskId}", task["id"])
+            push = {"url": "https://hooks.example.com/", "id": "a", "token": "t"}
+            assert fits(push, found, shape)
+            assert not fits({"token": "t"}, found, shape)
+            sent["configuration"] = {"taskPushNotificationConfig": push}
+            assert fits(sent, found, "/a2a/message:send")
+            assert not fits(sent, told(one()), "/a2a/message:send")
+            for url in (push["url"], "https://example.com/"):
+                made = await client.post(path, push | {"url": url}, headers=VERSION)
+                check_answer(made, found, shape)
+            check_answer(await client.get(path, VERSION), found, shape, "get")
+            for id_ in "ab":
+                got = await client.get(f"{path}/{id_}", VERSION)
+                check_answer(got, found, shape + "/{id}", "get")
+            gone = await client.request("DELETE", f"{path}/a", headers=VERSION)
+            check_answer(gone, found, shape + "/{id}", "delete")
+
+    asyncio.run(main())
+
+
 def test_what_is_answered_fits() -> None:
     server = one()
     found = told(server)

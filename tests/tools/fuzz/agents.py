@@ -89,7 +89,8 @@ def typed(name: str) -> AgentRouter:
 def make() -> AgentApp:
     """Make the app."""
     routers = (echo("echo"), echo("other"), anything("any"), typed("map"))
-    protocols = (ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), MCP(), AgentBricks())
+    a2a = A2A(push_hosts=["hooks.example.com"])
+    protocols = (ChatCompletions(), UIStream(resume=True), AGUI(), a2a, MCP(), AgentBricks())
     return AgentApp(*routers, protocols=protocols, limits=Limits(max_body_bytes=MAX_BODY))
 
 
