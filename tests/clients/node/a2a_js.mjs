@@ -1,11 +1,12 @@
 // Talks to the agents of tests/protocols/a2a with @a2a-js/sdk: `node a2a_js.mjs URL BINDING`,
-// `JSONRPC` or `HTTP+JSON`. Prints what it saw, as JSON.
+// `JSONRPC` or `HTTP+JSON`. Prints what it saw, as JSON. `... URL BINDING pushed` manages push
+// notifications.
 
 import process from 'node:process'
 import { ListTasksRequest, SendMessageRequest, TaskState } from '@a2a-js/sdk'
 import { ClientFactory, ClientFactoryOptions } from '@a2a-js/sdk/client'
 
-const [url, binding] = process.argv.slice(2)
+const [url, binding, only] = process.argv.slice(2)
 const NOBODY = 'resp_' + '0'.repeat(32)
 const factory = new ClientFactory({
   ...ClientFactoryOptions.default,
@@ -115,7 +116,23 @@ async function errors() {
   }
 }
 
+async function pushed() {
+  const client = await connect('echo')
+  const { id: taskId } = await stream(client, 'x')
+  const push = { taskId, id: 'a', url: 'https://hooks.example.com/', token: 'secret' }
+  const made = await client.createTaskPushNotificationConfig(push)
+  const got = await client.getTaskPushNotificationConfig({ taskId, id: 'a' })
+  const { configs } = await client.listTaskPushNotificationConfig({ taskId })
+  await client.deleteTaskPushNotificationConfig({ taskId, id: 'a' })
+  const [first, ...others] = [made, got, ...configs].map((each) => JSON.stringify(each))
+  return {
+    same: others.length === 2 && others.every((each) => each === first),
+    made: [made.taskId === taskId, made.id, made.url, made.token],
+    gone: await failure(() => client.getTaskPushNotificationConfig({ taskId, id: 'a' })),
+  }
+}
+
 const seen = {}
-for (const scenario of [texts, long_run, approved, errors]) seen[scenario.name] = await scenario()
+for (const scenario of only ? [pushed] : [texts, long_run, approved, errors]) seen[scenario.name] = await scenario()
 process.stdout.write(JSON.stringify(seen))
 process.exit(0)

@@ -1,5 +1,5 @@
 """Talks to the agents of tests/protocols/a2a with a2a-sdk: `... URL BINDING`, `JSONRPC` or
-`HTTP+JSON`. Prints what it saw, as JSON.
+`HTTP+JSON`. Prints what it saw, as JSON. `... URL BINDING pushed` manages push notifications.
 """
 
 import asyncio
@@ -11,8 +11,11 @@ from a2a.client import ClientConfig, create_client
 from a2a.helpers import get_artifact_text, new_data_message, new_text_message
 from a2a.types import (
     CancelTaskRequest,
+    DeleteTaskPushNotificationConfigRequest,
     GetExtendedAgentCardRequest,
+    GetTaskPushNotificationConfigRequest,
     GetTaskRequest,
+    ListTaskPushNotificationConfigsRequest,
     ListTasksRequest,
     Role,
     SendMessageRequest,
@@ -181,8 +184,29 @@ async def errors(url: str, binding: str) -> Json:
         }
 
 
-async def main(url: str, binding: str) -> None:
-    scenarios = (texts, long_run, polled, approved, errors)
+async def pushed(url: str, binding: str) -> Json:
+    """Manage who is notified of a task."""
+    async with Talk(url, binding, "echo") as talk:
+        client, id_ = talk.client, (await talk.send("x"))["id"]
+        push = TaskPushNotificationConfig(
+            task_id=id_, id="a", url="https://hooks.example.com/", token="secret"
+        )
+        made = await client.create_task_push_notification_config(push)
+        named = GetTaskPushNotificationConfigRequest(task_id=id_, id="a")
+        got = await client.get_task_push_notification_config(named)
+        every = ListTaskPushNotificationConfigsRequest(task_id=id_)
+        listed = (await client.list_task_push_notification_configs(every)).configs
+        gone = DeleteTaskPushNotificationConfigRequest(task_id=id_, id="a")
+        await client.delete_task_push_notification_config(gone)
+        return {
+            "same": made == got == listed[0],
+            "made": [made.task_id == id_, made.id, made.url, made.token],
+            "gone": await failure(client.get_task_push_notification_config(named)),
+        }
+
+
+async def main(url: str, binding: str, only: str = "") -> None:
+    scenarios = (pushed,) if only else (texts, long_run, polled, approved, errors)
     seen = {each.__name__: await each(url, binding) for each in scenarios}
     print(json.dumps(seen))  # noqa: T201
 

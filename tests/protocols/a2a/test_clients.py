@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from agent_asgi import AgentApp
 from tests.clients.packages import FOLDER, NODE, PYTHON
 from tests.protocols.a2a.agents import Json, app
+from tests.protocols.a2a.pushing import notifying
 from tests.support.asking import fetch
 from tests.support.calling import until
 from tests.support.pages import ROOT
@@ -22,14 +24,12 @@ RUNS = [(name, binding) for name in PROGRAMS for binding in ("JSONRPC", "HTTP+JS
 STREAMED = ["SUBMITTED", "WORKING", "COMPLETED"]
 
 
-@pytest.fixture(scope="module", params=RUNS, ids=lambda run: "-".join(run))
-def run(request: pytest.FixtureRequest) -> tuple[str, Json]:
-    """Run a client's program; return the client and what it saw."""
-    client, binding = request.param
-    with serving(app(single_user=True)) as server:
+def saw(client: str, binding: str, served: AgentApp, *scenario: str) -> Json:
+    """Run a client's program against an app; return what it saw."""
+    with serving(served) as server:
         until(lambda: fetch(server.url, "GET", "/ready").status, (200).__eq__, 60)
         done = subprocess.run(
-            [*PROGRAMS[client], server.url, binding],
+            [*PROGRAMS[client], server.url, binding, *scenario],
             cwd=ROOT,
             env=os.environ | {"NO_PROXY": "127.0.0.1", "PYTHONWARNINGS": "ignore"},
             capture_output=True,
@@ -37,7 +37,15 @@ def run(request: pytest.FixtureRequest) -> tuple[str, Json]:
             timeout=120,
         )
     assert done.returncode == 0, done.stderr
-    return client, json.loads(done.stdout)
+    seen: Json = json.loads(done.stdout)
+    return seen
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=lambda run: "-".join(run))
+def run(request: pytest.FixtureRequest) -> tuple[str, Json]:
+    """Run a client's program; return the client and what it saw."""
+    client, binding = request.param
+    return client, saw(client, binding, app(single_user=True))
 
 
 def test_texts_contexts_and_lists(run: tuple[str, Json]) -> None:
@@ -77,3 +85,13 @@ def test_errors(run: tuple[str, Json]) -> None:
     assert seen["context"] in ("InvalidParamsError", "RequestMalformedError")
     if client == "python":
         assert seen["card"] == "echo"
+
+
+@pytest.mark.parametrize(("client", "binding"), RUNS)
+def test_push_notifications_are_managed(client: str, binding: str) -> None:
+    seen = saw(client, binding, notifying("hooks.example.com"), "pushed")["pushed"]
+    assert seen == {
+        "same": True,
+        "made": [True, "a", "https://hooks.example.com/", ""],
+        "gone": "TaskNotFoundError",
+    }
