@@ -23,9 +23,12 @@ from tests.tools.fuzz.harness import watched
 FROM_STATE = (
     *("item_not_found", "previous_response_not_found", "tool_choice"),
     *("conversation", "conversation.id", "after", "message.contextId"),
-    *("push_notification_not_supported", "unsupported_operation"),
+    "unsupported_operation",
 )
 """The codes and params of 400s that depend on more than the shape of the body."""
+OF_PUSH = ("url", "token", "authentication.scheme", "authentication.credentials")
+"""The fields of a push notification's configuration that the server's settings and HTTP bound."""
+IN_MESSAGE = "configuration.taskPushNotificationConfig."
 ANSWERS = ("approval_request_id", "call_id")
 """The fields of items that refer to an item before them."""
 WHOLE = ["max_output_tokens", "max_tool_calls", "top_logprobs"]
@@ -67,7 +70,8 @@ class Caller:
         elif response.status_code == 400:
             code, param = _told(response.json()["error"])
             refers = str(param).endswith(ANSWERS)
-            if refers or code in FROM_STATE or param in FROM_STATE:
+            bounded = str(param).removeprefix(IN_MESSAGE) in OF_PUSH
+            if refers or bounded or code in FROM_STATE or param in FROM_STATE:
                 excluded.append(positive_data_acceptance)
         if response.status_code == 413:  # refused for its size, whatever it contains
             excluded.append(negative_data_rejection)
