@@ -108,7 +108,10 @@ class Deliverer:
         now = time.time()
         made = [delivery_of(each, record, ending.status, now) for each in self._webhooks]
         ending.deliveries = [each for each in made if each is not None]
-        ending.notices = [notify(record, ending) for notify in self._notify]
+        try:
+            ending.notices = [notify(record, ending) for notify in self._notify]
+        except Exception:
+            logger.exception("%s: its end is stored, but subscribers are not notified.", record.id)
 
     def notify(self) -> None:
         """Look for deliveries now."""

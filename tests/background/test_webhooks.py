@@ -20,6 +20,10 @@ from openai import InvalidWebhookSignatureError, OpenAI
 from agent_asgi import AgentApp, AgentError, AgentRouter, ResponsesRequest, Webhook
 from agent_asgi.background import deliverer
 from agent_asgi.background.outgoing import ForbiddenAddress, Outgoing, is_public
+from agent_asgi.protocols import ChatCompletions
+from agent_asgi.store import Record
+from agent_asgi.store.base import Ending
+from agent_asgi.store.delivery_store import Notice
 from tests.support.asking import fetch
 from tests.support.commands import command, running
 from tests.support.receiver import Received, Receiver, receiving
@@ -94,6 +98,27 @@ def test_each_end_is_reported(
     with pytest.raises(InvalidWebhookSignatureError):
         CLIENT.webhooks.unwrap(request.body + b" ", request.headers)
     assert json.loads(fetch(url, "GET", f"/responses/{id_}").body)["status"] == status
+
+
+class Broken(ChatCompletions):
+    """A protocol that cannot tell its subscribers of an end."""
+
+    receivers = (Webhook("https://hooks.example/", SECRET),)
+
+    def notice(self, record: Record, ending: Ending) -> Notice:
+        raise KeyError(record.id)
+
+
+def test_a_notice_that_cannot_be_made_loses_no_run(
+    serve: Callable[[Any], str], receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook = Webhook(receiver.url, SECRET, allow_private=True)
+    url = serve(AgentApp(ender(), webhooks=[webhook], protocols=[Broken()]))
+    id_ = begin(url)
+    assert receiver.wait(1)[0].event["data"]["id"] == id_
+    stored = json.loads(fetch(url, "GET", f"/responses/{id_}").body)
+    assert (stored["status"], stored["output"][0]["content"][0]["text"]) == ("completed", "So ")
+    assert "subscribers are not notified" in caplog.text
 
 
 def test_only_what_was_asked_for(serve: Callable[[Any], str], receiver: Receiver) -> None:
