@@ -36,7 +36,8 @@ class Limits:
             runs, which `worker_concurrency` bounds. As many again wait for up to `Timeouts.room`;
             then they are answered with 429. Default 5,000.
         max_queued: The number of background runs that wait in one process; one more is
-            answered with 429. Runs that wait in PostgreSQL do not count. Default 1,000.
+            answered with 429. Runs that wait in PostgreSQL do not count, nor do those that wait
+            for their turn in a conversation (`conversation_queue`). Default 1,000.
         max_streams: The number of open streams and WebSocket connections of one app, and of
             requests that read stored responses or conversations; one more is answered with 429.
             Default 10,000.

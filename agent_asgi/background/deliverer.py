@@ -148,6 +148,9 @@ class Deliverer:
             problem = "" if 200 <= status < 300 else f"status {status}"
         except OSError as error:
             status, problem = 0, str(error)
+        except Exception:
+            logger.exception("%s: %s cannot be called.", delivery.id, delivery.receiver)
+            status, problem = 0, "an error, see above"
         with contextlib.suppress(StoreUnavailable):  # then it is attempted once more
             await self._settle(delivery, status, problem)
 

@@ -175,7 +175,9 @@ class Executor:
 
     def _forget(self, id: str) -> None:
         del self._tasks[id]
-        self._recovery.local_contexts.pop(id, None)
+        local = self._recovery.local_contexts.get(id)
+        if local is not None and not local.waits:
+            del self._recovery.local_contexts[id]
 
     async def execute(self, id: str) -> None:
         """Execute a run to its end, even if the caller is cancelled."""

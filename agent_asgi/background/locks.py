@@ -1,13 +1,13 @@
 """`Locks`: the conversations that attached runs of this process have locked or wait for."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import Conflict
 from ..store.base import Store, StoreUnavailable
 
 POLL_SECONDS = 1.0
-"""How often a run that waits for a conversation asks whether its turn has come, at least."""
+"""How often the first run that waits for a conversation asks whether its turn has come."""
 
 
 class Locks:
@@ -28,6 +28,7 @@ class Locks:
         self._store = store
         self._lease = lease
         self._waiting: set[str] = set()
+        self._turns: dict[tuple[str, str], list[str]] = {}  # the runs that wait here, in order
 
     async def lock(self, conversation: str, owner: str, response_id: str) -> bool:
         """Lock a conversation and keep it locked; return whether it was free."""
@@ -54,6 +55,10 @@ class Locks:
         self.ids.add(response_id)
         self._waiting.add(response_id)
 
+    def waits(self, response_id: str) -> bool:
+        """Return whether a run waits for its turn."""
+        return response_id in self._waiting
+
     async def turn(
         self, conversation: str, owner: str, response_id: str, check: Callable[[], None]
     ) -> None:
@@ -65,13 +70,33 @@ class Locks:
             response_id: The run.
             check: Called from time to time; what it raises ends the waiting.
         """
-        seconds = min(self._store.poll_seconds, POLL_SECONDS)
-        with self._store.signals.watch(response_id) as watcher:
-            while not await self.lock(conversation, owner, response_id):
-                check()
-                await watcher.wait(seconds)
+        turns = self._turns.setdefault((owner, conversation), [])
+        turns.append(response_id)
+        try:
+            with self._store.signals.watch(response_id) as watcher:
+                while not await self._is_next(conversation, owner, response_id, turns):
+                    check()
+                    await watcher.wait(POLL_SECONDS)
+        finally:
+            turns.remove(response_id)
+            if turns:
+                self._store.signals.notify(turns[0])
+            else:
+                self._turns.pop((owner, conversation), None)
         self._waiting.discard(response_id)
         await self._store.stop_waiting(response_id)
+
+    async def _is_next(
+        self, conversation: str, owner: str, response_id: str, turns: Sequence[str]
+    ) -> bool:
+        """Lock a conversation for the run whose turn it is; ask no more of the store than needed.
+
+        Of the runs that wait in this process only the first asks, and writes only if it is free.
+        """
+        store = self._store
+        if turns[0] != response_id or await store.locked_by(conversation, owner) is not None:
+            return False
+        return await self.lock(conversation, owner, response_id)
 
     async def unlock(self, response_id: str) -> None:
         """Unlock a run's conversation; if the store does not answer, the lock expires."""

@@ -16,16 +16,22 @@ class MemoryQueue:
     def __init__(self, concurrency: int) -> None:
         self._room = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, Record] = {}  # put while they were being tried
         self._execute: Callable[[str], Awaitable[None]]
 
     async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
         self._execute = execute
 
     async def put(self, record: Record) -> None:
-        if record.id not in self._tasks:
-            task = asyncio.create_task(self._run(record.id))
-            self._tasks[record.id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(record.id))
+        if record.id in self._tasks:
+            self._again[record.id] = record
+        else:
+            self._add(record)
+
+    def _add(self, record: Record) -> None:
+        task = asyncio.create_task(self._run(record.id))
+        self._tasks[record.id] = task
+        task.add_done_callback(lambda task: self._ended(record.id, stopped=task.cancelled()))
 
     def waiting(self) -> Collection[str]:
         return self._tasks.keys()
@@ -41,6 +47,12 @@ class MemoryQueue:
     async def stop(self) -> None:
         for task in self._tasks.values():
             task.cancel()
+
+    def _ended(self, id: str, *, stopped: bool) -> None:
+        del self._tasks[id]
+        record = self._again.pop(id, None)
+        if record is not None and not stopped:
+            self._add(record)
 
     async def _run(self, id: str) -> None:
         async with self._room:

@@ -34,6 +34,7 @@ class Outgoing:
     def __init__(self, *, allow_private: bool) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
+            max_connections=None,
             max_keepalive_connections=0,
             network_backend=_Checked(allow_private=allow_private),
         )
@@ -91,9 +92,15 @@ class _Checked(httpcore2.AnyIOBackend):
         allowed = [each for each in addresses if self._allow_private or is_public(each)]
         if not allowed:
             raise ForbiddenAddress(f"{host!r} has no public address.")
-        return await super().connect_tcp(
-            str(allowed[0]), port, timeout, local_address, socket_options
-        )
+        for address in allowed[:-1]:
+            try:
+                return await self._connect(address, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                continue  # the next one may be reached
+        return await self._connect(allowed[-1], port, timeout, local_address, socket_options)
+
+    async def _connect(self, address: Address, *options: Any) -> httpcore2.AsyncNetworkStream:
+        return await super().connect_tcp(str(address), *options)
 
 
 def is_public(address: Address) -> bool:

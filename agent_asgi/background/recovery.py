@@ -53,6 +53,8 @@ class LocalContext(NamedTuple):
 
     headers: Mapping[str, str]
     state: dict[str, Any]
+    waits: bool
+    """Whether the run waits for its turn in a conversation, so that it may be refused at first."""
 
 
 class Interrupted(AgentError):
@@ -83,6 +85,15 @@ class Recovery:
         self._engine = engine
         self._store = store
         self._state = state
+
+    def keep(self, id: str, local: LocalContext) -> None:
+        """Keep what the first attempt of a run gets if it is made here.
+
+        Nobody tells of the runs that waited and are begun elsewhere: the oldest are forgotten.
+        """
+        self.local_contexts[id] = local
+        while len(self.local_contexts) > 2 * self._engine.limits.max_queued:
+            del self.local_contexts[next(iter(self.local_contexts))]
 
     async def begin(self, record: Record, error: AgentError | None) -> Attempt:
         """Return an attempt of a claimed run; if an error is given, one that fails with it.
@@ -187,7 +198,10 @@ class Recovery:
         lifecycle: Lifecycle,
     ) -> Run:
         local = self.local_contexts.pop(record.id, None)
-        headers, state = local or (Headers.kept(caller.headers), {})
+        headers: Mapping[str, str] = Headers.kept(caller.headers)
+        state: dict[str, Any] = {}
+        if local is not None:
+            headers, state = local.headers, local.state
 
         run = Run(
             self._engine,

@@ -53,6 +53,10 @@ class Webhook:
         options = {"url": (url, str), "secret": (secret, str), "events": (events, Sequence)}
         require("Webhook", {**options, "allow_private": (allow_private, bool)})
         parts = urlsplit(url)
+        try:
+            parts.port, (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            raise ValueError(f"Webhook: {url!r} is not an https URL: {error}.") from None
         if not parts.hostname or parts.scheme not in ("https", "http"):
             raise ValueError(f"Webhook: {url!r} is not an https URL.")
         if parts.scheme == "http" and not allow_private:

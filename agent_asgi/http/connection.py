@@ -5,13 +5,13 @@ import contextlib
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from starlette.types import Message, Send
 
 from ..context import Cause
-from .body import Receive
+from .body import ClientGone, Receive
 
 logger = logging.getLogger("agent_asgi")
 
@@ -144,6 +144,33 @@ def reset(transport: Any) -> None:
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+async def while_connected(receive: Receive, waiting: Coroutine[Any, Any, None]) -> None:
+    """Wait, but not for a client that disconnects meanwhile.
+
+    Args:
+        receive: The ASGI callable of a request whose body has been read.
+        waiting: What is waited for.
+
+    Raises:
+        ClientGone: The client disconnected; what was waited for is cancelled.
+    """
+    tasks = asyncio.create_task(waiting), asyncio.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise ClientGone
+        tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Watched(Protocol):

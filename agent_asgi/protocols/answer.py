@@ -66,6 +66,7 @@ async def answer_run(
     reserves = run.keeps and (run.request.conversation is not None or run.answers is not None)
     try:
         if reserves:
+            run.receive = request.receive
             await reserve(runtime, run)
         if run.mode == "json":
             size, chunks = await _answer_json(run, answer, request, error_body), None

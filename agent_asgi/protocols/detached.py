@@ -26,11 +26,11 @@ from ..schema.ids import MAX_ID
 from ..schema.own_calls import MARK, View, shown
 from ..schema.requests import ResponsesRequest
 from ..schema.responses import Response
-from ..store.base import DAY, Failure, Record
+from ..store.base import DAY, Failure, Record, StoreUnavailable
 from ..store.caller import Caller
 from ..store.lines import Lines
 from .base import Encoder, Protocol
-from .prepare import lifecycle_of, lock
+from .prepare import lifecycle_of, lock, unlock
 
 
 class _Terminal(msgspec.Struct):
@@ -161,23 +161,28 @@ class Detached:
         await lock(runtime, run)
         record, first_lines = _accepted(run, key)
         self.complete(record)
+        waits = runtime.locks.waits(record.id)
         is_local = not background or runtime.store.conninfo is None
-        holder = runtime.executor.holder if is_local else ""
-        lease = runtime.engine.timeouts.stalled if is_local else 0
+        is_held = is_local and not waits  # whoever comes first begins a run whose turn has come
+        holder = runtime.executor.holder if is_held else ""
+        lease = runtime.engine.timeouts.stalled if is_held else 0
         try:
             earlier = await runtime.store.accept(record, first_lines, holder, lease)
+        except StoreUnavailable:  # as below
+            runtime.locks.hand_over(record.id)
+            raise
         except AgentError:
-            await runtime.locks.unlock(record.id)
+            await unlock(runtime, run)
             raise
         except BaseException:  # it may be stored nevertheless; if not, its lock expires
             runtime.locks.hand_over(record.id)
             raise
         if earlier is not None:
-            await runtime.locks.unlock(record.id)
+            await unlock(runtime, run)
             return record, earlier
         runtime.locks.hand_over(record.id)
         if is_local:
-            runtime.recovery.local_contexts[record.id] = LocalContext(run.headers, run.state)
+            runtime.recovery.keep(record.id, LocalContext(run.headers, run.state, waits))
         return record, None
 
     async def _join(self, record: Record, digest: str | None, decoded: ResponsesRequest) -> None:

@@ -13,6 +13,7 @@ from ..errors import InvalidRequest
 from ..events.lifecycle import Lifecycle
 from ..events.own_calls import PAIRS, OwnTools
 from ..events.tool_choice import ToolChoice
+from ..http.connection import while_connected
 from ..http.endpoint import owner_of
 from ..runs.conversation import RunConversation, check_name, conversation_id, conversation_of
 from ..runs.engine import Engine
@@ -188,6 +189,11 @@ async def release(runtime: Runtime, run: Run) -> None:
     if run.answers is not None and not run.started:
         with contextlib.suppress(StoreUnavailable):
             await runtime.store.release_approvals(run.response_id)
+    await unlock(runtime, run)
+
+
+async def unlock(runtime: Runtime, run: Run) -> None:
+    """Unlock the run's conversation, if it has locked it, and let the next one begin."""
     name = conversation_id(run.request)
     if name is not None:
         await runtime.locks.unlock(run.response_id)
@@ -203,6 +209,7 @@ async def lock(runtime: Runtime, run: Run) -> None:
     Raises:
         Conflict: Another run is active in it, and no more runs may wait.
         Unavailable: The server is shutting down.
+        ClientGone: The client left while its run waited.
         InvalidRequest: It does not exist, is too large, or does not fit the request.
     """
     name = conversation_id(run.request)
@@ -214,10 +221,11 @@ async def lock(runtime: Runtime, run: Run) -> None:
         await locks.queue(*place, run.conversation_queue)
     try:
         if queued and not run.request.background:
-            await locks.turn(*place, runtime.admission.check)
+            turn = locks.turn(*place, runtime.admission.check)
+            await (turn if run.receive is None else while_connected(run.receive, turn))
         await load(runtime, run)
     except BaseException:
-        await runtime.locks.unlock(run.response_id)
+        await unlock(runtime, run)
         raise
 
 

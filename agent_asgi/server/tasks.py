@@ -26,9 +26,11 @@ def contain(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _create(loop: asyncio.AbstractEventLoop, body: Body, **options: Any) -> asyncio.Task[Any]:
-    if current.get(None) is not None and asyncio.iscoroutine(body):
-        body = _contained(body)
-    return asyncio.Task(body, loop=loop, **options)
+    if current.get(None) is None or not asyncio.iscoroutine(body):
+        return asyncio.Task(body, loop=loop, **options)
+    task = asyncio.Task(_contained(body), loop=loop, **options)
+    task.add_done_callback(lambda _: body.close())  # if it never began
+    return task
 
 
 async def _contained(body: Coroutine[Any, Any, Any]) -> Any:

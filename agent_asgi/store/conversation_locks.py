@@ -52,4 +52,4 @@ class ConversationLocks(ABC):
 
     @abstractmethod
     async def stop_waiting(self, response_id: str) -> None:
-        """Let a run wait no longer: it has its turn, or it does not want it."""
+        """Let a run wait no longer, unless it is stored and active, which keeps its place."""

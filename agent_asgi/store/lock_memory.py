@@ -48,7 +48,8 @@ class MemoryLocks(ConversationLocks):
         return self._first((owner, conversation))
 
     async def stop_waiting(self, response_id: str) -> None:
-        self._forget(response_id)
+        if not self._is_active(response_id):
+            self._forget(response_id)
 
     async def _take_turn(self, id: str, lease: float, *, in_turn: bool) -> bool:
         """Lock the conversation that a run waits for; return False if its turn has not come."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .approval_sql import Connected
 from .base import ACTIVE, Store
 from .engine import shielded
+from .queries import unclaimed
 from .tables import Text, active, locks, responses, waiting
 
 _in_use = exists().where(responses.c.id == locks.c.response_id, active)
@@ -65,18 +66,26 @@ class SqlLocks(Store):
     @shielded
     async def stop_waiting(self, response_id: str) -> None:
         async with self._controlling() as db:
-            await db.execute(delete(waiting).where(waiting.c.response_id == response_id))
+            stored = exists().where(responses.c.id == waiting.c.response_id, active)
+            await db.execute(delete(waiting).where(waiting.c.response_id == response_id, ~stored))
 
-    async def _take_turn(self, db: AsyncConnection, response_id: str, seconds: float) -> bool:
-        """Lock the conversation that a run waits for; return whether it waited and may go on."""
-        query = select(waiting).where(waiting.c.response_id == response_id)
+    async def _take_turn(
+        self, db: AsyncConnection, response_id: str, holder: str, seconds: float
+    ) -> bool:
+        """Lock the conversation that a run waits for; return whether it waited and may go on.
+
+        A run that another process holds does not.
+        """
+        free = or_(responses.c.holder == holder, unclaimed(self._now()))
+        query = select(waiting).join(responses, responses.c.id == waiting.c.response_id)
+        query = query.where(waiting.c.response_id == response_id, active, free)
         row = (await db.execute(query)).first()
         if row is None:
             return False
-        free = await self._lock_in(db, row.conversation, row.owner, response_id, seconds)
-        if free:
+        its_turn = await self._lock_in(db, row.conversation, row.owner, response_id, seconds)
+        if its_turn:
             await db.execute(delete(waiting).where(waiting.c.response_id == response_id))
-        return free
+        return its_turn
 
     async def _lock_in(
         self, db: AsyncConnection, conversation: str, owner: str, response_id: str, seconds: float

@@ -232,7 +232,7 @@ class SqlStore(SqlApprovals, SqlLocks):
         query = claim_query(id, holder, lease, self._now(), counts=counts)
         async with self._controlling() as db:
             row = (await db.execute(query)).mappings().first()
-            if row is None and await self._take_turn(db, id, lease):
+            if row is None and await self._take_turn(db, id, holder, lease):
                 row = (await db.execute(query)).mappings().first()
             if row is not None and row["cancel_wanted"]:
                 await db.execute(delete(waiting).where(waiting.c.response_id == id))

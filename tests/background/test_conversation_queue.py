@@ -1,6 +1,7 @@
 """Runs of one conversation that wait for one another, in their order."""
 
 import asyncio
+import http.client
 import json
 import threading
 import time
@@ -11,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
+from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
 from agent_asgi.protocols import AgentBricks
-from agent_asgi.store import Store
+from agent_asgi.store import Store, open_store
 from tests.store.test_store import LONG, SHORT, accept, run
 from tests.support.asking import Reply, fetch
 
@@ -200,6 +201,127 @@ def test_one_that_leaves_the_queue_blocks_nobody(
     gate.let(2)
     assert b"response.completed" in fetch(url, "GET", f"/responses/{ids[2]}?stream=true").body
     assert gate.begun == ["a", "c"]
+
+
+def test_no_wake_is_lost(serve: Callable[[Any], str], store_url: str) -> None:
+    router = AgentRouter("quick")
+
+    @router.invoke
+    async def quick(request: ResponsesRequest) -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    limits = Limits(conversation_queue=9)
+    url = serve(AgentApp(router, store=store_url, limits=limits, single_user=True))
+    ids = []
+    for number in range(20):
+        for _ in range(3):
+            body = {"input": "x", "conversation": f"c{number}", "background": True}
+            ids.append(json.loads(fetch(url, "POST", "/responses", body=body).body)["id"])
+    until = time.monotonic() + 15  # a lost wake costs a lease and a sweep, 30 s
+    while ids:
+        reply = fetch(url, "GET", f"/responses/{ids[-1]}")
+        if json.loads(reply.body)["status"] == "completed":
+            ids.pop()
+        assert time.monotonic() < until, f"{len(ids)} wait"
+
+
+def test_a_client_that_leaves_waits_no_longer(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], store_url: str
+) -> None:
+    app = app_of(gate, store_url)
+    url = serve(app)
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    body = json.dumps({"input": "gone", "conversation": "c"})
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    connection.request("POST", "/responses", body, {"content-type": "application/json"})
+    waiting(app, 1)
+    connection.close()
+    waiting(app, 0)
+    last = pool.submit(send, url, "b")
+    waiting(app, 1)
+    gate.let(2)
+    assert [first.result(20).status, last.result(20).status] == [200, 200]
+    assert gate.begun == ["a", "b"]
+
+
+def test_one_that_is_refused_in_its_turn_lets_the_next_begin(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], store_url: str
+) -> None:
+    app = AgentApp(
+        gate.router, store=store_url, limits=Limits(conversation_queue=5), single_user=True
+    )
+    url = serve(app)
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    missing = [{"type": "item_reference", "id": "msg_missing"}]
+    body = {"input": missing, "conversation": "c"}
+    key = {"idempotency-key": "k"}
+    refused = pool.submit(fetch, url, "POST", "/responses", None, body, key)
+    waiting(app, 1)
+    id_ = json.loads(send(url, "b", background=True).body)["id"]
+    gate.let(2)
+    assert first.result(20).status == 200
+    assert refused.result(20).status == 400
+    gate.wait("a", "b")
+    assert b"response.completed" in fetch(url, "GET", f"/responses/{id_}?stream=true").body
+
+
+def test_a_run_that_waited_has_its_headers(
+    pool: ThreadPoolExecutor, serve: Callable[[Any], str], tmp_path: Path
+) -> None:
+    router, seen, opened = AgentRouter("reader"), list[str | None](), threading.Event()
+
+    @router.invoke
+    async def reader(request: ResponsesRequest, context: Context) -> str:
+        seen.append(context.headers.get("x-user-token"))
+        while not opened.is_set():
+            await asyncio.sleep(0.01)
+        return "done"
+
+    limits = Limits(conversation_queue=5)
+    store = f"sqlite:///{tmp_path}/r.db"
+    url = serve(AgentApp(router, store=store, limits=limits, single_user=True))
+    body = {"input": "x", "conversation": "c", "background": True}
+    ids = []
+    for number in range(2):
+        token = {"x-user-token": f"t{number}"}
+        reply = fetch(url, "POST", "/responses", body=body, headers=token)
+        ids.append(json.loads(reply.body)["id"])
+    time.sleep(0.5)
+    opened.set()
+    for id_ in ids:
+        assert b"response.completed" in fetch(url, "GET", f"/responses/{id_}?stream=true").body
+    assert seen == ["t0", "t1"]
+
+
+def test_few_questions_are_asked_of_the_store(
+    gate: Gate,
+    pool: ThreadPoolExecutor,
+    serve: Callable[[Any], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, locks = open_store(f"sqlite:///{tmp_path}/r.db"), list[str]()
+    lock = store.lock
+
+    async def counted(conversation: str, owner: str, id: str, seconds: float) -> bool:
+        locks.append(id)
+        return await lock(conversation, owner, id, seconds)
+
+    monkeypatch.setattr(store, "lock", counted)
+    app = app_of(gate, store, queue=7)
+    url = serve(app)
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    others = [pool.submit(send, url, text) for text in "bcdefg"]
+    waiting(app, 6)
+    asked = len(locks)
+    time.sleep(1.5)
+    assert len(locks) == asked, "who waits only reads"
+    gate.let(7)
+    assert {each.result(20).status for each in (first, *others)} == {200}
 
 
 def test_sessions_of_agent_bricks_wait(

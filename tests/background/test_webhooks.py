@@ -306,6 +306,29 @@ def test_a_name_is_resolved_once(monkeypatch: pytest.MonkeyPatch, receiver: Rece
     assert receiver.requests[0].headers["host"] == f"hooks.example:{receiver.port}"
 
 
+def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
+    async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
+        addresses = ("::1", "127.0.0.1")  # nobody listens at the first
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    real = asyncio.BaseEventLoop.getaddrinfo
+
+    async def found(loop: Any, host: Any, port: Any, **options: Any) -> Any:
+        ask = getaddrinfo if host == "hooks.example" else real
+        return await ask(loop, host, port, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", found)
+
+    async def main() -> int:
+        client = Outgoing(allow_private=True)
+        try:
+            return await client.post(f"http://hooks.example:{receiver.port}/x", {}, b"{}")
+        finally:
+            await client.close()
+
+    assert asyncio.run(main()) == 200
+
+
 def test_a_name_that_leads_into_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     resolving(monkeypatch, "169.254.169.254")
 
@@ -352,6 +375,8 @@ def test_tls_keeps_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     [
         ({"url": "hooks.example"}, "is not an https URL"),
         ({"url": "ftp://hooks.example"}, "is not an https URL"),
+        ({"url": "https://hooks.example:99999"}, "is not an https URL"),
+        ({"url": "https://hooks..example"}, "is not an https URL"),
         ({"url": "http://hooks.example"}, "must be https"),
         ({"secret": "whsec_abc"}, "at least 16 bytes in base64"),
         ({"secret": "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "must be whsec_"),

@@ -1,6 +1,7 @@
 """Tasks of handlers that raise what ends an event loop."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import httpx2 as httpx
@@ -89,6 +90,20 @@ def test_only_tasks_of_runs_are_contained(error: BaseException) -> None:
 
     with pytest.raises(type(error)):
         asyncio.run(main())
+
+
+def test_a_task_that_never_began_leaves_nothing() -> None:
+    async def main() -> None:
+        contain(asyncio.get_running_loop())
+        token = current.set(Context("resp_1", "tutor"))
+        task = asyncio.create_task(leave(SystemExit(3)))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        current.reset(token)
+
+    asyncio.run(main())
+    gc.collect()  # a warning of a coroutine that was never awaited would be an error
 
 
 def test_a_factory_of_the_users_stays() -> None:

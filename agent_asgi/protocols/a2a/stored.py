@@ -9,7 +9,8 @@ from ..detached import response_of
 from .errors import TaskNotFound
 from .task import TaskView, Turn
 
-_KEY = "a2a:"
+_KEY = "\na2a:"
+"""How the keys of a task's further runs begin; no header of a client can hold a line feed."""
 
 
 class StoredTask(NamedTuple):

@@ -107,8 +107,8 @@ class InvocationEvents(InvocationState):
 
 
 def key_of(agent: str, id: UUID) -> str:
-    """Return the idempotency key of an invocation."""
-    return f"agentbricks:{agent}:{id}"
+    """Return the idempotency key of an invocation; no header of a client can hold a line feed."""
+    return f"\nagentbricks:{agent}:{id}"
 
 
 def _id(scope: Scope) -> UUID:
