@@ -17,7 +17,7 @@ class TaskExit(RuntimeError):
 
 
 def contain(loop: asyncio.AbstractEventLoop) -> None:
-    """Have all tasks that handlers create from now on raise `TaskExit` in their place.
+    """Make all tasks that handlers create from now on raise `TaskExit` in their place.
 
     A loop with a task factory of its own stays as it is.
     """

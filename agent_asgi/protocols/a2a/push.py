@@ -65,7 +65,7 @@ async def delete_config(call: Call) -> None:
 
 
 async def subscribe(call: Call, subscription: Subscription, task_id: str) -> None:
-    """Have the end of a task's runs notified.
+    """Subscribe to the ends of a task's runs.
 
     Raises:
         InvalidRequest: The task has too many configurations.
