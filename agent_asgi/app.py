@@ -79,7 +79,7 @@ class AgentApp:
             authentication; its requests do. Default False.
         protocols: The protocols besides the Responses API and `/invocations`.
             Default: `ChatCompletions()`.
-        webhooks: Where the ends of background runs are reported. Default none.
+        webhooks: Receivers of the ends of background runs. Default none.
         single_user: Whether everybody who can reach the app is one user. Without it or
             `authenticate`, nothing is listed, and a conversation with a name of the client's own
             does not remember, since a stranger could guess the name. Default False.
@@ -90,7 +90,7 @@ class AgentApp:
     Raises:
         TypeError: An option has a wrong type.
         ValueError: There is no router, two have the same name, a name is reserved for an
-            endpoint, or the store's URL or an origin is invalid.
+            endpoint, two webhooks have the same URL, or the store's URL or an origin is invalid.
         ImportError: The store or a webhook needs a package that is not installed.
     """
 

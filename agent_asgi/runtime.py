@@ -217,7 +217,7 @@ class AppConfig:
         limits: Bounds on size and number.
         timeouts: Bounds on time.
         store: Keeps responses.
-        webhooks: Where the ends of background runs are reported.
+        webhooks: Receivers of the ends of background runs.
         receivers: To whom else the app delivers.
         notify: What makes the notices of subscribers.
         lifespans: Entered at the start, left at the end.

@@ -82,7 +82,7 @@ class Deliverer:
         """Begin to deliver, if there are receivers.
 
         Raises:
-            ImportError: httpx2 is not installed.
+            ImportError: httpcore2 is not installed.
         """
         if self._receivers:
             from .outgoing import Outgoing  # an extra

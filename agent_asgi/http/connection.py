@@ -202,8 +202,7 @@ class Watch:
 
 async def _listen(run: Watched, receive: Receive) -> None:
     try:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _disconnect(receive)
     except Exception:
         logger.debug("The server does not report disconnects; a run continues.", exc_info=True)
     else:

@@ -276,7 +276,7 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
-    """Have names lead to one address after another; return the list of names that were asked."""
+    """Resolve names to one address after another; return the names that were asked for."""
     asked: list[str] = []
     rest = list(answers)
     real = asyncio.BaseEventLoop.getaddrinfo

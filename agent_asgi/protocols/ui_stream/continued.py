@@ -21,7 +21,7 @@ def approvals_in(continued: Continued | None) -> tuple[list[UIPart], list[UIPart
 
 
 def write_parts(parts: Sequence[Json], buffer: bytearray) -> None:
-    """Write a message's parts, for a client that begins the message anew."""
+    """Write a message's parts, for a client that builds the message again."""
     for number, part in enumerate(parts):
         kind = part["type"]
         if kind in ("text", "reasoning"):
