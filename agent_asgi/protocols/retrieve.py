@@ -47,13 +47,15 @@ class StoredEndpoint:
         try:
             runtime = await self._config.running()
             with runtime.engine.streams if self.counted else nullcontext():
-                record = await self._find(runtime, scope)
                 request = HttpRequest(scope, receive, send, Headers(scope["headers"]), b"")
-                response = await self.answer(runtime, request, record)
+                response = await self._response(runtime, request)
                 await response(scope, receive, send)
         except AgentError as error:
             body = self._protocol.error(error, b"")
             await error_response(error, body=body)(scope, receive, send)
+
+    async def _response(self, runtime: Runtime, request: HttpRequest) -> Response:
+        return await self.answer(runtime, request, await self._find(runtime, request.scope))
 
     async def _find(self, runtime: Runtime, scope: Scope) -> Record:
         id_ = scope["path_params"]["id"]

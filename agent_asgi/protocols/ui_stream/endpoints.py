@@ -1,27 +1,21 @@
 """Endpoints of the run that is active in a chat: follow it from its start, stop it."""
 
-from contextlib import nullcontext
-
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
-from ...agents.router import AgentRouter
-from ...context import Headers
-from ...errors import AgentError
 from ...http.endpoint import HttpRequest, owner_of
-from ...http.responses import error_response
-from ...runtime import AppConfig, Runtime
+from ...runtime import Runtime
 from ...schema.decode import decode_stored
 from ...store.base import Record
-from ..base import Protocol
 from ..cancel import cancelled
 from ..detached import Detached
+from ..retrieve import StoredEndpoint
 
 UNGUESSABLE = 16
 """How many characters the id of a chat has at least that identifies its user."""
 
 
-class ChatEndpoint:
+class ChatEndpoint(StoredEndpoint):
     """An endpoint of the run that is active in a chat; 204 if there is none.
 
     A chat belongs to the authenticated user; without users, to whoever knows its id.
@@ -32,27 +26,11 @@ class ChatEndpoint:
         router: The agent whose runs it serves; None for all agents.
     """
 
-    counted = True
-    """Whether the request counts as a stream."""
-
-    def __init__(self, protocol: Protocol, config: AppConfig, router: AgentRouter | None) -> None:
-        self.router = router
-        self._protocol = protocol
-        self._config = config
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            runtime = await self._config.running()
-            with runtime.engine.streams if self.counted else nullcontext():
-                record = await self._active(runtime, scope)
-                request = HttpRequest(scope, receive, send, Headers(scope["headers"]), b"")
-                response = Response(status_code=204)
-                if record is not None:
-                    response = await self.answer(runtime, request, record)
-                await response(scope, receive, send)
-        except AgentError as error:
-            body = self._protocol.error(error, b"")
-            await error_response(error, body=body)(scope, receive, send)
+    async def _response(self, runtime: Runtime, request: HttpRequest) -> Response:
+        record = await self._active(runtime, request.scope)
+        if record is None:
+            return Response(status_code=204)
+        return await self.answer(runtime, request, record)
 
     async def _active(self, runtime: Runtime, scope: Scope) -> Record | None:
         chat, owner = scope["path_params"]["id"], owner_of(scope)
@@ -64,10 +42,6 @@ class ChatEndpoint:
             return None
         agents = self._config.routers if self.router is None else [self.router]
         return record if record.agent in {agent.name for agent in agents} else None
-
-    async def answer(self, runtime: Runtime, request: HttpRequest, record: Record) -> Response:
-        """Return the answer about the active run."""
-        raise NotImplementedError
 
 
 class ResumeChat(ChatEndpoint):
