@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+development = False
+"""Whether apps are built for development; `agent-asgi dev` sets this to True in its process."""
+
 
 def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
     """Check the types of options. A bool is no number.

@@ -198,6 +198,18 @@ class AgentRouter:
             raise AgentError(f"Agent {self.name!r} has no {mode} handler.", 500, "no_handler")
         return handler
 
+    def require_handler(self) -> None:
+        """Check that the router can serve requests.
+
+        Raises:
+            ValueError: It has no handler.
+        """
+        if not self.handlers.keys() & {"invoke", "stream"}:
+            raise ValueError(
+                f"Router {self.name!r} has no handler. Register a function with "
+                "`@router.invoke` or `@router.stream`."
+            )
+
     def _register(self, mode: Mode, function: Any) -> Any:
         if function is None:
             return partial(self._register, mode)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from . import serve, worker
+from . import dev, serve, worker
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agent-asgi", description="Serve agents over HTTP.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    dev.add_parser(commands)
     serve.add_parser(commands)
     worker.add_parser(commands)
     return parser

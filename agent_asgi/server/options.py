@@ -1,4 +1,4 @@
-"""What the commands share: types of options, the environment, and the end with a message."""
+"""What the commands share: options and their types, and the end with a message."""
 
 import argparse
 import math
@@ -15,6 +15,12 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
     """Add the options that `apply_environment` reads."""
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="default: text"
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="of all loggers, yours too (default: info)",
     )
     parser.add_argument("--env-file", metavar="FILE", help="environment, set before the import")
 

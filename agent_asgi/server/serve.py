@@ -8,13 +8,13 @@ import socket
 from typing import TYPE_CHECKING
 
 from ..config import Limits, Timeouts
-from ..observability.logging import log_config
 from ..observability.multiprocess import shared_folder
 from ..store.base import Store
 from .hosts import allowed_hosts
 from .http_protocol import HttpProtocol
+from .logging import log_config
 from .options import add_environment, apply_environment, fail, positive, seconds
-from .target import load
+from .target import load_app, parse
 from .uvicorn import Config, run
 from .websocket_protocol import WebSocketProtocol
 
@@ -41,7 +41,11 @@ def add_parser(commands: "Commands") -> None:
         help="keep serving this long after SIGTERM while /ready answers 503 (default: the app's)",
     )
     parser.add_argument("--reload", action="store_true", help="restart when a file changes")
-    parser.add_argument("target", metavar="module:app", help="the AgentApp")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="the app: `module:app`, or `module` or a file, where it is named `app` or the only one",
+    )
     add_environment(parser)
     parser.set_defaults(command=serve)
 
@@ -64,7 +68,7 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> None:
     """Serve an ASGI app until a signal."""
     apply_environment(options)
-    app = load(options.target)
+    name, app = load_app(parse(options.target))
     check_port(options.host, options.port)
     # any ASGI app may be served: the host of an AgentApp has none of these
     store: Store | None = getattr(app, "store", None)
@@ -77,23 +81,28 @@ def serve(options: argparse.Namespace) -> None:
             options.workers,
         )
     config = Config(
-        options.target,
+        name,
         host=options.host,
         port=options.port,
         workers=options.workers,
         reload=options.reload,
         http=HttpProtocol,
         ws=WebSocketProtocol,
-        log_config=log_config(options.log_format),
+        log_config=log_config(options.log_format, options.log_level),
         ws_max_size=WEBSOCKET_ROOM * limits.max_body_bytes,
     )
     config.write_timeout = timeouts.write
-    named = os.environ.get("AGENT_ASGI_ALLOWED_HOSTS", "").replace(",", " ").split()
-    config.allowed_hosts = allowed_hosts(options.host, [*options.allowed_hosts, *named])
+    config.allowed_hosts = hosts_of(options)
     if not options.reload:  # a lead is for load balancers
         config.drain_lead = timeouts.drain_lead if options.lead is None else options.lead
     with shared_folder() if options.workers > 1 else contextlib.nullcontext():
         run(config)
+
+
+def hosts_of(options: argparse.Namespace) -> frozenset[str]:
+    """Return the names that the server answers to; empty if it answers to all."""
+    named = os.environ.get("AGENT_ASGI_ALLOWED_HOSTS", "").replace(",", " ").split()
+    return allowed_hosts(options.host, [*options.allowed_hosts, *named])
 
 
 def check_port(host: str, port: int) -> None:

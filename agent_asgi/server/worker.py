@@ -8,11 +8,11 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AgentError
-from ..observability.logging import log_config
 from ..tracing import setup
+from .logging import log_config
 from .options import add_environment, apply_environment, fail, positive
 from .shutdown import Shutdown
-from .target import load
+from .target import load_app, parse
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -22,7 +22,7 @@ def add_parser(commands: "Commands") -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("worker", help="execute background runs (PostgreSQL)")
     parser.add_argument("--concurrency", type=positive, help="runs at once (default: 20)")
-    parser.add_argument("target", metavar="module:app", help="the AgentApp")
+    parser.add_argument("target", metavar="TARGET", help="the AgentApp, as `agent-asgi serve` takes it")
     add_environment(parser)
     parser.set_defaults(command=work)
 
@@ -30,10 +30,10 @@ def add_parser(commands: "Commands") -> None:
 def work(options: argparse.Namespace) -> None:
     """Execute background runs until a signal."""
     apply_environment(options)
-    app = load(options.target)
+    name, app = load_app(parse(options.target))
     if not hasattr(app, "work"):
-        fail(f"{options.target!r} is a {type(app).__name__}, not an AgentApp.")
-    logging.config.dictConfig(log_config(options.log_format))
+        fail(f"{name!r} is a {type(app).__name__}, not an AgentApp.")
+    logging.config.dictConfig(log_config(options.log_format, options.log_level))
     setup.owns_process = True
     try:
         asyncio.run(_until_signal(app.work(options.concurrency)))
