@@ -19,7 +19,7 @@ from . import config as settings
 from .agents.frameworks import router_of
 from .agents.router import AgentRouter
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts, require
+from .config import Limits, Timeouts, require, require_context_manager
 from .context import has_run, request_id
 from .endpoints.feedback import Feedback
 from .endpoints.health import Health
@@ -153,6 +153,8 @@ class AgentApp:
                 "webhooks": (webhooks, Collection),
             },
         )
+        if lifespan is not None:
+            require_context_manager("AgentApp", lifespan)
         for layer in middleware:
             require("AgentApp", {"each middleware": (layer, Middleware)})
         for protocol in protocols:

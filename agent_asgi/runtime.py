@@ -166,6 +166,8 @@ class Runtime:
         async with contextlib.AsyncExitStack() as stack:
             for lifespan in config.lifespans:
                 state = await stack.enter_async_context(lifespan(config.app))
+                if not isinstance(state, Mapping | None):
+                    raise TypeError(f"AgentApp: lifespan must yield a mapping, not {state!r}.")
                 self.state.update(state or {})
             await stack.enter_async_context(_sharing_metrics(config))
             self.tracer.start()

@@ -50,6 +50,8 @@ def _trim(report: traceback.TracebackException) -> None:
             _trim(earlier)
             if not earlier.stack:
                 setattr(report, name, None)
+    for member in report.exceptions or ():
+        _trim(member)
 
 
 def _shown(entries: Sequence[T], filename: Callable[[T], str]) -> list[T]:

@@ -86,7 +86,7 @@ def load_app(target: Target) -> tuple[str, Any]:
             f"{where!r} is not an app but {_kind(value)}. Serve AgentApp({name}), or run "
             f"`agent-asgi dev {where}`."
         )
-    if not callable(value):
+    if not callable(value) or isinstance(value, type):
         fail(f"{where!r} is not an app but {_kind(value)}.")
     return where, value
 
@@ -101,7 +101,7 @@ def load_any(target: Target) -> Any:
         SystemExit: It cannot be imported, or is neither an app nor an agent.
     """
     name, value = _find(target)
-    if callable(value) and not _needs_app(value):
+    if callable(value) and not isinstance(value, type) and not _needs_app(value):
         return value
     try:
         return import_from_string(APP)(value)
@@ -206,4 +206,6 @@ def _offer(module: ModuleType, target: Target) -> str:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     return "a function" if inspect.isroutine(value) else f"of type {type(value).__name__}"
