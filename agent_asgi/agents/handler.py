@@ -44,7 +44,8 @@ class Handler:
         self.name = _name(inner)
         self.input_type, self._bound = _parameters(function, inner, self.name)
         self.takes_any = self.input_type in (None, Any, dict) or get_origin(self.input_type) is dict
-        if not self.takes_any and self.input_type is not str and not takes_object(self.input_type):
+        known = self.takes_any or self.input_type in (str, ResponsesRequest)
+        if not known and not takes_object(self.input_type):
             raise TypeError(
                 f"Handler {self.name!r} takes `{_type_name(self.input_type)}`, but a request is "
                 "a JSON object. Annotate it as ResponsesRequest, str, dict, a dataclass, a TypedDict, "

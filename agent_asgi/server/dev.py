@@ -95,7 +95,10 @@ class DevConfig(Config):
 
     def load(self) -> None:
         settings.development = True
-        app: Any = load_any(self.target)
+        try:
+            app = load_any(self.target)
+        except SystemExit as error:
+            sys.exit(f"{error}\n\nagent-asgi: Waiting for an edit.")
         limits = getattr(app, "limits", None) or Limits()
         self.ws_max_size = WEBSOCKET_ROOM * limits.max_body_bytes
         self.app = app
