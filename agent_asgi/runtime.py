@@ -120,6 +120,8 @@ class Runtime:
 
     async def _live(self, config: "AppConfig") -> None:
         try:
+            for router in config.routers:
+                router.require_handler()
             async with self._running(config):
                 with on_stage(self._reach, config.timeouts):
                     self._reach(Stage.SERVING)
@@ -161,8 +163,6 @@ class Runtime:
 
     @contextlib.asynccontextmanager
     async def _running(self, config: "AppConfig") -> AsyncIterator[None]:
-        for router in config.routers:
-            router.require_handler()
         async with contextlib.AsyncExitStack() as stack:
             for lifespan in config.lifespans:
                 state = await stack.enter_async_context(lifespan(config.app))

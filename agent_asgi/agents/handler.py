@@ -47,9 +47,9 @@ class Handler:
         known = self.takes_any or self.input_type in (str, ResponsesRequest)
         if not known and not takes_object(self.input_type):
             raise TypeError(
-                f"Handler {self.name!r} takes `{_type_name(self.input_type)}`, but a request is "
-                "a JSON object. Annotate it as ResponsesRequest, str, dict, a dataclass, a TypedDict, "
-                "a msgspec.Struct or a pydantic model."
+                f"Handler {self.name!r} takes `{_type_name(self.input_type)}`, but a request is a "
+                "JSON object. Annotate it as ResponsesRequest, str, dict, a dataclass, TypedDict, "
+                "msgspec.Struct or pydantic model."
             )
         self.output_type = _hints(inner).get("return")
         self.returns = _classes(self.output_type) if structured else None
@@ -155,8 +155,8 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Bo
     ]
     if every and not parameters and not keywords:
         raise TypeError(
-            f"Handler {name!r} takes only {', '.join(map(str, every))}. If a decorator has made it, "
-            "use `functools.wraps` there; otherwise name its parameters."
+            f"Handler {name!r} has only starred parameters. If a decorator has made it, use "
+            "`functools.wraps` there; otherwise name its parameters."
         )
     contexts = [
         each
@@ -172,8 +172,8 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Bo
     if len(requests) > 1 or len(contexts) > 1:
         raise TypeError(
             f"Handler {name!r} takes {', '.join(each.name for each in parameters)}. A handler "
-            "takes the request and, optionally, a parameter named `context` or annotated `Context`. "
-            "Rename or annotate it, or give the other parameters defaults."
+            "takes the request and, optionally, a parameter named `context` or annotated "
+            "`Context`. Rename or annotate it, or give the other parameters defaults."
         )
     hint = hints.get(requests[0].name) if requests else None
     return hint, _bind(function, next(iter(requests), None), next(iter(contexts), None))

@@ -44,7 +44,7 @@ def add_parser(commands: "Commands") -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="the app: `module:app`, or `module` or a file, where it is named `app` or the only one",
+        help="module:app, or a module or file whose app is named `app` or the only one",
     )
     add_environment(parser)
     parser.set_defaults(command=serve)

@@ -134,7 +134,7 @@ def _find(target: Target) -> tuple[str, Any]:
     value: Any = module
     for name in target.attribute.split("."):
         if not hasattr(value, name):
-            fail(f"Module {target.module!r} has no {target.attribute!r}.{_offer(module, target)}")
+            fail(f"Module {target.module!r} has no {target.attribute!r}.{_offer(module)}")
         value = getattr(value, name)
     return target.attribute, value
 
@@ -168,9 +168,9 @@ def _only(module: ModuleType, target: str) -> tuple[str, Any]:
         if found:
             names = ", ".join(f"{name} ({_kind(value)})" for name, value in found.items())
             fail(f"{target!r} has several: {names}. Name one: {target}:{next(iter(found))}.")
-    fail(
-        f"{target!r} has no app and no agent. It needs `app = AgentApp(...)`; `agent-asgi dev` also "
-        f"takes {ACCEPTED} that takes a ResponsesRequest."
+    return fail(
+        f"{target!r} has no app and no agent. It needs `app = AgentApp(...)`; `agent-asgi dev` "
+        f"also takes {ACCEPTED} that takes a ResponsesRequest."
     )
 
 
@@ -197,7 +197,7 @@ _KINDS: tuple[Callable[[Any], bool], ...] = (_is_app, _is_router, is_agent, is_h
 """What is looked for in a module, in this order."""
 
 
-def _offer(module: ModuleType, target: Target) -> str:
+def _offer(module: ModuleType) -> str:
     """Return what a module has in place of what was named."""
     found = {name: value for fits in _KINDS for name, value in _values(module, fits).items()}
     if not found:

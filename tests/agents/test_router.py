@@ -8,8 +8,8 @@ import pytest
 from starlette.requests import Request
 
 import agent_asgi
-from agent_asgi.protocols import A2A
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
+from agent_asgi.protocols import A2A
 
 
 def wrong(value: Any) -> Any:
@@ -97,8 +97,14 @@ def unresolvable(request: "Nowhere") -> None: ...  # type: ignore[name-defined] 
         (three, "takes a, b, c"),
         (second_unannotated, "annotated `Context`"),
         (two_contexts, "takes one, two"),
-        (only_stars, r"takes only \*args, \*\*options\. If a decorator has made it, use `functools.wraps`"),
-        (takes_number, "takes `int`, but a request is a JSON object. Annotate it as ResponsesRequest"),
+        (
+            only_stars,
+            r"takes only \*args, \*\*options\. If a decorator has made it, use `functools.wraps`",
+        ),
+        (
+            takes_number,
+            "takes `int`, but a request is a JSON object. Annotate it as ResponsesRequest",
+        ),
         (takes_list, r"takes `list\[str\]`, but"),
         (takes_other, "takes `Request`, but"),
         (unresolvable, "'unresolvable' cannot be resolved"),
@@ -145,7 +151,10 @@ def test_bad_apps() -> None:
         (lambda: AgentApp(AgentRouter(), fallback=wrong("/")), "fallback must be Callable"),
         (lambda: AgentApp(AgentRouter(), lifespan=wrong(1)), "lifespan must be Callable or None"),
         (lambda: AgentApp(AgentRouter(), lifespan=undecorated), "'undecorated' must be an async"),
-        (lambda: AgentApp(AgentRouter(), lifespan=wrong(no_manager)), "'no_manager' must be an async"),
+        (
+            lambda: AgentApp(AgentRouter(), lifespan=wrong(no_manager)),
+            "'no_manager' must be an async",
+        ),
         (
             lambda: AgentApp(AgentRouter(), lifespan=wrong(contextmanager(sync_manager))),
             "'sync_manager' must be an async generator, decorated with `@contextlib.asynccontext",

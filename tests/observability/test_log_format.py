@@ -77,7 +77,9 @@ def served(folder: Path, log_format: str) -> tuple[list[str], str]:
                 client.responses.create(input="fail")
             with pytest.raises(openai.BadRequestError):
                 client.responses.create(input=3, extra_headers={"x-request-id": "req_bad"})
-            client.get("/models", cast_to=object, options={"headers": {"x-request-id": "req_models"}})
+            client.get(
+                "/models", cast_to=object, options={"headers": {"x-request-id": "req_models"}}
+            )
         for path in ("health", "ready", "metrics", "playground/app.js", "favicon.ico"):
             with suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).close()

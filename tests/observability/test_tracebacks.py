@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 
-from agent_asgi.config import Limits
+from agent_asgi import AgentRouter
 from agent_asgi.observability.tracebacks import describe, exc_info
 from agent_asgi.schema import codec
 
@@ -24,7 +24,7 @@ def places(text: str) -> list[str]:
 
 
 def by_ours() -> None:
-    Limits(max_runs=0)
+    AgentRouter(max_threads=0)
 
 
 def by_library() -> None:
@@ -49,7 +49,7 @@ def deep(levels: int = 10_000) -> None:
 def test_frames_of_this_package_are_left_out() -> None:
     text = describe(caught(by_ours))
     assert places(text) == ["caught", "by_ours"]
-    assert text.endswith("ValueError: Limits: max_runs must be at least 1.")
+    assert text.endswith("ValueError: max_threads must be at least 1.")
 
 
 def test_frames_of_libraries_stay_below_the_user_s() -> None:
@@ -109,5 +109,5 @@ def test_a_group_has_its_exceptions() -> None:
         raise ExceptionGroup("both", [caught(by_ours), caught(by_library)])
 
     text = describe(caught(fail))
-    assert "max_runs must be at least 1" in text
-    assert "config.py" not in text
+    assert "max_threads must be at least 1" in text
+    assert "router.py" not in text

@@ -29,7 +29,8 @@ agents.set_trace_processors([])
 def erase(path: str) -> str:
     return f"erased {path}"
 
-said = [function_call("erase", {"path": "x"}, call_id="c1")], [assistant_message("Hello from the SDK.")]
+call = function_call("erase", {"path": "x"}, call_id="c1")
+said = [call], [assistant_message("Hello from the SDK.")]
 eraser = agents.Agent(name="File Eraser", tools=[erase], model=ScriptedModel(said))
 """
 PYDANTIC = """

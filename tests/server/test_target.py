@@ -62,7 +62,10 @@ def test_the_app_of_a_module_is_found(folder: Path, code: str, found: str) -> No
         (ROUTER + "del other\nasync def reply(request: ResponsesRequest): ...", "r"),
         (ROUTER + "del router, other\nasync def reply(request: ResponsesRequest): ...", "reply"),
         (ROUTER + "del router, other\ndef reply(r: dict, context: Context): ...", "reply"),
-        ("from agent_asgi import ResponsesRequest as R\ndef reply(r: R): ...\ndef f(x): ...", "reply"),
+        (
+            "from agent_asgi import ResponsesRequest as R\ndef reply(r: R): ...\ndef f(x): ...",
+            "reply",
+        ),
     ],
 )
 def test_the_one_agent_of_a_module_is_served(folder: Path, code: str, agent: str) -> None:
@@ -120,8 +123,10 @@ def test_files_that_cannot_be_imported(folder: Path, file: str, message: str) ->
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("from langgraph.graph import MessagesState, StateGraph\nx = StateGraph(MessagesState)",
-         "Compile it first"),
+        (
+            "from langgraph.graph import MessagesState, StateGraph\nx = StateGraph(MessagesState)",
+            "Compile it first",
+        ),
         ("x = 3", "not 3. Call other agents in a handler"),
         ("from agent_asgi import AgentRouter\nx = AgentRouter", "Pass an instance"),
     ],
@@ -133,7 +138,8 @@ def test_what_dev_cannot_serve(folder: Path, code: str, message: str) -> None:
 
 def test_an_error_of_the_module_has_its_lines_and_no_others(folder: Path) -> None:
     inner = module(folder, "def build():\n    raise KeyError('settings')")
-    name = module(folder, f"import {inner}\ntry:\n    {inner}.build()\nexcept KeyError as error:\n    raise ValueError('no settings') from error")
+    code = f"import {inner}\ntry:\n    {inner}.build()\nexcept KeyError as error:\n    raise"
+    name = module(folder, f"{code} ValueError('no settings') from error")
     told = refused(name)
     lines = [line for line in told.splitlines() if line.startswith("  File ")]
     assert [line.rpartition("line ")[2] for line in lines] == [
