@@ -2,6 +2,7 @@
 
 import logging
 import re
+from copy import copy
 from typing import Any
 
 from uvicorn.logging import DefaultFormatter
@@ -13,7 +14,7 @@ QUIET = re.compile(
     r"/(health|ready|ping|metrics|playground\.json|favicon\.ico|(playground|docs)/[^/]+)"
 )
 """The ends of paths whose successful requests are not logged: health checks, files of pages."""
-CHATTY = ("httpx", "httpx2", "mcp", "alembic")
+CHATTY = ("httpx", "httpx2", "mcp", "alembic", "watchfiles")
 """Libraries that log each of their calls at INFO."""
 
 
@@ -22,9 +23,9 @@ class TextFormatter(DefaultFormatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         id_ = getattr(record, "request_id", "-")
-        line = super().formatMessage(record)
-        prefix, _, message = line.partition(" ")
-        return line if id_ == "-" else f"{prefix} [{id_}] {message.lstrip()}"
+        record = copy(record)
+        record.request = "" if id_ == "-" else f"[{id_}] "
+        return super().formatMessage(record)
 
 
 class AccessFilter(logging.Filter):
@@ -55,7 +56,7 @@ def log_config(log_format: str, level: str = "info", *, brief: bool = False) -> 
     formatters = {
         "text": {
             "()": "agent_asgi.server.logging.TextFormatter",
-            "fmt": "%(levelprefix)s %(message)s",
+            "fmt": "%(levelprefix)s %(request)s%(message)s",
         },
         "json": {"()": "agent_asgi.observability.logging.JsonFormatter"},
     }

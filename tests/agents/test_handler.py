@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from agent_asgi import AgentApp, AgentRouter, Context, Message, Response, ResponsesRequest
 from agent_asgi.agents.threads import AHEAD
 from agent_asgi.testing import AgentClient, Answer
-from tests.support.apps import ask, started
+from tests.support.apps import ask, ask_unstarted, started
 from tests.support.stream_rules import check_stream
 
 
@@ -310,7 +310,7 @@ def test_a_router_without_a_handler_does_not_start(
     router = AgentRouter("empty")
     if register:
         getattr(router, register)(answer_nothing)
-    assert post(router, {"input": "x"}).status == 503
+    assert ask_unstarted(AgentApp(router), "/responses", {"input": "x"}).status == 503
     assert "Router 'empty' has no handler. Register a function with `@router.invoke`" in caplog.text
 
 

@@ -99,7 +99,7 @@ def unresolvable(request: "Nowhere") -> None: ...  # type: ignore[name-defined] 
         (two_contexts, "takes one, two"),
         (
             only_stars,
-            r"takes only \*args, \*\*options\. If a decorator has made it, use `functools.wraps`",
+            r"has only starred parameters\. If a decorator has made it, use `functools.wraps`",
         ),
         (
             takes_number,

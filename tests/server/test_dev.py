@@ -141,9 +141,9 @@ def test_an_app_keeps_what_it_chooses(tmp_path: Path, options: str, page: str) -
     with developing(tmp_path, "agent:app") as dev:
         assert dev.ask() == "named"
         assert page in dev.get("/", "text/html")[1]
-        speaks_more = dev.get("/.well-known/agent-card.json")[0] == 200
-        assert speaks_more is (options != "protocols=()" and not options.startswith("fallback"))
-        assert ("unlike `serve`" in dev.log) is (options != "protocols=()")
+        speaks_more = options != "protocols=()"
+        assert ("agent-card" in dev.get("/openapi.json")[1]) is speaks_more
+        assert ("unlike `serve`" in dev.log) is speaks_more
 
 
 def test_a_host_of_an_app_is_served_as_it_is(tmp_path: Path) -> None:
