@@ -21,9 +21,7 @@ except ImportError as error:
 _REGISTERED = re.compile(r"models:/([^/@]+)[/@]")
 
 
-def router_from_model(
-    model: str | ResponsesAgent, *, name: str | None = None, **options: Any
-) -> AgentRouter:
+def router(model: str | ResponsesAgent, name: str | None = None, **options: Any) -> AgentRouter:
     """Return a router that serves an MLflow `ResponsesAgent`.
 
     `predict` answers requests for JSON, `predict_stream` requests for a stream; without
