@@ -1,0 +1,88 @@
+"""Projects that `agent-asgi new` creates: they run, and their tests pass without a key."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent_asgi.server.new.command import FRAMEWORKS
+from tests.support.commands import command
+from tests.support.pages import ROOT
+
+BIN = Path(sys.executable).parent
+FILES = {".env.example", ".gitignore", "README.md", "agent.py", "pyproject.toml", "tests"}
+DOCKER = {".dockerignore", "Dockerfile"}
+ENV = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+
+
+def run(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without a key and off the network."""
+    env = ENV | {"PYTHONPATH": str(ROOT), "no_proxy": "*"}
+    return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+
+
+def created(folder: Path, *arguments: str) -> Path:
+    """Create the project `tutor` and return its folder."""
+    done = run(folder, *command("new", "tutor", *arguments))
+    assert done.returncode == 0, done.stderr
+    assert "cd tutor" in done.stdout
+    return folder / "tutor"
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_its_tests_pass(tmp_path: Path, framework: str) -> None:
+    project = created(tmp_path, "--framework", framework)
+    assert {path.name for path in project.iterdir()} == FILES
+    done = run(project, sys.executable, "-m", "pytest", "-q", "-W", "ignore")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+    texts = [path.read_text() for path in project.rglob("*") if path.suffix in (".py", ".toml")]
+    assert not [text for text in texts if "my-agent" in text]
+    assert any('"tutor"' in text for text in texts)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_it_is_clean(tmp_path: Path, framework: str) -> None:
+    project = created(tmp_path, "--framework", framework)
+    for argv in (("ruff", "check", "."), ("ruff", "format", "--check", "--line-length=100", ".")):
+        done = run(project, str(BIN / argv[0]), *argv[1:])
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_requirements_are_those_of_this_package(tmp_path: Path) -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for framework in FRAMEWORKS:
+        (tmp_path / framework).mkdir()
+        project = created(tmp_path / framework, "--framework", framework)
+        made = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+        assert made["name"] == "tutor"
+        assert made["requires-python"] == known["requires-python"]
+        extra = f"agent-asgi[{framework}]"
+        expected = extra if framework in known["optional-dependencies"] else "agent-asgi"
+        assert made["dependencies"][0] == expected
+
+
+def test_docker(tmp_path: Path) -> None:
+    project = created(tmp_path, "--docker")
+    assert {path.name for path in project.iterdir()} == FILES | DOCKER
+    done = run(project, str(BIN / "hadolint"), "Dockerfile")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_overwrites_nothing(tmp_path: Path) -> None:
+    project = created(tmp_path)
+    (project / "agent.py").write_text("mine")
+    done = run(tmp_path, *command("new", "tutor"))
+    assert (done.returncode, done.stderr) == (1, "agent-asgi: 'tutor' exists already.\n")
+    assert (project / "agent.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "-x", "a--b", "", "é"])
+def test_names_that_no_project_can_have(tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, *command("new", "--", name))
+    assert done.returncode == 1
+    assert "must be letters, digits" in done.stderr
+    assert not list(tmp_path.iterdir())
