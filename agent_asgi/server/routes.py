@@ -60,5 +60,6 @@ def _rows(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Row]:
 
 def _row(route: Route | WebSocketRoute, prefix: str) -> Row:
     methods = getattr(route, "methods", None) or {"WEBSOCKET"}
-    agent = getattr(getattr(route.endpoint, "router", None), "name", "")
+    endpoint = getattr(route.endpoint, "__self__", route.endpoint)
+    agent = getattr(getattr(endpoint, "router", None), "name", "")
     return ", ".join(sorted(methods - {"HEAD"})), prefix + route.path, route.name, agent

@@ -40,6 +40,8 @@ from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
 
 BIN = Path(sys.executable).parent
+SHORT = [["chat"], ["new"], ["routes"], ["--version"]]
+"""The commands of `agent-asgi` that are no servers."""
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -149,7 +151,9 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
         if not words:
             continue
         program = words[0].rpartition("/")[2]
-        if program == "curl":
+        if " | " in line or words[1:2] in SHORT:
+            run_to_its_end(line, folder, env)
+        elif program == "curl":
             run_curl(words, serve(calculator.app))
         elif program == "make":
             subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True)
@@ -157,12 +161,24 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
             check_installed(words[2:])
         elif program == "export":
             set_variable(words[1], port, folder, env, postgres)
+        elif program == "uv":
+            check_installed(words[3:])
+        elif program in ("cd", "echo", "git"):
+            pass
         elif program in ("docker", "kubectl", "serve"):
             check_named(words[1:])
         elif words[1] == "worker":
             run_worker(words[1:], folder, env)
         else:
             run_server(program, words[1:], port, folder, env)
+
+
+def run_to_its_end(line: str, folder: Path, env: dict[str, str]) -> None:
+    """Run a command that ends by itself or with its input."""
+    env = env | {"PATH": f"{BIN}:{env['PATH']}", "OTEL_SDK_DISABLED": "true"}
+    subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, timeout=60, check=True
+    )
 
 
 def have_agents(folder: Path, env: dict[str, str]) -> None:
@@ -208,7 +224,7 @@ def check_installed(words: list[str]) -> None:
     slim = ROOT / ".venv" / "slim"
     for word in words:
         name = re.split(r"[\[>=]", word)[0]
-        if name in (".", "./agent_asgi", "agent-asgi") or name.startswith("-"):
+        if name in (".", "./agent_asgi", "agent-asgi") or name.startswith("-") or ".txt" in name:
             continue
         folder = name.replace("-", "_")
         if not list(slim.glob(f"lib/python*/site-packages/{folder}-*.dist-info")):

@@ -1,7 +1,7 @@
 """A client of the Responses API that needs no package."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -44,21 +44,19 @@ class Client:
             ServerError: The server cannot be reached or lists no agents.
         """
         try:
-            with self._open("/models") as answer:
-                return [model["id"] for model in json.load(answer)["data"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServerError(f"{self._url} does not speak the Responses API.") from error
+            return [model["id"] for model in self._get("/models")["data"]]
+        except (KeyError, TypeError) as error:
+            raise ServerError(f"{self._url}/models lists no models.") from error
 
     def traces(self, agent: str) -> str | None:
         """Return the address of an agent's traces, to be followed by an id; None if unknown."""
         try:
-            with self._open("/playground.json") as answer:
-                page: str | None = json.load(answer)["traces"][agent]
-        except (KeyError, TypeError, ValueError, ServerError):
+            page: str | None = self._get("/playground.json")["traces"][agent]
+        except (KeyError, TypeError, ServerError):
             return None  # the server has no playground
         return page
 
-    def stream(self, body: Event) -> Iterator[Event]:
+    def stream(self, body: Event) -> Generator[Event, None, None]:
         """Run an agent and yield its events; closing the iterator cancels the run.
 
         Raises:
@@ -74,6 +72,13 @@ class Client:
                         yield json.loads(line[5:])
             except (HTTPException, OSError, ValueError) as error:
                 raise ServerError(f"The answer broke off: {error}.") from error
+
+    def _get(self, path: str) -> Any:
+        try:
+            with self._open(path) as answer:
+                return json.load(answer)
+        except (HTTPException, OSError, ValueError) as error:
+            raise ServerError(f"{self._url}{path} is no JSON: {error}.") from error
 
     def _open(self, path: str, body: Event | None = None) -> HTTPResponse:
         content = None if body is None else json.dumps(body).encode()

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import sys
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from ..options import add_environment, apply_environment, fail
@@ -15,6 +16,9 @@ from .screen import DIM, Screen
 if TYPE_CHECKING:
     from ..options import Commands
 
+NO_AGENT = "The server has no agent that speaks the Responses API."
+INTERRUPTED = 130
+"""The shells' exit status of a program that Ctrl-C ended."""
 EXAMPLES = """\
 examples:
   agent-asgi chat agent.py
@@ -51,16 +55,23 @@ def chat(options: argparse.Namespace) -> None:
     Raises:
         SystemExit: The agent cannot be reached, or an answer failed without a terminal.
     """
-    if "://" in options.target:
-        if not options.target.startswith(("http://", "https://")):
-            fail(f"{options.target!r} must begin with http:// or https://.")
-        succeeded = _talk(options.target, options)
-    else:
-        apply_environment(options)
-        with serving(load(options.target)) as url:
+    try:
+        with _server(options) as url:
             succeeded = _talk(url, options)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     if not succeeded:
         sys.exit(1)
+
+
+def _server(options: argparse.Namespace) -> AbstractContextManager[str]:
+    """Return what yields the URL of the server to talk to."""
+    if "://" not in options.target:
+        apply_environment(options)
+        return serving(load(options.target))
+    if not options.target.startswith(("http://", "https://")):
+        fail(f"{options.target!r} must begin with http:// or https://.")
+    return contextlib.nullcontext(options.target)
 
 
 def _talk(url: str, options: argparse.Namespace) -> bool:
@@ -78,6 +89,3 @@ def _talk(url: str, options: argparse.Namespace) -> bool:
         others = f" of {', '.join(agents)}" if len(agents) > 1 else ""
         screen.line(f"Talking to {agent}{others}. /help lists the commands, Ctrl-D leaves.", DIM)
     return Repl(client, screen, agents, agent).run() or screen.interactive
-
-
-NO_AGENT = "The server has no agent that speaks the Responses API."

@@ -37,7 +37,7 @@ class Repl:
     def run(self) -> bool:
         """Read lines until the end, and return whether no answer failed.
 
-        Without a person at the terminal, a failure ends it.
+        Without a person at the terminal, a failure or Ctrl-C ends it.
         """
         going = True
         while going and (self._screen.interactive or not self._talk.failed):
@@ -47,9 +47,12 @@ class Repl:
             except EOFError:
                 going = False
             except KeyboardInterrupt:
+                if not self._screen.interactive:
+                    raise
                 going = not self._stopped
                 self._stopped = True
-                self._screen.line("(stopped; Ctrl-C again leaves)" if going else "", DIM)
+                if going:
+                    self._screen.line("(stopped; Ctrl-C again leaves)", DIM)
         self._screen.end_line()
         return not self._talk.failed
 

@@ -34,7 +34,10 @@ class Screen:
         """
         self.end_line()
         if self.interactive:
-            return input(prompt)
+            self._open = True  # until the person presses Enter
+            line = input(prompt)
+            self._open = False
+            return line
         line = sys.stdin.readline()
         if not line:
             raise EOFError

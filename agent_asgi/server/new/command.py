@@ -49,15 +49,15 @@ def new(options: argparse.Namespace) -> None:
     """Create the project and say what to do next.
 
     Raises:
-        SystemExit: The name is invalid, or the folder exists.
+        SystemExit: The name is invalid, or the folder exists or cannot be created.
     """
     if not _NAME.fullmatch(options.name):
         fail(f"{options.name!r} must be letters, digits and single - . _ between them.")
     folder = Path(options.name)
     try:
         folder.mkdir()
-    except FileExistsError:
-        fail(f"{options.name!r} exists already.")
+    except OSError as error:
+        fail(f"Cannot create {options.name!r}: {error.strerror}.")
     layers = ["shared", options.framework.replace("-", "_"), *(["docker"] if options.docker else [])]
     for layer in layers:
         _copy(TEMPLATES / layer, folder, options.name)
@@ -73,6 +73,6 @@ def _copy(layer: Path, folder: Path, name: str) -> None:
     for source in layer.rglob("*"):
         if source.is_file() and "__pycache__" not in source.parts:
             path = source.relative_to(layer)
-            target = folder / path.with_name(path.name.replace("dot_", "."))
+            target = folder / path.with_name(re.sub("^dot_", ".", path.name))
             target.parent.mkdir(exist_ok=True)
             target.write_text(source.read_text("utf-8").replace(PLACEHOLDER, name), "utf-8")

@@ -69,7 +69,10 @@ def test_a_server_of_something_else(serve: Serve, say: Say) -> None:
         return PlainTextResponse("hello")
 
     url = serve(Starlette(routes=[Route("/models", page)]))
-    say(url, ends=f"agent-asgi: {url} does not speak the Responses API.")
+    reason = "Expecting value: line 1 column 1 (char 0)"
+    say(url, ends=f"agent-asgi: {url}/models is no JSON: {reason}.")
+    url = serve(Starlette(routes=[Route("/models", lambda _: JSONResponse({"models": []}))]))
+    say(url, ends=f"agent-asgi: {url}/models lists no models.")
     say(f"{url}/v1", ends="agent-asgi: HTTP 404 Not Found.")
 
 

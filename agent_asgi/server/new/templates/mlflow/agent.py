@@ -14,7 +14,7 @@ from mlflow.types.responses import (
 from openai import OpenAI
 
 from agent_asgi import AgentApp
-from agent_asgi.adapters.mlflow import router_from_model
+from agent_asgi.adapters.mlflow import router
 
 INSTRUCTIONS = "You answer questions about words. Count letters with the tool."
 MAX_CALLS = 10
@@ -73,4 +73,4 @@ class LetterAgent(ResponsesAgent):
             messages += self.prep_msgs_for_cc_llm(items)
 
 
-app = AgentApp(router_from_model(LetterAgent(), name="my-agent"))
+app = AgentApp(router(LetterAgent(), "my-agent"))
