@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from .options import add_environment, apply_environment, fail
-from .target import load
+from .target import load_any, parse
 
 if TYPE_CHECKING:
     from .options import Commands
@@ -24,10 +24,10 @@ def add_parser(commands: "Commands") -> None:
         help="list the paths of an app",
         description="List the methods and paths of an app, with the protocol and the agent of each. "
         "Where no agent stands, a request's `model` names it, or none is needed.",
-        epilog="example:\n  agent-asgi routes agent:app",
+        epilog="example:\n  agent-asgi routes agent.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", metavar="TARGET", help="module:app")
+    parser.add_argument("target", metavar="TARGET", help="a file or a module, and what is in it")
     add_environment(parser)
     parser.set_defaults(command=show)
 
@@ -39,7 +39,7 @@ def show(options: argparse.Namespace) -> None:
         SystemExit: The target has no routes.
     """
     apply_environment(options)
-    app = load(options.target)
+    app = load_any(parse(options.target))
     routes = getattr(app, "routes", None)
     if routes is None:
         fail(f"{options.target!r} is a {type(app).__name__} and lists no routes.")

@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
+import logging.config
 import sys
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from ...tracing import setup
+from ..banner import place
+from ..logging import log_config
 from ..options import add_environment, apply_environment, fail
-from ..target import load
+from ..target import load_any, parse
 from .client import Client, ServerError
 from .local_server import serving
 from .repl import Repl
@@ -41,12 +44,14 @@ def add_parser(commands: "Commands") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "target", metavar="TARGET_OR_URL", help="module:app, or the address of a server"
+        "target",
+        metavar="TARGET_OR_URL",
+        help="a file or a module, and what is in it, as for dev; or the address of a server",
     )
     parser.add_argument("--agent", metavar="NAME", help="the agent (default: the first)")
     parser.add_argument("--token", help="bearer token for the server")
     add_environment(parser)
-    parser.set_defaults(command=chat)
+    parser.set_defaults(command=chat, log_level="warning")
 
 
 def chat(options: argparse.Namespace) -> None:
@@ -56,25 +61,28 @@ def chat(options: argparse.Namespace) -> None:
         SystemExit: The agent cannot be reached, or an answer failed without a terminal.
     """
     try:
-        with _server(options) as url:
-            succeeded = _talk(url, options)
+        if "://" in options.target:
+            succeeded = _talk(options.target, options)
+        else:
+            succeeded = _talk_to_target(options)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if not succeeded:
         sys.exit(1)
 
 
-def _server(options: argparse.Namespace) -> AbstractContextManager[str]:
-    """Return what yields the URL of the server to talk to."""
-    if "://" not in options.target:
-        apply_environment(options)
-        return serving(load(options.target))
-    if not options.target.startswith(("http://", "https://")):
-        fail(f"{options.target!r} must begin with http:// or https://.")
-    return contextlib.nullcontext(options.target)
+def _talk_to_target(options: argparse.Namespace) -> bool:
+    apply_environment(options)
+    logging.config.dictConfig(log_config(options.log_format, options.log_level, brief=True))
+    app = load_any(parse(options.target))
+    traces = setup.destination()
+    with serving(app) as url:
+        return _talk(url, options, None if traces is None else place(traces))
 
 
-def _talk(url: str, options: argparse.Namespace) -> bool:
+def _talk(url: str, options: argparse.Namespace, traces: str | None = None) -> bool:
+    if not url.startswith(("http://", "https://")):
+        fail(f"{url!r} must begin with http:// or https://.")
     client, screen = Client(url, options.token), Screen()
     try:
         agents = client.agents()
@@ -88,4 +96,4 @@ def _talk(url: str, options: argparse.Namespace) -> bool:
             import readline  # noqa: F401  edits lines and remembers them
         others = f" of {', '.join(agents)}" if len(agents) > 1 else ""
         screen.line(f"Talking to {agent}{others}. /help lists the commands, Ctrl-D leaves.", DIM)
-    return Repl(client, screen, agents, agent).run() or screen.interactive
+    return Repl(client, screen, agents, agent, traces).run() or screen.interactive

@@ -1,6 +1,5 @@
 """A server for one conversation: an app on a free port of this machine, in a thread."""
 
-import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +24,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
     Raises:
         SystemExit: The app did not start; the log has the reason.
     """
-    logging.getLogger("agent_asgi").setLevel(logging.WARNING)
-    config = Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    config = Config(app, log_config=None, timeout_graceful_shutdown=1)
     config.allowed_hosts = allowed_hosts(HOST, ())
     server = uvicorn.Server(config)
     with socket.create_server((HOST, 0)) as listener:

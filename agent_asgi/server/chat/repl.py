@@ -23,13 +23,21 @@ class Repl:
         screen: The terminal.
         agents: The names of the server's agents.
         agent: The one to talk to.
-        traces: Where the traces are, for a server that has no page of them.
+        place: Where traces go, if the server has no page of them. Default None: unknown.
     """
 
-    def __init__(self, client: Client, screen: Screen, agents: list[str], agent: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        screen: Screen,
+        agents: list[str],
+        agent: str,
+        place: str | None = None,
+    ) -> None:
         self._client = client
         self._screen = screen
         self._agents = agents
+        self._place = place
         self._talk = Conversation(client, screen, agent)
         self._stopped = False
         """Whether the last thing the user did was to press Ctrl-C."""
@@ -92,7 +100,8 @@ class Repl:
             self._screen.line("The last answer has no trace.", DIM)
             return
         page = self._client.traces(self._talk.agent)
-        self._screen.line(f"{page}{id_}" if page else f"Trace {id_}", DIM)
+        where = f" in {self._place}" if self._place else ""
+        self._screen.line(f"{page}{id_}" if page else f"Trace {id_}{where}", DIM)
 
     def _help(self, _: str) -> None:
         self._screen.line(HELP, DIM)

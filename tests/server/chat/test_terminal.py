@@ -79,7 +79,7 @@ def test_without_styles(serve: Serve, tmp_path: Path, env: dict[str, str]) -> No
 def test_a_target_is_served_for_the_chat(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("from tests.support.talker import app\n")
     env = {"PYTHONPATH": str(ROOT), "OTEL_SDK_DISABLED": "true"}
-    with terminal(chat("mine:app"), tmp_path, **env) as person:
+    with terminal(chat("mine.py"), tmp_path, **env) as person:
         person.wait_for(PROMPT)
         person.type("for ever\n")
         person.wait_for("on on on")
