@@ -22,8 +22,8 @@ def add_parser(commands: "Commands") -> None:
     parser = commands.add_parser(
         "routes",
         help="list the paths of an app",
-        description="List the methods and paths of an app, with the protocol and the agent of each. "
-        "Where no agent stands, a request's `model` names it, or none is needed.",
+        description="List the methods and paths of an app, with the protocol and the agent of "
+        "each. If no agent is named, a request's `model` names it, or none is needed.",
         epilog="example:\n  agent-asgi routes agent.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -148,23 +148,19 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
     have_agents(folder, env)
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        if not words:
+        if not words or (words[0] in ("cd", "echo", "git") and "|" not in words):
             continue
         program = words[0].rpartition("/")[2]
-        if " | " in line or words[1:2] in SHORT:
+        if "|" in words or words[1:2] in SHORT:
             run_to_its_end(line, folder, env)
         elif program == "curl":
             run_curl(words, serve(calculator.app))
         elif program == "make":
             subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True)
-        elif program == "pip":
-            check_installed(words[2:])
+        elif program in ("pip", "uv"):
+            check_installed(words[words.index("install") + 1 :])
         elif program == "export":
             set_variable(words[1], port, folder, env, postgres)
-        elif program == "uv":
-            check_installed(words[3:])
-        elif program in ("cd", "echo", "git"):
-            pass
         elif program in ("docker", "kubectl", "serve"):
             check_named(words[1:])
         elif words[1] == "worker":

@@ -51,7 +51,7 @@ def test_routes_of_several_agents(
 
 
 def test_an_app_without_routes() -> None:
-    with pytest.raises(SystemExit, match="'listed:bare' is a function and lists no routes."):
+    with pytest.raises(SystemExit, match="is a function and lists no routes"):
         main(["routes", "listed:bare"])
 
 

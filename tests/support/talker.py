@@ -33,30 +33,22 @@ async def repeat(request: ResponsesRequest) -> AsyncIterator[Output]:
 @talker.stream
 async def talk(request: ResponsesRequest, context: Context) -> AsyncIterator[Output]:
     """Do what the message says."""
-    said = [item.text for item in request.input if isinstance(item, Message)]
+    newest = request.new_input[0]
     if context.approvals:
         answer = context.approvals[0]
         yield f"approve={answer.approve} reason={answer.reason}"
-    elif request.new_input[0].type == "function_call_output":
-        yield f"You are {request.new_input[0].output}."
-    elif request.input_text == "tool":
-        async for output in use_tools():
+    elif isinstance(newest, FunctionCallOutput):
+        yield f"You are {newest.output}."
+    elif request.input_text in OUTPUTS:
+        for output in OUTPUTS[request.input_text]:
             yield output
-    elif request.input_text == "ask me":
-        yield FunctionCall("where_are_you", {"unit": "city"}, client=True)
-    elif request.input_text == "delete":
-        yield ApprovalRequest("delete_file", {"path": "a.txt"})
+    elif request.input_text in STREAMS:
+        async for output in STREAMS[request.input_text]():
+            yield output
     elif request.input_text == "fail":
         raise AgentError("It is broken.", code="broken")
-    elif request.input_text == "escape":
-        yield "\x1b[2Jred\u202e\x9b31m"
-    elif request.input_text == "cite":
-        yield "Paris."
-        yield Citation(url="https://example.com/paris", title="Paris")
-    elif request.input_text == "for ever":
-        async for word in go_on():
-            yield word
     else:
+        said = [item for item in request.input if isinstance(item, Message) and item.role == "user"]
         yield f"Turn {len(said)}: "
         yield request.input_text
 
@@ -83,5 +75,12 @@ async def go_on() -> AsyncIterator[str]:
         stopped.set()
 
 
+OUTPUTS: dict[str, list[Output]] = {
+    "ask me": [FunctionCall("where_are_you", {"unit": "city"}, client=True)],
+    "delete": [ApprovalRequest("delete_file", {"path": "a.txt"})],
+    "escape": ["\x1b[2Jred\u202e\x9b31m"],
+    "cite": ["Paris.", Citation(url="https://example.com/paris", title="Paris")],
+}
+STREAMS = {"tool": use_tools, "for ever": go_on}
 app = AgentApp(talker, parrot)
 single = AgentApp(talker)

@@ -29,8 +29,8 @@ examples:
   agent-asgi chat https://agents.example.com --token "$TOKEN"
   echo "What is 2 + 3?" | agent-asgi chat agent.py
 
-In the chat, /help lists its commands. Without a terminal each line of the input is a message, and the
-first error ends the chat with exit status 1.
+In the chat, /help lists its commands. Without a terminal each line of the input is a message,
+and the first error ends the chat with exit status 1.
 """
 
 

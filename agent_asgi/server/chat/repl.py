@@ -12,7 +12,8 @@ HELP = """\
 /trace       show the trace of the last answer
 /raw         show events as JSON, or text again
 /quit        leave; so does Ctrl-D
-Ctrl-C stops an answer, and leaves if pressed again. To begin a message with /, put a space first."""
+Ctrl-C stops an answer, and leaves if pressed again.
+A message that begins with / needs a space before it."""
 
 
 class Repl:

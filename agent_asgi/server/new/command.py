@@ -58,7 +58,11 @@ def new(options: argparse.Namespace) -> None:
         folder.mkdir()
     except OSError as error:
         fail(f"Cannot create {options.name!r}: {error.strerror}.")
-    layers = ["shared", options.framework.replace("-", "_"), *(["docker"] if options.docker else [])]
+    layers = [
+        "shared",
+        options.framework.replace("-", "_"),
+        *(["docker"] if options.docker else []),
+    ]
     for layer in layers:
         _copy(TEMPLATES / layer, folder, options.name)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())

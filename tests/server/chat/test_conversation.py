@@ -108,6 +108,4 @@ def test_the_trace(url: str, say: Say) -> None:
 def test_commands(url: str, say: Say) -> None:
     shown = say(url, "/help", "/nothing", " /etc/hosts", "/quit", "never sent")
     assert "/agent NAME" in shown
-    assert shown.endswith(
-        "There is no command /nothing. /help lists them.\nTurn 1: /etc/hosts\n"
-    )
+    assert shown.endswith("There is no command /nothing. /help lists them.\nTurn 1: /etc/hosts\n")

@@ -76,7 +76,10 @@ def test_it_overwrites_nothing(tmp_path: Path) -> None:
     project = created(tmp_path)
     (project / "agent.py").write_text("mine")
     done = run(tmp_path, *command("new", "tutor"))
-    assert (done.returncode, done.stderr) == (1, "agent-asgi: Cannot create 'tutor': File exists.\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "agent-asgi: Cannot create 'tutor': File exists.\n",
+    )
     assert (project / "agent.py").read_text() == "mine"
 
 
