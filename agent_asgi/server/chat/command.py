@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging.config
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -73,10 +74,11 @@ def chat(options: argparse.Namespace) -> None:
 
 def _talk_to_target(options: argparse.Namespace) -> bool:
     apply_environment(options)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", options.log_level)
     logging.config.dictConfig(log_config(options.log_format, options.log_level, brief=True))
     app = load_any(parse(options.target))
     traces = setup.destination()
-    with serving(app) as url:
+    with serving(app, at_once=sys.stdin.isatty()) as url:
         return _talk(url, options, None if traces is None else place(traces))
 
 

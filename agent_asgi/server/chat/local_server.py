@@ -18,14 +18,19 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
+def serving(app: ASGIApp, *, at_once: bool) -> Iterator[str]:
     """Serve an app until the block ends, and yield its URL.
+
+    Args:
+        app: The app.
+        at_once: Whether no run waits for MLflow; the first ones may then have no trace.
 
     Raises:
         SystemExit: The app did not start; the log has the reason.
     """
     config = Config(app, log_config=None, timeout_graceful_shutdown=1)
     config.allowed_hosts = allowed_hosts(HOST, ())
+    config.reload = at_once  # which is how tracing knows
     server = uvicorn.Server(config)
     with socket.create_server((HOST, 0)) as listener:
         thread = Thread(target=server.run, args=([listener],), name="agent-asgi-chat", daemon=True)

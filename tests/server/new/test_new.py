@@ -4,13 +4,18 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from agent_asgi.server.new.command import FRAMEWORKS
+from tests.support.calling import until
 from tests.support.commands import command
 from tests.support.pages import ROOT
+from tests.support.servers import free_port
 
 BIN = Path(sys.executable).parent
 FILES = {".env.example", ".gitignore", "README.md", "agent.py", "pyproject.toml", "tests"}
@@ -45,9 +50,49 @@ def test_its_tests_pass(tmp_path: Path, framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_dev_serves_it(tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key, its log and its first answer say what is missing."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    project, port = created(tmp_path, "--framework", framework), free_port()
+    url = f"http://127.0.0.1:{port}"
+    argv = command("dev", "agent.py", "--port", str(port))
+    with started(argv, project) as process:
+        until(lambda: answers(url), seconds=60)
+        assert "playground" in httpx2.get(url, headers={"accept": "text/html"}).text
+        answer = httpx2.post(f"{url}/v1/responses", json={"input": "Hi"}, timeout=60).json()
+        process.terminate()
+        log = process.communicate(timeout=30)[1]
+    missing = "OPENAI_API_KEY"
+    assert ("Ask me" in str(answer["output"])) if framework == "plain" else missing in str(answer)
+    assert (f"{missing} is not set. Copy .env.example" in log) is (framework != "plain")
+
+
+@contextmanager
+def started(argv: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a server until the block ends."""
+    env = os.environ | {"OTEL_SDK_DISABLED": "true"}
+    process = subprocess.Popen(argv, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def answers(url: str) -> bool:
+    """Return whether a server listens."""
+    try:
+        return httpx2.get(f"{url}/health").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_it_is_clean(tmp_path: Path, framework: str) -> None:
     project = created(tmp_path, "--framework", framework)
-    for argv in (("ruff", "check", "."), ("ruff", "format", "--check", "--line-length=100", ".")):
+    for argv in (("ruff", "check", "."), ("ruff", "format", "--check", ".")):
         done = run(project, str(BIN / argv[0]), *argv[1:])
         assert done.returncode == 0, done.stdout + done.stderr
 

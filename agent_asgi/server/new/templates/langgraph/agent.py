@@ -1,18 +1,26 @@
 """A LangGraph agent, with a tool: agent-asgi dev agent.py"""
 
+import logging
 import os
 from functools import cache
 from typing import Any
 
+from agent_asgi import AgentApp
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
-from agent_asgi import AgentApp
+if not os.environ.get("OPENAI_API_KEY"):
+    logging.getLogger(__name__).warning(
+        "OPENAI_API_KEY is not set. Copy .env.example to .env, set it there, and pass "
+        "--env-file .env."
+    )
 
-INSTRUCTIONS = SystemMessage("You answer questions about words. Count letters with the tool.")
+INSTRUCTIONS = SystemMessage(
+    "You answer questions about words. Count letters with the tool."
+)
 
 
 def count_letter(word: str, letter: str) -> int:

@@ -1,10 +1,13 @@
 """An MLflow `ResponsesAgent`, with a tool: agent-asgi dev agent.py"""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
 
+from agent_asgi import AgentApp
+from agent_asgi.adapters.mlflow import router
 from mlflow.pyfunc import ResponsesAgent
 from mlflow.types.responses import (
     ResponsesAgentRequest,
@@ -13,8 +16,11 @@ from mlflow.types.responses import (
 )
 from openai import OpenAI
 
-from agent_asgi import AgentApp
-from agent_asgi.adapters.mlflow import router
+if not os.environ.get("OPENAI_API_KEY"):
+    logging.getLogger(__name__).warning(
+        "OPENAI_API_KEY is not set. Copy .env.example to .env, set it there, and pass "
+        "--env-file .env."
+    )
 
 INSTRUCTIONS = "You answer questions about words. Count letters with the tool."
 MAX_CALLS = 10
@@ -37,7 +43,7 @@ def count_letter(word: str, letter: str) -> int:
 
 def ask_model(messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the chunks of the model's answer."""
-    stream: Any = OpenAI().chat.completions.create(  # type: ignore[call-overload]  # plain dicts
+    stream: Any = OpenAI().chat.completions.create(
         model=os.environ.get("OPENAI_MODEL", "gpt-5-mini"),
         messages=[{"role": "system", "content": INSTRUCTIONS}, *messages],
         tools=[{"type": "function", "function": TOOL}],
@@ -53,10 +59,14 @@ class LetterAgent(ResponsesAgent):
     def predict(self, request: ResponsesAgentRequest) -> ResponsesAgentResponse:
         """Answer at once with the items of the stream."""
         events = self.predict_stream(request)
-        items = [event.item for event in events if event.type == "response.output_item.done"]
+        items = [
+            event.item for event in events if event.type == "response.output_item.done"
+        ]
         return ResponsesAgentResponse(output=items)
 
-    def predict_stream(self, request: ResponsesAgentRequest) -> Iterator[ResponsesAgentStreamEvent]:
+    def predict_stream(
+        self, request: ResponsesAgentRequest
+    ) -> Iterator[ResponsesAgentStreamEvent]:
         """Ask the model and call its tools until it answers."""
         messages = self.prep_msgs_for_cc_llm(request.input)
         for _ in range(MAX_CALLS):
@@ -67,8 +77,12 @@ class LetterAgent(ResponsesAgent):
                 return
             for call in calls:
                 count = count_letter(**json.loads(call["arguments"]))
-                output = self.create_function_call_output_item(call["call_id"], str(count))
-                yield ResponsesAgentStreamEvent(type="response.output_item.done", item=output)
+                output = self.create_function_call_output_item(
+                    call["call_id"], str(count)
+                )
+                yield ResponsesAgentStreamEvent(
+                    type="response.output_item.done", item=output
+                )
                 items.append(output)
             messages += self.prep_msgs_for_cc_llm(items)
 

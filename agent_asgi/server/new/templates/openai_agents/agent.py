@@ -1,11 +1,16 @@
 """An agent of the OpenAI Agents SDK, with a tool: agent-asgi dev agent.py"""
 
+import logging
 import os
 
+from agent_asgi import AgentApp
 from agents import Agent, function_tool, set_trace_processors
 
-from agent_asgi import AgentApp
-
+if not os.environ.get("OPENAI_API_KEY"):
+    logging.getLogger(__name__).warning(
+        "OPENAI_API_KEY is not set. Copy .env.example to .env, set it there, and pass "
+        "--env-file .env."
+    )
 set_trace_processors([])  # traces go to MLflow, and not to OpenAI
 
 

@@ -1,10 +1,16 @@
 """An agent of Pydantic AI, with a tool: agent-asgi dev agent.py"""
 
+import logging
 import os
 
+from agent_asgi import AgentApp
 from pydantic_ai import Agent
 
-from agent_asgi import AgentApp
+if not os.environ.get("OPENAI_API_KEY"):
+    logging.getLogger(__name__).warning(
+        "OPENAI_API_KEY is not set. Copy .env.example to .env, set it there, and pass "
+        "--env-file .env."
+    )
 
 
 def count_letter(word: str, letter: str) -> int:

@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-import agent
 import pytest
-from agent import app, count_letter
+from agent_asgi.testing import AgentClient, Answer
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 
-from agent_asgi.testing import AgentClient, Answer
+import agent
+from agent import app, count_letter
 
 
 class FakeModel(FakeMessagesListChatModel):
@@ -34,7 +34,9 @@ def test_the_tool() -> None:
 def test_it_calls_the_tool_and_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = {"word": "strawberry", "letter": "r"}
     call: Any = {"name": "count_letter", "args": arguments, "id": "call_1"}
-    model = FakeModel(responses=[AIMessage("", tool_calls=[call]), AIMessage("There are 3.")])
+    model = FakeModel(
+        responses=[AIMessage("", tool_calls=[call]), AIMessage("There are 3.")]
+    )
     monkeypatch.setattr(agent, "chat_model", lambda: model)
     answer = asyncio.run(ask("How many r in strawberry?"))
     assert (answer.items[0]["name"], answer.items[0]["output"]) == ("count_letter", "3")

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import agent
 import pytest
-from agent import app, count_letter
-
 from agent_asgi.testing import AgentClient, Answer
+
+import agent
+from agent import app, count_letter
 
 Delta = dict[str, Any]
 
@@ -28,7 +28,10 @@ def test_the_tool() -> None:
 
 
 def test_it_calls_the_tool_and_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    function = {"name": "count_letter", "arguments": '{"word": "strawberry", "letter": "r"}'}
+    function = {
+        "name": "count_letter",
+        "arguments": '{"word": "strawberry", "letter": "r"}',
+    }
     call = {"index": 0, "id": "call_1", "type": "function", "function": function}
     turns = iter([{"tool_calls": [call]}, {"content": "There are 3."}])
     monkeypatch.setattr(agent, "ask_model", lambda _: chunks(next(turns)))

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from agent import agent, app, count_letter
+from agent_asgi.testing import AgentClient, Answer
 from agents.testing import ScriptedModel, assistant_message, function_call
 
-from agent_asgi.testing import AgentClient, Answer
+from agent import agent, app, count_letter
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,9 @@ def test_the_tool() -> None:
 
 
 def test_it_calls_the_tool_and_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    call = function_call("count_letter", {"word": "strawberry", "letter": "r"}, call_id="call_1")
+    call = function_call(
+        "count_letter", {"word": "strawberry", "letter": "r"}, call_id="call_1"
+    )
     model = ScriptedModel([[call], [assistant_message("There are 3.")]])
     monkeypatch.setattr(agent, "model", model)
     answer = asyncio.run(ask("How many r in strawberry?"))

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from agent import app, count_letter
-
 from agent_asgi.testing import AgentClient, Answer
+
+from agent import app, count_letter
 
 
 @pytest.fixture(autouse=True)

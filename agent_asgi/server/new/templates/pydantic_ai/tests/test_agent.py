@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from agent import agent, app, count_letter
+from agent_asgi.testing import AgentClient, Answer
 from pydantic_ai.models.test import TestModel
 
-from agent_asgi.testing import AgentClient, Answer
+from agent import agent, app, count_letter
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,9 @@ def test_the_tool() -> None:
 
 
 def test_it_calls_the_tool_and_answers() -> None:
-    with agent.override(model=TestModel()):  # calls each tool once, with made-up arguments
+    with agent.override(
+        model=TestModel()
+    ):  # calls each tool once, with made-up arguments
         answer = asyncio.run(ask("How many r in strawberry?"))
     assert (answer.items[0]["name"], answer.items[0]["output"]) == ("count_letter", "1")
     assert "count_letter" in answer.output_text
