@@ -189,8 +189,8 @@ class AgentApp:
         )
         self.has_playground = playground
         """Whether `/` serves the playground."""
-        routes = _routes(config, spoken, playground, index=fallback is None)
-        inner: ASGIApp = Routes(routes, fallback)
+        self._routes = _routes(config, spoken, playground, index=fallback is None)
+        inner: ASGIApp = Routes(self._routes, fallback)
         if authenticate is not None:
             public = registry.public_paths(config, spoken)
             more = registry.challenges(spoken)
@@ -216,6 +216,11 @@ class AgentApp:
     def timeouts(self) -> Timeouts:
         """Bounds on time."""
         return self._config.timeouts
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The routes, as a Starlette app has them."""
+        return [*self._routes]
 
     @property
     def routers(self) -> tuple[AgentRouter, ...]:

@@ -26,12 +26,12 @@ def banner(app: Any, url: str) -> str:
             "Docs": f"{url}/docs",
             "Agents": ", ".join(router.name for router in app.routers),
             "Store": app.store.url + ("" if app.store.shared else " (a reload forgets it)"),
-            "Traces": "off (OTEL_SDK_DISABLED)" if traces is None else _traces(traces),
+            "Traces": "off (OTEL_SDK_DISABLED)" if traces is None else place(traces),
         }
     )
 
 
-def _traces(uri: str) -> str:
+def place(uri: str) -> str:
     """Return a tracking URI, and the command that shows the traces of a database."""
     is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
     return f"{uri} (mlflow ui --backend-store-uri {uri})" if is_database else uri

@@ -1,9 +1,22 @@
 """The command `agent-asgi`: its subcommands, a module each."""
 
 import argparse
+import importlib.metadata
+import sys
 from collections.abc import Sequence
 
-from . import dev, serve, worker
+from . import dev, routes, serve, worker
+from .chat import command as chat
+from .new import command as new
+
+EXAMPLES = """\
+examples:
+  agent-asgi new tutor                 create a project
+  agent-asgi dev agent.py              serve an agent with a playground, and reload it on edits
+  agent-asgi chat agent.py             talk to an agent in the terminal
+  agent-asgi serve agent:app           serve it
+  agent-asgi COMMAND --help            show the options of a command
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,12 +33,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("agent-asgi", description="Serve agents over HTTP.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    dev.add_parser(commands)
-    serve.add_parser(commands)
-    worker.add_parser(commands)
+    parser = argparse.ArgumentParser(
+        "agent-asgi",
+        description="Serve agents over HTTP.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=lambda _: parser.print_help())
+    parser.add_argument(
+        "--version",
+        dest="command",
+        action="store_const",
+        const=_show_version,
+        help="show the version and exit",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for module in (new, dev, chat, serve, worker, routes):
+        module.add_parser(commands)
     return parser
+
+
+def _show_version(_: argparse.Namespace) -> None:
+    sys.stdout.write(f"agent-asgi {importlib.metadata.version('agent-asgi')}\n")
 
 
 if __name__ == "__main__":
