@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .agents.router import AgentRouter
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts, require
+from .config import Limits, Quota, Timeouts, require
 from .context import request_id
 from .endpoints.feedback import Feedback
 from .endpoints.health import Health
@@ -83,6 +83,9 @@ class AgentApp:
         single_user: Whether everybody who can reach the app is one user. Without it or
             `authenticate`, nothing is listed, and a conversation with a name of the client's own
             does not remember, since a stranger could guess the name. Default False.
+        quota: What each authenticated user may use, or a function that returns it for the user's id
+            (None: no bound). Without authentication all clients are one user. Default None: no
+            bound.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
             callers that trace with MLflow. Default False: the trace becomes a link.
         debug: Whether errors include the handler's exception. Default False.
@@ -109,6 +112,7 @@ class AgentApp:
         protocols: Sequence[Protocol] = (ChatCompletions(),),
         webhooks: Sequence[Webhook] = (),
         single_user: bool = False,
+        quota: Quota | Callable[[str], Quota | None] | None = None,
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
@@ -152,6 +156,7 @@ class AgentApp:
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             single_user=single_user,
+            quota=quota,
             debug=debug,
         )
         routes = _routes(config, spoken, playground)
