@@ -199,6 +199,8 @@ def check_scopes(scope: Scope, required: Sequence[str]) -> None:
     Raises:
         AgentError: One is missing (RFC 6750, 3.1).
     """
+    if not required:
+        return
     granted = getattr(scope.get("auth"), "scopes", ())
     if all(each in granted for each in required):
         return

@@ -65,6 +65,6 @@ class ForwardedUser:
 
 
 def _is_named(peer: str, request: HTTPConnection) -> bool:
-    """Return whether `X-Forwarded-For` names a peer, whose address may then be the client's word."""
+    """Return whether `X-Forwarded-For` names a peer: then anybody may have named it."""
     hosts = [host.strip() for each in request.headers.getlist(_FOR) for host in each.split(",")]
     return any(host == peer or host.startswith((f"{peer}:", f"[{peer}]")) for host in hosts)

@@ -1,8 +1,9 @@
 """`Keys`: the keys of a token issuer, fetched, cached and rotated. Needs PyJWT."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -14,8 +15,6 @@ from ..errors import Unavailable
 logger = logging.getLogger("agent_asgi")
 
 DISCOVERY = "/.well-known/openid-configuration"
-Invalid = jwt.PyJWTError
-"""A token that is not valid."""
 LIFETIME = 300.0
 """How long keys are used before they are fetched again, in seconds."""
 PAUSE = 60.0
@@ -24,6 +23,10 @@ RETRY = 5.0
 """The time until the next fetch after one that failed, in seconds."""
 ANSWER_SECONDS = 10.0
 """How long the issuer may take to answer."""
+
+
+class InvalidToken(Exception):
+    """A token that is not valid. The text says why, and has nothing of the token."""
 
 
 class Keys:
@@ -104,19 +107,30 @@ def header(token: str) -> dict[str, Any]:
     """Return the header of a token, which is not verified yet.
 
     Raises:
-        Invalid: The token is malformed.
+        InvalidToken: The token is malformed.
     """
-    return jwt.get_unverified_header(token)
+    with _without_text():
+        return jwt.get_unverified_header(token)
 
 
 def verify(token: str, key: jwt.PyJWK, **expected: Any) -> dict[str, Any]:
     """Return the claims of a token; `expected` are the arguments of `jwt.decode`.
 
     Raises:
-        Invalid: The token is not valid.
+        InvalidToken: The token is not valid.
     """
-    claims: dict[str, Any] = jwt.decode(token, key, **expected)
+    with _without_text():
+        claims: dict[str, Any] = jwt.decode(token, key, **expected)
     return claims
+
+
+@contextlib.contextmanager
+def _without_text() -> Iterator[None]:
+    """Raise PyJWT's errors without their texts, which may have parts of the token."""
+    try:
+        yield
+    except jwt.PyJWTError as error:
+        raise InvalidToken(type(error).__name__) from None
 
 
 def _signing(key_set: dict[str, Any]) -> list[jwt.PyJWK]:

@@ -108,41 +108,38 @@ class JwtTokens:
             Unavailable: The issuer's keys are not known, since it does not answer.
         """
         token = bearer_token(request)
-        claims = None if token is None else await self._valid(token)
-        if claims is None:
+        if token is None:
+            return None
+        try:
+            claims = await self._verified(token)
+        except self._jwt.InvalidToken as error:
+            logger.debug("A token was refused: %s.", error)
             return None
         request.state.claims = claims
         request.scope["auth"] = AuthCredentials(_scopes(claims))
         return SimpleUser(claims[self._user])
 
-    async def _valid(self, token: str) -> dict[str, Any] | None:
-        """Return the claims of a token; None if it is not valid."""
+    async def _verified(self, token: str) -> dict[str, Any]:
+        invalid = self._jwt.InvalidToken
         if len(token) > MAX_TOKEN:
-            return _refused(f"it is longer than {MAX_TOKEN} characters")
-        try:
-            header = self._jwt.header(token)
-            if header.get("alg") not in self._algorithms:
-                return _refused("its algorithm is not accepted")
-            key = await self._keys.find(header.get("kid"))
-            if key is None:
-                return _refused("the issuer has no such key")
-            claims = self._jwt.verify(token, key, **self._expected)
-        except self._jwt.Invalid as error:
-            return _refused(type(error).__name__)  # its text may have parts of the token
+            raise invalid(f"it is longer than {MAX_TOKEN} characters")
+        header = self._jwt.header(token)
+        if header.get("alg") not in self._algorithms:
+            raise invalid("its algorithm is not accepted")
+        key = await self._keys.find(header.get("kid"))
+        if key is None:
+            raise invalid("the issuer has no such key")
+        claims = self._jwt.verify(token, key, **self._expected)
         for name, wanted in self._claims.items():
             value = claims.get(name)
             if wanted not in (value if isinstance(value, list) else [value]):
-                return _refused(f"its claim {name!r} is not the required one")
+                raise invalid(f"its claim {name!r} is not the required one")
         if not isinstance(claims[self._user], str) or not claims[self._user]:
-            return _refused(f"its claim {self._user!r} is not a text")
+            raise invalid(f"its claim {self._user!r} is not a text")
         return claims
 
     def __repr__(self) -> str:
         return f"JwtTokens(audience={self._expected['audience']!r})"
-
-
-def _refused(reason: str) -> None:
-    logger.debug("A token was refused: %s.", reason)
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:

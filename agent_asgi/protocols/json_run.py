@@ -143,8 +143,7 @@ def json_run(
         AgentError: The caller may not run the agent, or not now.
     """
     owner, engine = owner_of(scope), runtime.engine
-    if router.scopes:
-        check_scopes(scope, router.scopes)
+    check_scopes(scope, router.scopes)
     if engine.quotas is not None:
         engine.quotas.check(owner)
     return Run(

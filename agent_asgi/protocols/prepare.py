@@ -69,8 +69,7 @@ async def prepare(
             handler has started.
     """
     owner, engine = owner_of(scope), runtime.engine
-    if router.scopes:
-        check_scopes(scope, router.scopes)
+    check_scopes(scope, router.scopes)
     if engine.quotas is not None:
         engine.quotas.check(owner)
     linked, answers, conversation = not only_messages(request), None, None

@@ -177,7 +177,7 @@ class Limiter:
     __exit__ = leave
 
     def _may_wait(self, user: str) -> bool:
-        """Return whether one more may wait, if necessary in the place of a user with a long line."""
+        """Return whether one more may wait, perhaps in the place of a user with a longer line."""
         if self._seconds is None or (self._seconds and self._waiting < self._limit):
             return True
         longest = max(self._lines.values(), key=len, default=None)

@@ -1,4 +1,4 @@
-"""The meters of several processes, in PostgreSQL: a row for each user, a statement for each call."""
+"""The meters of several processes in PostgreSQL: a row for each user, a statement for each call."""
 
 import asyncio
 import contextlib
@@ -119,9 +119,11 @@ ON CONFLICT (owner) DO UPDATE SET runs = {_RUNS} + 1, tokens = {_TOKENS}, at = {
 WHERE {_RUNNING} + 1 <= CAST(:concurrent AS float8)
     AND {_RUNS} + 1 <= CAST(:run_limit AS float8) AND {_TOKENS} + 1 <= CAST(:token_limit AS float8)
 RETURNING {_RUNNING}, m.runs, m.tokens
-""")
+""")  # noqa: S608  constants, as below
 """The row of `running` has, for each process, its runs and the time until which they count."""
-_READ = text(f"SELECT {_RUNNING}, {_RUNS}, {_TOKENS} FROM agent_asgi_meters AS m WHERE owner = :user")
+_READ = text(
+    f"SELECT {_RUNNING}, {_RUNS}, {_TOKENS} FROM agent_asgi_meters AS m WHERE owner = :user"  # noqa: S608
+)
 _LEAVE = text(f"""
 UPDATE agent_asgi_meters AS m
 SET runs = {_RUNS}, tokens = {_TOKENS} + CAST(:tokens AS float8), at = {_NOW},
@@ -129,11 +131,11 @@ SET runs = {_RUNS}, tokens = {_TOKENS} + CAST(:tokens AS float8), at = {_NOW},
         WHEN {_HELD} <= 1 THEN m.running - {_PROCESS}
         ELSE jsonb_set(m.running, ARRAY[{_PROCESS}, '0'], to_jsonb({_HELD} - 1)) END
 WHERE owner = :user
-""")
+""")  # noqa: S608
 _RENEW = text(f"""
 UPDATE agent_asgi_meters AS m
 SET running = jsonb_set(m.running, ARRAY[{_PROCESS}, '1'], to_jsonb({_UNTIL}))
 FROM (SELECT owner FROM agent_asgi_meters WHERE owner = ANY(:users) ORDER BY owner FOR UPDATE) AS o
 WHERE m.owner = o.owner AND jsonb_exists(m.running, {_PROCESS})
-""")
+""")  # noqa: S608
 """Locks the rows in one order, so that two processes cannot wait for each other."""

@@ -54,10 +54,8 @@ def test_a_wrong_peer_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     scope = {"type": "http", "headers": [USER], "client": ("192.0.2.8", 1)}
     for _ in range(3):
         assert asyncio.run(by_header(HTTPConnection(scope))) is None
-    assert [record.getMessage() for record in caplog.records] == [
-        "The header 'x-forwarded-user' of a request from '192.0.2.8' is ignored: that is not the "
-        "connection of one of the proxies. See ForwardedUser in docs/auth.md."
-    ]
+    (record,) = caplog.records
+    assert "from '192.0.2.8' is ignored: that is not the connection" in record.getMessage()
 
 
 def test_behind_a_real_server() -> None:

@@ -101,9 +101,10 @@ def test_runs_per_minute(serve: Serve, shared: str) -> None:
     ann = as_user(connect(url), "ann")
     told = []
     for stream in (False, True, False):
-        raw = ann.responses.with_raw_response.create(model="agent", input="x", stream=stream)  # type: ignore[call-overload]  # both forms
-        raw.parse() if not stream else [*raw.parse()]
-        told.append(raw.headers)
+        body: Any = {"model": "agent", "input": "x", "stream": stream}
+        with ann.responses.with_streaming_response.create(**body) as raw:
+            raw.read()
+            told.append(raw.headers)
     assert [each["x-ratelimit-limit-requests"] for each in told] == ["3"] * 3
     assert [each["x-ratelimit-remaining-requests"] for each in told] == ["2", "1", "0"]
     assert 55 < float(told[2]["x-ratelimit-reset-requests"].rstrip("s").replace("1m0", "60")) <= 60
@@ -114,9 +115,10 @@ def test_runs_per_minute(serve: Serve, shared: str) -> None:
     assert headers["x-ratelimit-remaining-requests"] == "0"
     assert "x-should-retry" not in headers
     assert "Too many runs per minute (limit 3). Retry in " in str(raised.value)
-    for options in ({"background": True}, {"stream": True, "background": True}):
+    for stream in (False, True):
+        body = {"model": "agent", "input": "x", "stream": stream, "background": True}
         with pytest.raises(openai.RateLimitError) as raised:
-            ann.responses.create(model="agent", input="x", **options)  # type: ignore[call-overload]  # both forms
+            ann.responses.create(**body)
         limited(raised)
     bob = as_user(connect(url), "bob")
     assert bob.responses.create(model="agent", input="x").output_text == "begun "
@@ -313,9 +315,9 @@ def test_durations(seconds: float, text: str) -> None:
 def test_bad_quotas(name: str) -> None:
     with pytest.raises(ValueError, match=f"Quota: {name} must be at least 1"):
         Quota(**{name: 0})
+    wrong: Any = 1.5
     with pytest.raises(TypeError, match=f"Quota: {name} must be int or None"):
-        Quota(**{name: 1.5})
-    wrong: Any = 5
+        Quota(**{name: wrong})
     with pytest.raises(TypeError, match="quota must be"):
         AgentApp(AgentRouter(), quota=wrong)
 

@@ -178,7 +178,9 @@ def test_rows_of_users_who_left_are_removed(postgres: str) -> None:
         for user in ("ann", "bob"):
             await store.meters.admit(user, Quota(runs_per_minute=1), holds=False)
         async with store._writing() as db:
-            await db.exec_driver_sql("UPDATE agent_asgi_meters SET at = at - 90000 WHERE owner='ann'")
+            await db.exec_driver_sql(
+                "UPDATE agent_asgi_meters SET at = at - 90000 WHERE owner='ann'"
+            )
         await store.sweep()
         async with store._reading() as db:
             rows = await db.exec_driver_sql("SELECT owner FROM agent_asgi_meters")

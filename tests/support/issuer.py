@@ -45,7 +45,9 @@ class Issuer:
         key = self.keys[kid or "one"]
         algorithm = "ES256" if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
         named = {} if kid is None else {"kid": kid}
-        return jwt.encode(self.claims(**claims), key, algorithm, headers={**named, **(headers or {})})
+        return jwt.encode(
+            self.claims(**claims), key, algorithm, headers={**named, **(headers or {})}
+        )
 
     def claims(self, **claims: Any) -> dict[str, Any]:
         """Return the claims of a valid token, with changes."""
@@ -55,8 +57,10 @@ class Issuer:
 
     def public_pem(self, kid: str = "one") -> bytes:
         """Return a public key, which everybody knows."""
-        pem: bytes = self.keys[kid].public_key().public_bytes(
-            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        pem: bytes = (
+            self.keys[kid]
+            .public_key()
+            .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         )
         return pem
 

@@ -54,7 +54,9 @@ class Caller:
         try:
             if self._connection is None:
                 self._connection = await connect(self._address)
-            self._connection.writer.write(post(BODIES[turn % 2], "/responses", f"x-user: {self._user}"))
+            self._connection.writer.write(
+                post(BODIES[turn % 2], "/responses", f"x-user: {self._user}")
+            )
             return (await answer(self._connection.reader))[0]
         except (OSError, asyncio.IncompleteReadError):
             self._connection = None
@@ -96,9 +98,7 @@ async def flood(caller: Caller, period: Period, pause: float, due: float, end: f
         period.flood[await caller.ask(turn)] += 1
 
 
-async def measure(
-    address: Address, callers: list[Caller], seconds: float, rate: float
-) -> Period:
+async def measure(address: Address, callers: list[Caller], seconds: float, rate: float) -> Period:
     """Measure one period; `rate` is that of the flood, 0 for none."""
     period, begin = Period(), time.monotonic() + 0.1
     end = begin + seconds
