@@ -145,7 +145,7 @@ def json_run(
     owner, engine = owner_of(scope), runtime.engine
     check_scopes(scope, router.scopes)
     if engine.quotas is not None:
-        engine.quotas.check(owner)
+        engine.quotas.check(owner, holds=True)
     return Run(
         engine,
         router,

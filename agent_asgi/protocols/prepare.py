@@ -71,7 +71,7 @@ async def prepare(
     owner, engine = owner_of(scope), runtime.engine
     check_scopes(scope, router.scopes)
     if engine.quotas is not None:
-        engine.quotas.check(owner)
+        engine.quotas.check(owner, holds=not request.background)
     linked, answers, conversation = not only_messages(request), None, None
     may_answer = handler is None
     handler, choice, tools = _handler_for(engine, router, request, handler)

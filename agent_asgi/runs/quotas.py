@@ -58,22 +58,26 @@ class Quotas:
         self._quota = quota
         self._store = store
         self._local = MemoryMeters()
-        self._refused: dict[str, tuple[float, Quota, Use]] = {}
+        self._refused: dict[tuple[str, bool], tuple[float, Quota, Use]] = {}
         self._stored: dict[str, tuple[float, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def check(self, user: str) -> None:
+    def check(self, user: str, *, holds: bool) -> None:
         """Refuse a user who has just been refused: a flood of requests must not cost much.
+
+        Args:
+            user: The user's id.
+            holds: Whether the run would count as one in flight.
 
         Raises:
             TooMany: The quota is used up.
         """
-        refused = self._refused.get(user)
+        refused = self._refused.get((user, holds))
         if refused is not None:
             until, quota, use = refused
             if time.monotonic() < until:
                 raise exceeded(quota, use)
-            del self._refused[user]
+            del self._refused[user, holds]
 
     async def admit(self, run: "Run") -> None:
         """Count a run, which gets a permit; call `leave` if it does not begin.
@@ -95,7 +99,7 @@ class Quotas:
             use = await meters.admit(user, quota, holds=holds)
         if not use.admitted:
             _make_room(self._refused)
-            self._refused[user] = time.monotonic() + REFUSED_SECONDS, quota, use
+            self._refused[user, holds] = time.monotonic() + REFUSED_SECONDS, quota, use
             raise exceeded(quota, use)
         run.permit = Permit(quota, use, meters, holds=holds)
 
@@ -113,7 +117,7 @@ class Quotas:
         if permit is not None:
             holds, permit.holds = permit.holds, False
             if holds or tokens:
-                self._refused.pop(run.owner, None)
+                self._refused.pop((run.owner, holds), None)
                 await permit.meters.leave(run.owner, permit.quota, tokens, holds=holds)
         elif tokens and (quota := self._quota_of(run.owner)) is not None:
             meters = self._store.meters or self._local  # another process has admitted it
@@ -183,6 +187,6 @@ def _stores(run: "Run") -> bool:
     return run.router.protocol == "responses" and run.request.store is not False
 
 
-def _make_room(remembered: dict[str, Any]) -> None:
+def _make_room(remembered: dict[Any, Any]) -> None:
     if len(remembered) >= REMEMBERED:
         remembered.clear()

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from agent_asgi import AgentRouter, Context, Limits, ResponsesRequest
+from agent_asgi.background import postgres_queue
 from tests.support.calling import Serve, client_of, ended, until
 from tests.support.owners import OWNERS, as_user
 
 
 @pytest.mark.parametrize("users", [True, False])
-def test_users_take_turns(serve: Serve, store_url: str, users: bool) -> None:
+def test_users_take_turns(
+    serve: Serve, store_url: str, users: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_queue, "PACE_SECONDS", 60.0)  # however slow the machine is
     router, order, gate = AgentRouter(), list[str](), threading.Event()
 
     @router.invoke
