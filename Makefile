@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos drain fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos drain fairness fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -107,6 +107,10 @@ fuzz: .venv/fuzz
 # Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
 hostile: install
 	$(BIN)/python -m tests.tools.hostile "$(WORD)"
+
+# Some three minutes, on a quiet machine: 1,000 users beside one who floods (docs/rate-limits.md).
+fairness: install
+	$(BIN)/python -m tests.tools.fairness
 
 bench: install
 	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md

@@ -3,10 +3,12 @@
 from .agents.router import AgentRouter
 from .app import AgentApp
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts
+from .config import Limits, Quota, Timeouts
 from .context import Context, get_context, get_request_headers
 from .errors import AgentError
 from .http.auth import BearerTokens
+from .http.forwarded import ForwardedUser
+from .http.jwt_tokens import JwtTokens
 from .schema.items import (
     ApprovalRequest,
     ApprovalResponse,
@@ -33,12 +35,15 @@ __all__ = [
     "BearerTokens",
     "Citation",
     "Context",
+    "ForwardedUser",
     "FunctionCall",
     "FunctionCallOutput",
+    "JwtTokens",
     "Limits",
     "Message",
     "Output",
     "OutputText",
+    "Quota",
     "Reasoning",
     "ReasoningItem",
     "Response",

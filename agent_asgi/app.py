@@ -19,7 +19,7 @@ from . import config as settings
 from .agents.frameworks import router_of
 from .agents.router import AgentRouter
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts, require, require_context_manager
+from .config import Limits, Quota, Timeouts, require, require_context_manager
 from .context import has_run, request_id
 from .endpoints.feedback import Feedback
 from .endpoints.health import Health
@@ -92,6 +92,9 @@ class AgentApp:
         single_user: Whether everybody who can reach the app is one user. Without it or
             `authenticate`, nothing is listed, and a conversation with a name of the client's own
             does not remember, since a stranger could guess the name. Default False.
+        quota: What each authenticated user may use, or a function that returns it for the user's id
+            (None: no bound). Without authentication all clients are one user. Default None: no
+            bound.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
             callers that trace with MLflow. Default False: the trace becomes a link.
         debug: Whether errors include the handler's exception and its traceback. Default False.
@@ -122,6 +125,7 @@ class AgentApp:
         protocols: Sequence[Protocol] | None = None,
         webhooks: Sequence[Webhook] = (),
         single_user: bool = False,
+        quota: Quota | Callable[[str], Quota | None] | None = None,
         continue_trace: bool = False,
         debug: bool = False,
     ) -> None:
@@ -142,6 +146,7 @@ class AgentApp:
                 "lifespan": (lifespan, Callable, NoneType),
                 "playground": (playground, bool),
                 "single_user": (single_user, bool),
+                "quota": (quota, Quota, Callable, NoneType),
                 "continue_trace": (continue_trace, bool),
                 "debug": (debug, bool),
                 "store": (store, Store, str),
@@ -185,6 +190,7 @@ class AgentApp:
             continue_trace=continue_trace,
             authenticated=authenticate is not None,
             single_user=single_user,
+            quota=quota,
             debug=debug,
         )
         self.has_playground = playground

@@ -19,13 +19,14 @@ from .background.memory_queue import MemoryQueue
 from .background.recovery import Recovery
 from .background.saver import Saver
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts
+from .config import Limits, Quota, Timeouts
 from .context import request_id
 from .errors import InvalidRequest, NotFound, Unavailable
 from .observability import create_metrics
 from .observability.tracebacks import exc_info
 from .runs.admission import Admission, Stage
 from .runs.engine import Engine
+from .runs.quotas import Quotas
 from .runs.watchdog import Watchdog
 from .server.shutdown import on_stage
 from .store.base import SchemaMismatch, Store, StoreUnavailable
@@ -75,6 +76,7 @@ class Runtime:
             config.limits,
             config.timeouts,
             Saver(self.store, self.locks).finish,
+            None if config.quota is None else Quotas(config.quota, self.store),
             single_user=config.single_user,
             debug=config.debug,
         )
@@ -230,6 +232,7 @@ class AppConfig:
         continue_trace: Whether the trace of an MLflow caller is continued.
         authenticated: Whether requests are authenticated.
         single_user: Whether all clients are one user.
+        quota: What each user may use; None for no bound.
         debug: Whether errors name exceptions.
 
     Raises:
@@ -253,6 +256,7 @@ class AppConfig:
         continue_trace: bool,
         authenticated: bool,
         single_user: bool,
+        quota: Quota | Callable[[str], Quota | None] | None,
         debug: bool,
     ) -> None:
         urls = [webhook.url for webhook in webhooks]
@@ -287,6 +291,7 @@ class AppConfig:
         self.continue_trace = continue_trace
         self.authenticated = authenticated
         self.single_user = single_user
+        self.quota = quota
         self.debug = debug
         self.metrics = create_metrics(names)
         self._runtime: Runtime | None = None

@@ -16,6 +16,8 @@ from .skill import skills_of
 F = TypeVar("F", bound=Callable[..., Any])
 Mode = Literal["invoke", "stream", "compact"]
 _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
+_SCOPE = re.compile(r"[!#-[\]-~]+")
+"""RFC 6749, 3.3."""
 Reducer = Callable[[Sequence[Any]], Any]
 
 
@@ -50,11 +52,14 @@ class AgentRouter:
         skills: What the agent can do, for its A2A card: dicts with `id`, `name`, `description`,
             `tags` and, if wanted, `examples`, `inputModes` and `outputModes`. Default: one skill
             with the agent's name and description.
+        scopes: The scopes that a caller needs to run the agent, all of them, for example those of
+            a JSON Web Token (`JwtTokens`). Others get a 403. Default none.
 
     Raises:
         TypeError: An option has a wrong type.
         ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
-            `max_threads` is below 1, `keep_headers` is a str, or a skill is invalid.
+            `max_threads` is below 1, `keep_headers` or `scopes` is a str, or a skill or a scope is
+            invalid.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class AgentRouter:
         recover: bool = True,
         keep_headers: Sequence[str] = (),
         skills: Sequence[Any] = (),
+        scopes: Sequence[str] = (),
     ) -> None:
         require(
             "AgentRouter",
@@ -82,10 +88,13 @@ class AgentRouter:
                 "recover": (recover, bool),
                 "keep_headers": (keep_headers, Collection),
                 "skills": (skills, Collection),
+                "scopes": (scopes, Collection),
             },
         )
         for header in keep_headers:
             require("AgentRouter", {"each of keep_headers": (header, str)})
+        for scope in scopes:
+            require("AgentRouter", {"each of scopes": (scope, str)})
         if not _NAME.fullmatch(name) or name in (".", ".."):
             raise ValueError(
                 f"Router name {name!r} must be a path segment without spaces, such as 'tutor'."
@@ -98,6 +107,8 @@ class AgentRouter:
             )
         if isinstance(keep_headers, str):
             raise ValueError("keep_headers must be a list of names, not a str.")
+        if isinstance(scopes, str) or not all(map(_SCOPE.fullmatch, scopes)):
+            raise ValueError(f"scopes must be a list of names without spaces, not {scopes!r}.")
         if max_threads < 1:
             raise ValueError("max_threads must be at least 1.")
         self.name = name
@@ -110,6 +121,7 @@ class AgentRouter:
         self.recover = recover
         self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.skills = skills_of(skills)
+        self.scopes = tuple(scopes)
         self.handlers: dict[Mode, Handler] = {}
 
     @overload

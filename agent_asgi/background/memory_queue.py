@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+from ..runs.admission import Limiter
 from ..store.base import Record
 
 
 class MemoryQueue:
-    """Executes all runs in this process.
+    """Executes all runs in this process; the users whose runs wait take turns.
 
     Args:
         concurrency: How many runs are executed at once.
     """
 
     def __init__(self, concurrency: int) -> None:
-        self._room = asyncio.Semaphore(concurrency)
+        self._room = Limiter(concurrency, "runs", None)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: dict[str, Record] = {}  # put while they were being tried
         self._execute: Callable[[str], Awaitable[None]]
@@ -29,7 +30,7 @@ class MemoryQueue:
             self._add(record)
 
     def _add(self, record: Record) -> None:
-        task = asyncio.create_task(self._run(record.id))
+        task = asyncio.create_task(self._run(record.id, record.owner))
         self._tasks[record.id] = task
         task.add_done_callback(lambda task: self._ended(record.id, stopped=task.cancelled()))
 
@@ -54,6 +55,9 @@ class MemoryQueue:
         if record is not None and not stopped:
             self._add(record)
 
-    async def _run(self, id: str) -> None:
-        async with self._room:
+    async def _run(self, id: str, owner: str) -> None:
+        await self._room.enter(owner)
+        try:
             await self._execute(id)
+        finally:
+            self._room.leave()

@@ -7,6 +7,7 @@ it, is decided by the response's row.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, LiteralString
 
@@ -23,6 +24,12 @@ logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
+EPOCH = 1_735_689_600
+"""2025-01-01; priorities are seconds since then, which have 32 bits."""
+PACE_SECONDS = 1.0
+"""Runs that a user queues faster come after the first runs of others."""
+USERS = 10_000
+"""The number of users from which on those are forgotten who have queued nothing for some time."""
 QUEUE_POLL_SECONDS = 0.5
 """How often the queue is polled behind a pooler, which passes no notifications on."""
 _WAITING: LiteralString = (
@@ -57,6 +64,7 @@ class PostgresQueue:
         self._queues = [_queue(agent) for agent in agents]
         self._concurrency = limits.worker_concurrency
         self._timeouts = timeouts
+        self._turns: dict[str, float] = {}
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
         self._listens = True
@@ -73,9 +81,28 @@ class PostgresQueue:
 
     async def put(self, record: Record) -> None:
         """Add a job, unless the run has one that waits."""
-        job = self._app.configure_task(TASK, queue=_queue(record.agent), queueing_lock=record.id)
+        job = self._app.configure_task(
+            TASK,
+            queue=_queue(record.agent),
+            queueing_lock=record.id,
+            priority=self._priority(record.owner),
+        )
         with contextlib.suppress(AlreadyEnqueued), _available():
             await job.defer_async(response_id=record.id)
+
+    def _priority(self, owner: str) -> int:
+        """Return the priority of a user's next run; the earliest turn comes first.
+
+        A turn is the time, or `PACE_SECONDS` after the user's last one if that is later: the n-th
+        run of a burst waits behind all that others queue within as many seconds.
+        """
+        now = time.time() - EPOCH
+        turn = max(now, self._turns.get(owner, 0.0) + PACE_SECONDS)
+        if owner:  # without authentication they come in their order
+            if len(self._turns) >= USERS:
+                self._turns = {user: last for user, last in self._turns.items() if last > now}
+            self._turns[owner] = turn
+        return -int(turn)
 
     def waiting(self) -> Collection[str]:
         """Return nothing: a run that waits belongs to no process."""

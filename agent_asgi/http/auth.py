@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -191,6 +191,27 @@ def identity_of(principal: Any) -> str | None:
     if identity is None or identity == "":
         raise ValueError("An authenticated principal must have an identity.")
     return str(identity)
+
+
+def check_scopes(scope: Scope, required: Sequence[str]) -> None:
+    """Check that a request was granted scopes, as Starlette's `AuthCredentials` in `scope["auth"]`.
+
+    Raises:
+        AgentError: One is missing (RFC 6750, 3.1).
+    """
+    if not required:
+        return
+    granted = getattr(scope.get("auth"), "scopes", ())
+    if all(each in granted for each in required):
+        return
+    names = " ".join(required)
+    challenge = f'Bearer error="insufficient_scope", scope="{names}"'
+    raise AgentError(
+        f"This agent requires the scope: {names}.",
+        403,
+        "insufficient_scope",
+        headers={"www-authenticate": challenge},
+    )
 
 
 def _as_async(authenticate: Authenticate) -> Callable[[HTTPConnection], Awaitable[Any]]:

@@ -14,7 +14,11 @@ SIMPLE_TYPES = frozenset(
 )
 """Content types that a browser POSTs to another origin without a preflight request (Fetch standard,
 "CORS-safelisted request-header"). Other methods than GET, HEAD and POST always need one."""
-EXPOSED = ("x-request-id", "x-mlflow-trace-id")
+EXPOSED = (
+    *("x-request-id", "x-mlflow-trace-id", "retry-after"),
+    *(f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset")),
+    *(f"x-ratelimit-{name}-tokens" for name in ("limit", "remaining", "reset")),
+)
 _CANCEL = re.compile(r".*/responses/[^/]+/cancel")
 """The path of a POST that has no body and so no content type. It runs nothing, and foreign pages
 cannot guess the id; a host's CORS middleware, which may allow the page, leaves no mark."""

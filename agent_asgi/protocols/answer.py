@@ -1,7 +1,7 @@
 """Answer a request with its run: one JSON body, a stream, or the error that the run failed with."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -53,16 +53,16 @@ async def answer_run(
         headers: Further headers of a stream. Default none.
 
     Raises:
-        TooMany: There is no room for the run or its stream.
+        TooMany: There is no room for the run or its stream, or the user's quota is used up.
         Conflict: Another run is active in its conversation.
         InvalidRequest: An approval request that it answers has been answered.
     """
     is_logged = logger.isEnabledFor(logging.DEBUG)
     if is_logged:
         log_request(run, request)
-    limiter = runtime.engine.limiters[run.agent]
-    if not limiter.try_enter():
-        await limiter.enter()
+    engine = runtime.engine
+    if engine.quotas is not None or not engine.limiters[run.agent].try_enter():
+        await engine.enter(run)
     reserves = run.keeps and (run.request.conversation is not None or run.answers is not None)
     try:
         if reserves:
@@ -73,7 +73,7 @@ async def answer_run(
         else:
             size, chunks = await _answer_stream(run, answer, request, error_body, headers)
     finally:
-        limiter.leave()
+        engine.leave(run)
         if reserves:
             await release(runtime, run)
     if is_logged:
@@ -107,8 +107,8 @@ async def _answer_json(
     if isinstance(body, AgentError):
         return await _answer_error(run, body, request, error_body)
     headers = [(b"content-length", b"%d" % len(body)), _JSON]
-    if run.trace_id is not None:
-        headers.append((TRACE_HEADER.encode(), run.trace_id.encode()))
+    if run.trace_id is not None or run.permit is not None:
+        headers += _encoded(_run_headers(run))
     await request.send({"type": "http.response.start", "status": 200, "headers": headers})
     await request.send({"type": "http.response.body", "body": body})
     return len(body)
@@ -135,19 +135,27 @@ async def _answer_error(
 ) -> int:
     """Send an error response; return the size of its body."""
     response = error_response(error, started=True, body=error_body(error, request.body))
-    response.headers.update(_trace_headers(run))
+    response.headers.update(_run_headers(run))
     await response(request.scope, request.receive, request.send)
     return len(response.body)
 
 
 def _stream_headers(run: Run, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    if run.trace_id is None:
+    if run.trace_id is None and run.permit is None:
         return [*headers]
-    return [*headers, (TRACE_HEADER.encode(), run.trace_id.encode())]
+    return [*headers, *_encoded(_run_headers(run))]
 
 
-def _trace_headers(run: Run) -> dict[str, str]:
-    return {} if run.trace_id is None else {TRACE_HEADER: run.trace_id}
+def _run_headers(run: Run) -> dict[str, str]:
+    """Return the headers that name the run's trace, and what is left of the user's quota."""
+    headers = {} if run.permit is None else run.permit.headers()
+    if run.trace_id is not None:
+        headers[TRACE_HEADER] = run.trace_id
+    return headers
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def log_request(run: Run, request: HttpRequest) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -108,7 +109,7 @@ class Detached:
             Conflict: Another run is active in the conversation, or the key was used with a
                 different body.
             Unavailable: The server is shutting down, or the store does not answer.
-            TooMany: There is no room for the run or its stream.
+            TooMany: There is no room for the run or its stream, or the user's quota is used up.
         """
         runtime, request = self._runtime, run.request
         if request.background and request.store is False:
@@ -134,7 +135,9 @@ class Detached:
 
     async def _enqueue(self, run: Run, key: Key | None) -> tuple[Record, Record | None]:
         """Store and queue a background run; see `_accept`."""
-        executor = self._runtime.executor
+        executor, quotas = self._runtime.executor, self._runtime.engine.quotas
+        if quotas is not None:
+            await quotas.admit(run)
         with executor.place(self._runtime.engine.limits.max_queued):
             record, earlier = await self._accept(run, key)
             if earlier is None:
@@ -143,16 +146,16 @@ class Detached:
 
     async def _submit(self, run: Run, key: Key | None) -> tuple[Record, Record | None]:
         """Store a run and have it executed now; see `_accept`."""
-        limiter = self._runtime.engine.limiters[run.agent]
-        await limiter.enter()
+        engine = self._runtime.engine
+        await engine.enter(run)
         record = earlier = None
         try:
             record, earlier = await self._accept(run, key)
         finally:
             if record is None or earlier is not None:
-                limiter.leave()
+                engine.leave(run)
         if earlier is None:
-            self._runtime.executor.submit(record.id, limiter.leave)
+            self._runtime.executor.submit(record.id, partial(engine.leave, run))
         return record, earlier
 
     async def _accept(self, run: Run, key: Key | None) -> tuple[Record, Record | None]:

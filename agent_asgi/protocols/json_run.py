@@ -10,6 +10,7 @@ from starlette.types import Scope
 from ..agents.handler import Handler
 from ..agents.router import AgentRouter
 from ..errors import AgentError
+from ..http.auth import check_scopes
 from ..http.endpoint import owner_of
 from ..http.sse import DONE
 from ..runs.run import Run
@@ -139,16 +140,21 @@ def json_run(
 
     Raises:
         InvalidRequest: A field of the body is wrong; `param` names it.
+        AgentError: The caller may not run the agent, or not now.
     """
+    owner, engine = owner_of(scope), runtime.engine
+    check_scopes(scope, router.scopes)
+    if engine.quotas is not None:
+        engine.quotas.check(owner, holds=True)
     return Run(
-        runtime.engine,
+        engine,
         router,
         handler,
         handler.value(body),
         lambda: inputs,
         output,
         "stream" if output.streams else "json",
-        owner_of(scope),
+        owner,
         headers,
         _NO_REQUEST,
         new_id("resp"),

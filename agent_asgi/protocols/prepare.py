@@ -13,6 +13,7 @@ from ..errors import InvalidRequest
 from ..events.lifecycle import Lifecycle
 from ..events.own_calls import PAIRS, OwnTools
 from ..events.tool_choice import ToolChoice
+from ..http.auth import check_scopes
 from ..http.connection import while_connected
 from ..http.endpoint import owner_of
 from ..runs.conversation import RunConversation, check_name, conversation_id, conversation_of
@@ -64,9 +65,13 @@ async def prepare(
         recall: Asked for the history before the store. Default None.
 
     Raises:
-        AgentError: The request is invalid; no handler has started.
+        AgentError: The request is invalid, or the caller may not run the agent, or not now; no
+            handler has started.
     """
     owner, engine = owner_of(scope), runtime.engine
+    check_scopes(scope, router.scopes)
+    if engine.quotas is not None:
+        engine.quotas.check(owner, holds=not request.background)
     linked, answers, conversation = not only_messages(request), None, None
     may_answer = handler is None
     handler, choice, tools = _handler_for(engine, router, request, handler)

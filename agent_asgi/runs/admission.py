@@ -103,23 +103,26 @@ class Admission:
 class Limiter:
     """Limits how many runs or streams there are at once.
 
-    `with limiter` fails if there is no room; `await limiter.enter()` waits for it.
+    `with limiter` fails if there is no room; `await limiter.enter()` waits for it. The users who
+    wait take turns, so that many waiting runs of one do not delay the first run of another.
 
     Args:
         limit: How many may be inside at once, and how many may wait.
         what: What is limited, for the error: "runs" or "streams".
-        seconds: How long `enter` waits. Default 0: it fails at once.
+        seconds: How long `enter` waits. Default 0: it fails at once. None: as long as necessary,
+            and any number may wait.
 
     Attributes:
         free: How many more may enter; 0 while any waits.
     """
 
-    def __init__(self, limit: int, what: str, seconds: float = 0.0) -> None:
+    def __init__(self, limit: int, what: str, seconds: float | None = 0.0) -> None:
         self.free = limit
         self._limit = limit
         self._what = what
         self._seconds = seconds
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}  # by user, the next one first
+        self._waiting = 0
 
     def __enter__(self) -> None:
         if not self.try_enter():
@@ -132,41 +135,68 @@ class Limiter:
         self.free -= 1
         return True
 
-    async def enter(self) -> None:
-        """Enter, if necessary after waiting in line; call `leave` afterwards.
+    async def enter(self, user: str = "") -> None:
+        """Enter, if necessary after waiting; call `leave` afterwards.
 
         Raises:
             TooMany: There was no room in time, or too many are waiting.
         """
         if self.try_enter():
             return
-        if not self._seconds or len(self._waiting) >= self._limit:
+        if not self._may_wait(user):
             raise self._error()
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        self._lines.setdefault(user, deque()).append(waiter)
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._seconds):
                 await waiter
         except BaseException as error:
             if waiter.cancelled():
-                with suppress(ValueError):
-                    self._waiting.remove(waiter)
-            else:  # a place became free just as the wait ended
+                self._forget(user, waiter)
+            elif waiter.exception() is None:  # a place became free just as the wait ended
                 self.leave()
             if isinstance(error, TimeoutError):
                 raise self._error() from None
             raise
 
     def leave(self, *_: object) -> None:
-        """Leave; the first in line enters."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        """Leave; the first in the line of the user whose turn it is enters."""
+        while self._lines:
+            user = next(iter(self._lines))
+            line = self._lines.pop(user)
+            waiter = line.popleft()
+            self._waiting -= 1
+            if line:
+                self._lines[user] = line  # behind the others
             if not waiter.done():
                 waiter.set_result(None)
                 return
         self.free += 1
 
     __exit__ = leave
+
+    def _may_wait(self, user: str) -> bool:
+        """Return whether one more may wait, perhaps in the place of a user with a longer line."""
+        if self._seconds is None or (self._seconds and self._waiting < self._limit):
+            return True
+        longest = max(self._lines.values(), key=len, default=None)
+        own = self._lines.get(user, ())
+        if not self._seconds or longest is None or len(longest) <= len(own) + 1:
+            return False
+        last = longest.pop()
+        self._waiting -= 1
+        if not last.done():
+            last.set_exception(self._error())
+        return True
+
+    def _forget(self, user: str, waiter: asyncio.Future[None]) -> None:
+        line = self._lines.get(user, deque())
+        with suppress(ValueError):
+            line.remove(waiter)
+            self._waiting -= 1
+            if not line:
+                del self._lines[user]
 
     def _error(self) -> TooMany:
         return TooMany(

@@ -18,6 +18,7 @@ from ..store.approvals import Answers
 from .conversation import RunConversation
 from .engine import Engine
 from .output import Output
+from .quotas import Permit
 
 AGENTCORE_SESSION = "x-amzn-bedrock-agentcore-runtime-session-id"
 """The header in which Amazon Bedrock AgentCore sends the session of each request."""
@@ -50,6 +51,7 @@ class RunContext(Context):
         started: Whether the handler has been called.
         conversation: The conversation that the run belongs to, if it remembers; else None.
         conversation_queue: How many runs may wait for the conversation that the request names.
+        permit: What the user's quota has admitted; None if there is no quota.
         receive: The ASGI callable that reports a disconnect; None if nobody listens.
         ended: Whether the last batch is complete.
         created_at: When the run was created, in seconds since 1970.
@@ -75,6 +77,7 @@ class RunContext(Context):
         "mode",
         "output",
         "owner",
+        "permit",
         "receive",
         "request",
         "router",
@@ -130,6 +133,7 @@ class RunContext(Context):
         self.conversation: RunConversation | None = None
         self.conversation_queue = 0
         self._wants_trace: bool | None = None
+        self.permit: Permit | None = None
         self.receive: Receive | None = None
         self._task: asyncio.Task[Any] | None = None  # pulls the run
 

@@ -13,6 +13,7 @@ from .conversation_locks import ConversationLocks
 from .conversation_store import Addition, ConversationStore, Size
 from .delivery_store import Delivery, DeliveryStore, Notice, Subscription
 from .lines import Lines
+from .meters import Meters
 from .watch import Signals
 
 DAY = 24 * 60 * 60
@@ -181,6 +182,8 @@ class Store(ConversationLocks):
     """The conversations."""
     deliveries: DeliveryStore
     """What receivers have not accepted yet, and who is notified."""
+    meters: Meters | None = None
+    """What users use, if other processes count it too. Default None: each process counts alone."""
     conninfo: str | None = None
     """libpq's connection string of the PostgreSQL database that jobs can be queued in."""
 
@@ -238,6 +241,10 @@ class Store(ConversationLocks):
     @abstractmethod
     async def size_of(self, ids: Collection[str], owner: str) -> int:
         """Return how many bytes the requests and responses that `get_all` returns have."""
+
+    @abstractmethod
+    async def stored_bytes(self, owner: str) -> int:
+        """Return the size of an owner's responses, with their requests, and conversations."""
 
     @abstractmethod
     async def by_key(self, key: str, owner: str) -> Record | None:

@@ -72,6 +72,10 @@ class MemoryConversations(ConversationStore):
             self._size -= entry.size
         return entry is not None
 
+    def stored_bytes(self, owner: str) -> int:
+        """Return the size of an owner's items."""
+        return sum(e.size for (owner_, _), e in self._entries.items() if owner_ == owner)
+
     async def page(self, owner: str, after: str | None, limit: int) -> list[Conversation] | None:
         own = [e.conversation for (owner_, _), e in self._entries.items() if owner_ == owner]
         own.sort(key=lambda each: (each.created_at, each.id), reverse=True)

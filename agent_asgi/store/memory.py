@@ -135,6 +135,11 @@ class MemoryStore(MemoryLocks, Store):
         records = [e.record for id_ in ids if (e := self._find(id_, owner))]
         return sum(len(record.request) + len(record.response) for record in records)
 
+    async def stored_bytes(self, owner: str) -> int:
+        own = [e.record for e in self._entries.values() if e.record.owner == owner]
+        size = sum(len(record.request) + len(record.response) for record in own)
+        return size + self.conversations.stored_bytes(owner)
+
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self.get(self._keys.get((owner, key), ""), owner)
 

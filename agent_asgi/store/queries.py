@@ -20,7 +20,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Update
 
 from .base import Record
-from .tables import Text, active, events, items, memberships, responses, waiting
+from .tables import (
+    Text,
+    active,
+    conversation_items,
+    events,
+    items,
+    memberships,
+    responses,
+    waiting,
+)
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -165,6 +174,15 @@ def size_query(ids: Sequence[str], owner: str) -> Select[Any]:
     size = func.length(responses.c.request) + func.length(responses.c.response)
     query = select(func.coalesce(func.sum(size), 0))
     return query.where(responses.c.id.in_(ids), responses.c.owner == owner)
+
+
+def stored_bytes_query(owner: str) -> Select[Any]:
+    """Return the query of the number of bytes that an owner's responses and conversations have."""
+    size = func.length(responses.c.request) + func.length(responses.c.response)
+    own = select(func.sum(size)).where(responses.c.owner == owner)
+    data = func.sum(func.length(conversation_items.c.data))
+    own_items = select(data).where(conversation_items.c.owner == owner)
+    return select(*(func.coalesce(each.scalar_subquery(), 0) for each in (own, own_items)))
 
 
 def page_query(

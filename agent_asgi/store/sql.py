@@ -12,21 +12,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import EXPIRES_AFTER, SWEEP, Ending, LostRun, Page, Record
+from .base import DAY, EXPIRES_AFTER, SWEEP, Ending, LostRun, Page, Record
 from .conversation_sql import SINCE, SqlConversations
-from .conversation_store import Addition, Size
+from .conversation_store import Addition
 from .database import Database
 from .delivery_sql import SqlDeliveries
 from .engine import shielded
 from .expiry import delete_in, expired_in
 from .lines import Lines
 from .lock_sql import SqlLocks, is_blocked
+from .meters_sql import SqlMeters
 from .migrations import VERSION, frames_of, lines_of
 from .queries import (
     RECORD,
     batches,
     chain_query,
-    chain_size_query,
     claim_query,
     items_query,
     lock_rows,
@@ -34,10 +34,10 @@ from .queries import (
     page_query,
     renew_chain,
     root_of,
-    size_query,
     unclaimed,
 )
-from .tables import active, events, items, locks, memberships, responses, waiting
+from .size_sql import SqlSizes
+from .tables import active, events, items, locks, memberships, meters, responses, waiting
 
 if TYPE_CHECKING:
     from .notifications import Listener
@@ -51,7 +51,7 @@ SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
 
-class SqlStore(SqlApprovals, SqlLocks):
+class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
@@ -69,6 +69,7 @@ class SqlStore(SqlApprovals, SqlLocks):
     durable = True
     shared = True
     write_seconds = 0.1
+    meters: SqlMeters | None = None
     _listener: "Listener | None" = None
 
     def __init__(self, url: str, *, expires_after: float = EXPIRES_AFTER) -> None:
@@ -87,6 +88,7 @@ class SqlStore(SqlApprovals, SqlLocks):
 
             self.conninfo = database.plain_url.render_as_string(hide_password=False)
             self._listener = Listener(self.conninfo, self.signals)
+            self.meters = SqlMeters(database)
 
     async def open(self) -> None:
         await self._database.open()
@@ -100,6 +102,8 @@ class SqlStore(SqlApprovals, SqlLocks):
     async def close(self) -> None:
         if self._listener is not None:
             await self._listener.stop()
+        if self.meters is not None:
+            await self.meters.close()
         await self._database.close()
 
     @shielded
@@ -150,12 +154,6 @@ class SqlStore(SqlApprovals, SqlLocks):
         return records
 
     @shielded
-    async def size_of(self, ids: Collection[str], owner: str) -> int:
-        async with self._reading() as db:
-            queries = [size_query(some, owner) for some in batches(ids)]
-            return sum([int((await db.execute(query)).scalar_one()) for query in queries])
-
-    @shielded
     async def by_key(self, key: str, owner: str) -> Record | None:
         return await self._one(responses.c.key == key, responses.c.owner == owner)
 
@@ -178,12 +176,6 @@ class SqlStore(SqlApprovals, SqlLocks):
     async def chain(self, id: str, owner: str) -> list[Record]:
         records = await self._records(chain_query(id, owner))
         return records if records and records[0].previous_id is None else []
-
-    @shielded
-    async def chain_size(self, id: str, owner: str) -> Size:
-        async with self._reading() as db:
-            count, size = (await db.execute(chain_size_query(id, owner))).one()
-        return Size(count, int(size))
 
     @shielded
     async def page(
@@ -345,6 +337,7 @@ class SqlStore(SqlApprovals, SqlLocks):
             await delete_in(db, ids)
             if has_chains:
                 await self.conversations.sweep(db, SWEEP)
+            await db.execute(delete(meters).where(meters.c.at < self._now() - DAY))
         return len(ids)
 
     async def _write(self, db: AsyncConnection, groups: Mapping[str, Lines]) -> None:

@@ -1,6 +1,7 @@
 """The tables of the SQL store. A change needs a migration."""
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     Column,
     Dialect,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     TypeDecorator,
     literal_column,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .base import ACTIVE
 
@@ -200,3 +202,15 @@ conversation_items = Table(
 _id = conversation_items.c.id
 _conversation = (conversation_items.c.owner, conversation_items.c.conversation)
 Index("agent_asgi_conversation_items_id", *_conversation, _id, unique=True)
+
+meters = Table(
+    "agent_asgi_meters",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("runs", Float(53), nullable=False),
+    Column("tokens", Float(53), nullable=False),
+    Column("at", Float(53), nullable=False),
+    Column("running", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+)
+"""What each user uses, with PostgreSQL."""
+Index("agent_asgi_meters_at", meters.c.at)

@@ -12,9 +12,12 @@ ELSEWHERE = {
     "background_timeout",
     "host_not_allowed",
     "invocation_not_found",
+    "insufficient_scope",
+    "rate_limit_exceeded",
+    "storage_limit_exceeded",
 }
 """Codes that never appear in the answers of a default app: `host_not_allowed` is one of
-`agent-asgi serve`, `invocation_not_found` of Agent Bricks."""
+`agent-asgi serve`, `invocation_not_found` of Agent Bricks, and `quota` and `scopes` have theirs."""
 SWITCHED_ON = ("/a2a", "/agui", "/api/", "/mcp", "/.well-known")
 """The paths of protocols that have pages of their own."""
 ADAPTERS = {"max_turns_exceeded", "usage_limit_exceeded"}

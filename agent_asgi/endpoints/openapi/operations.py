@@ -19,7 +19,8 @@ ERRORS = {
     "`invalid_request`, `not_supported`, `item_not_found`, `nested_too_deeply`, `too_many_nodes`, "
     "`previous_response_not_found`.",
     401: "Authentication required. Codes `unauthenticated`, `invalid_token`.",
-    403: "The request comes from a web page of another origin. Code `origin_not_allowed`.",
+    403: "The request comes from a web page of another origin, or the token lacks a scope. Codes "
+    "`origin_not_allowed`, `insufficient_scope`.",
     404: "The requested object does not exist. Codes `model_not_found`, `response_not_found`, "
     "`trace_not_found`, `not_found`.",
     408: "The body did not arrive in time. Code `body_timeout`.",
@@ -29,8 +30,9 @@ ERRORS = {
     415: "The body is compressed or otherwise encoded. Code `unsupported_content_encoding`.",
     422: "The body does not have the form of an invocation. Codes `invalid_json`, "
     "`invalid_request`.",
-    429: "Too many concurrent or queued runs, or streams. Codes `too_many_runs`, "
-    "`too_many_queued`, `too_many_streams`.",
+    429: "Too many concurrent or queued runs, or streams, or the user's quota is used up. Codes "
+    "`too_many_runs`, `too_many_queued`, `too_many_streams`, `rate_limit_exceeded`, "
+    "`storage_limit_exceeded`.",
     500: "The agent failed; the server's log has the reason. Codes `agent_error`, "
     "`tool_choice_violated`, `output_too_large`, `no_handler`.",
     503: "The server takes no requests at the moment. Codes `unavailable`, `cancelled`.",

@@ -169,8 +169,7 @@ class Call:
         Raises:
             AgentError: It could not begin.
         """
-        limiter = runtime.engine.limiters[run.agent]
-        await limiter.enter()
+        await runtime.engine.enter(run)
         try:
             await reserve(runtime, run)
             self._exchange.start(run)
@@ -178,7 +177,7 @@ class Call:
             with runtime.engine.streams if streams else nullcontext():
                 await run.pull((lambda: self._deliver(run)) if streams else None)
         finally:
-            limiter.leave()
+            runtime.engine.leave(run)
             await release(runtime, run)
 
     async def _deliver(self, run: Run) -> None:

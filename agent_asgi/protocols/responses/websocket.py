@@ -225,15 +225,15 @@ class Connection:
             lifecycle = lifecycle_of(run)
             lifecycle.error_events = False
             run.keeps = True
-            limiter = self._runtime.engine.limiters[router.name]
-            await limiter.enter()
+            engine = self._runtime.engine
+            await engine.enter(run)
             try:
                 await reserve(self._runtime, run)
                 if self._closing is not None and self._closing.cause is not None:
                     return
                 await self._pull(run)
             finally:
-                limiter.leave()
+                engine.leave(run)
                 await release(self._runtime, run)
         except AgentError as error:
             self._config.refused(error.code)

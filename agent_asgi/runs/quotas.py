@@ -1,0 +1,192 @@
+"""`Quotas`: what each user may use, and the errors and headers that tell them."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..config import Quota
+from ..errors import AgentError, TooMany
+from ..store.base import Store, StoreUnavailable
+from ..store.meters import MINUTE, MemoryMeters, Meters, Use
+
+if TYPE_CHECKING:
+    from .run import Run
+
+REFUSED_SECONDS = 1.0
+"""How long a user who was refused is refused again without counting, at most."""
+MEASURED_SECONDS = 10.0
+"""How long the size of what a user has stored counts before it is measured again."""
+REMEMBERED = 10_000
+"""The number of users whose refusals and sizes are remembered."""
+
+
+class Permit:
+    """A run that a user's quota has admitted.
+
+    Args:
+        quota: The quota.
+        use: What the user uses.
+        meters: What has counted the run.
+        holds: Whether the run counts as one in flight until it has ended.
+    """
+
+    __slots__ = ("holds", "meters", "quota", "use")
+
+    def __init__(self, quota: Quota, use: Use, meters: Meters, *, holds: bool) -> None:
+        self.quota = quota
+        self.use = use
+        self.meters = meters
+        self.holds = holds
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that tell the client what is left."""
+        return rate_headers(self.quota, self.use)
+
+
+class Quotas:
+    """Admits the runs of each user within their quota.
+
+    Args:
+        quota: The quota of each user, or a function that returns the quota of a user by their id,
+            which is empty without authentication; None for no bound.
+        store: The store. Its meters count for all processes; without them this process counts.
+    """
+
+    def __init__(self, quota: Quota | Callable[[str], Quota | None], store: Store) -> None:
+        self._quota = quota
+        self._store = store
+        self._local = MemoryMeters()
+        self._refused: dict[tuple[str, bool], tuple[float, Quota, Use]] = {}
+        self._stored: dict[str, tuple[float, int]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def check(self, user: str, *, holds: bool) -> None:
+        """Refuse a user who has just been refused: a flood of requests must not cost much.
+
+        Args:
+            user: The user's id.
+            holds: Whether the run would count as one in flight.
+
+        Raises:
+            TooMany: The quota is used up.
+        """
+        refused = self._refused.get((user, holds))
+        if refused is not None:
+            until, quota, use = refused
+            if time.monotonic() < until:
+                raise exceeded(quota, use)
+            del self._refused[user, holds]
+
+    async def admit(self, run: "Run") -> None:
+        """Count a run, which gets a permit; call `leave` if it does not begin.
+
+        Raises:
+            TooMany: The quota is used up.
+            AgentError: The user has stored too much.
+        """
+        user, quota = run.owner, self._quota_of(run.owner)
+        if quota is None:
+            return
+        if quota.stored_bytes is not None and _stores(run):
+            await self._check_stored(user, quota.stored_bytes)
+        holds, meters = not run.request.background, self._store.meters or self._local
+        try:
+            use = await meters.admit(user, quota, holds=holds)
+        except StoreUnavailable:  # better counted here than refused
+            meters = self._local
+            use = await meters.admit(user, quota, holds=holds)
+        if not use.admitted:
+            _make_room(self._refused)
+            self._refused[user, holds] = time.monotonic() + REFUSED_SECONDS, quota, use
+            raise exceeded(quota, use)
+        run.permit = Permit(quota, use, meters, holds=holds)
+
+    def leave(self, run: "Run") -> None:
+        """Count a run no longer, unless it has already ended."""
+        if run.permit is not None and run.permit.holds:
+            task = asyncio.create_task(self.end(run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def end(self, run: "Run") -> None:
+        """Count what a run has used that ends."""
+        permit, usage = run.permit, run.output.usage
+        tokens = 0 if usage is None else usage.input_tokens + usage.output_tokens
+        if permit is not None:
+            holds, permit.holds = permit.holds, False
+            if holds or tokens:
+                self._refused.pop((run.owner, holds), None)
+                await permit.meters.leave(run.owner, permit.quota, tokens, holds=holds)
+        elif tokens and (quota := self._quota_of(run.owner)) is not None:
+            meters = self._store.meters or self._local  # another process has admitted it
+            await meters.leave(run.owner, quota, tokens, holds=False)
+
+    def _quota_of(self, user: str) -> Quota | None:
+        return self._quota if isinstance(self._quota, Quota) else self._quota(user)
+
+    async def _check_stored(self, user: str, limit: int) -> None:
+        until, size = self._stored.get(user, (0.0, 0))
+        if time.monotonic() >= until:
+            size = await self._store.stored_bytes(user)
+            _make_room(self._stored)
+            self._stored[user] = time.monotonic() + MEASURED_SECONDS, size
+        if size >= limit:
+            raise AgentError(
+                f"Your stored responses and conversations have {size} bytes (limit {limit}). "
+                "Delete some, or send `store: false`.",
+                429,
+                "storage_limit_exceeded",
+                headers={"x-should-retry": "false"},
+            )
+
+
+def exceeded(quota: Quota, use: Use) -> TooMany:
+    """Return the error of a user whose quota is used up."""
+    reached = [
+        ((used + 1 - limit) * MINUTE / limit, f"{unit} per minute (limit {limit})")
+        for limit, used, unit in (
+            (quota.runs_per_minute, use.runs, "runs"),
+            (quota.tokens_per_minute, use.tokens, "tokens"),
+        )
+        if limit is not None and used + 1 > limit
+    ]
+    concurrent = 1.0, f"concurrent runs (limit {quota.concurrent_runs})"
+    seconds, what = max(reached, default=concurrent)
+    retry_after = math.ceil(seconds)
+    message = f"Too many {what}. Retry in {retry_after} s."
+    error = TooMany(message, "rate_limit_exceeded", retry_after)
+    error.headers.update(rate_headers(quota, use))
+    return error
+
+
+def rate_headers(quota: Quota, use: Use) -> dict[str, str]:
+    """Return the headers that tell what is left of a quota, as OpenAI's API has them."""
+    headers: dict[str, str] = {}
+    for limit, used, unit in (
+        (quota.runs_per_minute, use.runs, "requests"),
+        (quota.tokens_per_minute, use.tokens, "tokens"),
+    ):
+        if limit is not None:
+            headers[f"x-ratelimit-limit-{unit}"] = str(limit)
+            headers[f"x-ratelimit-remaining-{unit}"] = str(max(0, math.floor(limit - used)))
+            headers[f"x-ratelimit-reset-{unit}"] = _duration(used * MINUTE / limit)
+    return headers
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as OpenAI's API writes it, such as `120ms`, `1.5s` or `6m0s`."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), MINUTE)
+    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
+
+
+def _stores(run: "Run") -> bool:
+    return run.router.protocol == "responses" and run.request.store is not False
+
+
+def _make_room(remembered: dict[Any, Any]) -> None:
+    if len(remembered) >= REMEMBERED:
+        remembered.clear()
