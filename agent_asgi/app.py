@@ -38,6 +38,7 @@ from .runtime import AppConfig, Lifespan
 from .schema.ids import random_text
 from .store.base import Store
 from .store.open import open_store
+from .tracing.options import TraceOptions
 
 CLOSE = "websocket.close"
 """As the first message it refuses the handshake; the server answers 403."""
@@ -84,13 +85,21 @@ class AgentApp:
             `authenticate`, nothing is listed, and a conversation with a name of the client's own
             does not remember, since a stranger could guess the name. Default False.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
-            callers that trace with MLflow. Default False: the trace becomes a link.
+            callers that trace with MLflow, and passes their `baggage` on to the services that its
+            instrumented clients call. Default False: the trace becomes a link.
+        capture_content: Whether traces have the words of conversations: bodies, outputs, texts of
+            errors, arguments and outputs of tools. OpenTelemetry's environment variable
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=false` also leaves them out.
+            Default True.
+        span_baggage: Names of entries of `Context.baggage` to copy to all spans of a run. Default
+            none.
         debug: Whether errors include the handler's exception. Default False.
 
     Raises:
         TypeError: An option has a wrong type.
         ValueError: There is no router, two have the same name, a name is reserved for an
-            endpoint, two webhooks have the same URL, or the store's URL or an origin is invalid.
+            endpoint, two webhooks have the same URL, the store's URL or an origin is invalid, or
+            `span_baggage` is a str.
         ImportError: The store or a webhook needs a package that is not installed.
     """
 
@@ -110,6 +119,8 @@ class AgentApp:
         webhooks: Sequence[Webhook] = (),
         single_user: bool = False,
         continue_trace: bool = False,
+        capture_content: bool = True,
+        span_baggage: Collection[str] = (),
         debug: bool = False,
     ) -> None:
         if store is None:
@@ -149,7 +160,7 @@ class AgentApp:
                 *(protocol.lifespan for protocol in spoken),
             ],
             queues=registry.queues(spoken, limits),
-            continue_trace=continue_trace,
+            traces=TraceOptions(continue_trace, capture_content, span_baggage),
             authenticated=authenticate is not None,
             single_user=single_user,
             debug=debug,

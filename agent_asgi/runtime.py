@@ -29,6 +29,7 @@ from .runs.watchdog import Watchdog
 from .server.shutdown import on_stage
 from .store.base import SchemaMismatch, Store, StoreUnavailable
 from .store.timed import timed
+from .tracing.options import TraceOptions
 from .tracing.tracer import Tracer
 
 logger = logging.getLogger("agent_asgi")
@@ -59,7 +60,7 @@ class Runtime:
         self.state: dict[str, Any] = {}
         self.tracer = Tracer(
             (router.experiment for router in config.routers if router.experiment),
-            continue_trace=config.continue_trace,
+            config.traces,
             timeout=config.timeouts.tracing,
         )
         self.store = config.store
@@ -222,7 +223,7 @@ class AppConfig:
         notify: What makes the notices of subscribers.
         lifespans: Entered at the start, left at the end.
         queues: Whether runs wait for one another in a conversation.
-        continue_trace: Whether the trace of an MLflow caller is continued.
+        traces: How runs are traced.
         authenticated: Whether requests are authenticated.
         single_user: Whether all clients are one user.
         debug: Whether errors name exceptions.
@@ -246,7 +247,7 @@ class AppConfig:
         notify: Sequence[Notify],
         lifespans: Sequence[Lifespan],
         queues: bool,
-        continue_trace: bool,
+        traces: TraceOptions,
         authenticated: bool,
         single_user: bool,
         debug: bool,
@@ -260,7 +261,6 @@ class AppConfig:
                 "limits": (limits, Limits),
                 "timeouts": (timeouts, Timeouts),
                 "single_user": (single_user, bool),
-                "continue_trace": (continue_trace, bool),
                 "debug": (debug, bool),
             },
         )
@@ -290,7 +290,7 @@ class AppConfig:
         self.notify = notify
         self.lifespans = lifespans
         self.queues = queues
-        self.continue_trace = continue_trace
+        self.traces = traces
         self.authenticated = authenticated
         self.single_user = single_user
         self.debug = debug
