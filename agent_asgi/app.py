@@ -41,6 +41,7 @@ from .runtime import AppConfig, Lifespan
 from .schema.ids import random_text
 from .store.base import Store
 from .store.open import open_store
+from .tracing.options import TraceOptions
 
 CLOSE = "websocket.close"
 """As the first message it refuses the handshake; the server answers 403."""
@@ -96,7 +97,14 @@ class AgentApp:
             (None: no bound). Without authentication all clients are one user. Default None: no
             bound.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
-            callers that trace with MLflow. Default False: the trace becomes a link.
+            callers that trace with MLflow, and passes their `baggage` on to the services that its
+            instrumented clients call. Default False: the trace becomes a link.
+        capture_content: Whether traces have the words of conversations: bodies, outputs, texts of
+            errors, arguments and outputs of tools. OpenTelemetry's environment variable
+            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=false` also leaves them out.
+            Default True.
+        span_baggage: Names of entries of `Context.baggage` to copy to all spans of a run. Default
+            none.
         debug: Whether errors include the handler's exception and its traceback. Default False.
 
     Under `agent-asgi dev` it has a playground unless it has a fallback, is `debug`, is
@@ -106,7 +114,8 @@ class AgentApp:
     Raises:
         TypeError: An option has a wrong type, or an agent cannot be served.
         ValueError: There is no agent, two have the same name, a name is reserved for an
-            endpoint, two webhooks have the same URL, or the store's URL or an origin is invalid.
+            endpoint, two webhooks have the same URL, the store's URL or an origin is invalid, or
+            `span_baggage` is a str.
         ImportError: The store, an agent or a webhook needs a package that is not installed.
     """
 
@@ -127,6 +136,8 @@ class AgentApp:
         single_user: bool = False,
         quota: Quota | Callable[[str], Quota | None] | None = None,
         continue_trace: bool = False,
+        capture_content: bool = True,
+        span_baggage: Collection[str] = (),
         debug: bool = False,
     ) -> None:
         if store is None:
@@ -187,7 +198,7 @@ class AgentApp:
                 *(protocol.lifespan for protocol in spoken),
             ],
             queues=registry.queues(spoken, limits),
-            continue_trace=continue_trace,
+            traces=TraceOptions(continue_trace, capture_content, span_baggage),
             authenticated=authenticate is not None,
             single_user=single_user,
             quota=quota,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
+from .baggage import parse
+
 Cause = Literal[
     "client_disconnected", "client_stalled", "client_cancelled", "timeout", "silence", "shutdown"
 ]
@@ -191,6 +193,15 @@ class Context:
     def cancelled(self) -> Cancelled:
         """Whether the run is cancelled, and why."""
         return Cancelled(self)
+
+    @property
+    def baggage(self) -> Mapping[str, str]:
+        """The entries of the request's W3C `baggage` header, read-only and percent-decoded.
+
+        Any client may send them, so they prove nothing. Other attempts of a background run have
+        them too.
+        """
+        return parse(self.headers.get("baggage", ""))
 
     @property
     def approvals(self) -> Sequence[Approval]:

@@ -31,6 +31,7 @@ from .runs.watchdog import Watchdog
 from .server.shutdown import on_stage
 from .store.base import SchemaMismatch, Store, StoreUnavailable
 from .store.timed import timed
+from .tracing.options import TraceOptions
 from .tracing.tracer import Tracer
 
 logger = logging.getLogger("agent_asgi")
@@ -61,7 +62,7 @@ class Runtime:
         self.state: dict[str, Any] = {}
         self.tracer = Tracer(
             (router.experiment for router in config.routers if router.experiment),
-            continue_trace=config.continue_trace,
+            config.traces,
             timeout=config.timeouts.tracing,
         )
         self.store = config.store
@@ -229,7 +230,7 @@ class AppConfig:
         notify: What makes the notices of subscribers.
         lifespans: Entered at the start, left at the end.
         queues: Whether runs wait for one another in a conversation.
-        continue_trace: Whether the trace of an MLflow caller is continued.
+        traces: How runs are traced.
         authenticated: Whether requests are authenticated.
         single_user: Whether all clients are one user.
         quota: What each user may use; None for no bound.
@@ -253,7 +254,7 @@ class AppConfig:
         notify: Sequence[Notify],
         lifespans: Sequence[Lifespan],
         queues: bool,
-        continue_trace: bool,
+        traces: TraceOptions,
         authenticated: bool,
         single_user: bool,
         quota: Quota | Callable[[str], Quota | None] | None,
@@ -288,7 +289,7 @@ class AppConfig:
         self.notify = notify
         self.lifespans = lifespans
         self.queues = queues
-        self.continue_trace = continue_trace
+        self.traces = traces
         self.authenticated = authenticated
         self.single_user = single_user
         self.quota = quota

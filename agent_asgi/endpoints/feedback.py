@@ -25,7 +25,7 @@ class Feedback(Endpoint):
 
         Raises:
             NotFound: The user has no such response, or the response has no such trace.
-            NotSupported: Tracing is off.
+            NotSupported: Tracing is off, or nothing takes feedback.
             Unavailable: The store or MLflow does not answer.
         """
         runtime, owner = await self._config.running(), owner_of(request.scope)

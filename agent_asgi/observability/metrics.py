@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ..context import GIVEN_BACK, RunMode
 from ..schema.responses import Usage
+from . import GENAI_BUCKETS
 from .multiprocess import FOLDER
 
 STATUSES = ("completed", "failed", "incomplete", "cancelled", GIVEN_BACK)
@@ -24,6 +25,8 @@ BUCKETS = (
 """Upper bounds of the histograms' buckets, in seconds."""
 MAX_TOKENS = 1 << 63
 """Larger numbers of tokens are ignored; they may be too large for a float."""
+NAMES = ("agent_asgi_", "gen_ai_invoke_agent_duration")
+"""What the names of the app's metrics begin with."""
 OTHER = "other"
 CODES = frozenset(
     {
@@ -71,6 +74,22 @@ CODES = frozenset(
 )
 """The error codes that are values of the label `why`. Others, for example an app's own, count as
 `other`, because the values of a label must be bounded."""
+RUN_CODES = frozenset(
+    {
+        "agent_error",
+        "background_timeout",
+        "guardrail_tripped",
+        "interrupted",
+        "max_turns_exceeded",
+        "output_too_large",
+        "silence_timeout",
+        "tool_choice_violated",
+        "usage_limit_exceeded",
+    }
+)
+"""The error codes that only runs have. These and `CODES` are values of the label `error_type`."""
+OTHER_ERROR = "_OTHER"
+"""The value for all other codes, OpenTelemetry's."""
 _app_numbers = itertools.count()
 """Distinguish the apps of a process. The processes of a server build their apps in the same order,
 so an app has the same number in each."""
@@ -177,6 +196,13 @@ class _Families:
         self.traces_dropped = counter(
             "agent_asgi_traces_dropped", "Traces dropped because exports fell behind.", app
         )
+        self.invocations = Histogram(
+            "gen_ai_invoke_agent_duration_seconds",
+            "Time of a run, by the name of OpenTelemetry's conventions.",
+            [*app, "gen_ai_agent_name", "error_type"],
+            registry=registry,
+            buckets=GENAI_BUCKETS,
+        )
         self.store_seconds = histogram(
             "agent_asgi_store_seconds", "Time of a call of the store.", [*app, "operation"]
         )
@@ -196,6 +222,7 @@ class AgentMetrics:
         self._input_tokens = 0
         self._output_tokens = 0
         self._modes: dict[RunMode, _ModeMetrics] = {}
+        self._invocations: dict[str, _Durations] = {}
         self._in_flight_gauge = families.in_flight.labels(*labels)
         self._events_counter = families.events.labels(*labels)
         self._input_counter = families.tokens.labels(*labels, "input")
@@ -209,6 +236,7 @@ class AgentMetrics:
         first_event_seconds: float | None,
         events: int,
         usage: Usage | None,
+        error: str | None,
     ) -> None:
         """Count a run that has ended.
 
@@ -220,12 +248,14 @@ class AgentMetrics:
                 Ignored if the mode is "json", which has no events.
             events: The number of its events.
             usage: The tokens that the handler reported; None if it reported none.
+            error: The code that it failed with; None if it did not fail.
         """
         metrics = self._modes.get(mode) or self._bind(mode)
         metrics.statuses[status] += 1
         if status == GIVEN_BACK:
             return
         metrics.seconds.add(seconds)
+        (self._invocations.get(error or "") or self._bind_error(error or "")).add(seconds)
         if first_event_seconds is not None and metrics.first_event is not None:
             metrics.first_event.add(first_event_seconds)
         self._events += events
@@ -239,6 +269,8 @@ class AgentMetrics:
         """Add what was counted since the last call to the metrics, and set the runs in flight."""
         for metrics in self._modes.values():
             metrics.flush()
+        for durations in self._invocations.values():
+            durations.flush()
         self._in_flight_gauge.set(in_flight)
         self._events_counter.inc(self._events)
         self._input_counter.inc(self._input_tokens)
@@ -249,6 +281,15 @@ class AgentMetrics:
         """Create the metrics of a mode, at its first run: modes without runs have no metrics."""
         metrics = self._modes[mode] = _ModeMetrics(self._families, self._labels, mode)
         return metrics
+
+    def _bind_error(self, code: str) -> "_Durations":
+        """Return the durations of the runs that fail with a code, or of all others if it is ""."""
+        label = code if not code or code in CODES or code in RUN_CODES else OTHER_ERROR
+        durations = self._invocations.get(label)
+        if durations is None:
+            histogram = self._families.invocations.labels(*self._labels, label)
+            durations = self._invocations[label] = _Durations(histogram, GENAI_BUCKETS)
+        return durations
 
 
 class _ModeMetrics:
@@ -275,15 +316,16 @@ class _ModeMetrics:
 class _Durations:
     """Durations since the last flush."""
 
-    __slots__ = ("_counts", "_histogram", "_sum")
+    __slots__ = ("_bounds", "_counts", "_histogram", "_sum")
 
-    def __init__(self, histogram: Histogram) -> None:
+    def __init__(self, histogram: Histogram, bounds: Sequence[float] = BUCKETS) -> None:
         self._histogram = histogram
-        self._counts = [0] * (len(BUCKETS) + 1)
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
     def add(self, seconds: float) -> None:
-        self._counts[bisect_left(BUCKETS, seconds)] += 1
+        self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
     def flush(self) -> None:
@@ -305,7 +347,7 @@ class _FilesCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._files.collect():  # type: ignore[no-untyped-call]
-            if metric.name.startswith("agent_asgi_"):  # the others are the host's
+            if metric.name.startswith(NAMES):  # the others are the host's
                 metric.samples = [
                     sample
                     for sample in metric.samples

@@ -1,5 +1,6 @@
 """Convert a run to what a store keeps of it."""
 
+from ..baggage import MAX_BYTES
 from ..schema import codec
 from ..schema.requests import decoded_input
 from ..schema.responses import Response
@@ -9,6 +10,9 @@ from ..store.caller import Caller
 from ..store.conversation_store import Addition
 from ..store.history import input_ids, output_ids
 from .run import Run
+
+PROPAGATED = ("traceparent", "baggage")
+"""Headers that every attempt of a run has, since its trace and its handler follow the caller."""
 
 
 def record_of(run: Run, response: Response, encoded: bytes) -> Record:
@@ -53,12 +57,15 @@ def item_ids_of(run: Run, response: Response) -> tuple[str, ...]:
 
 def caller_of(run: Run) -> bytes:
     """Return what a detached run needs of its request besides the body, as JSON."""
-    headers = run.headers
+    headers = {name: run.headers.get(name, "") for name in PROPAGATED}
+    headers = {name: value for name, value in headers.items() if 0 < len(value) <= MAX_BYTES}
+    kept = run.router.keep_headers
+    headers |= {name: run.headers[name] for name in kept if name in run.headers}
     caller = Caller(
         session_id=run.session_id,
         user=run.user,
         request_id=run.request_id,
-        headers={name: headers[name] for name in run.router.keep_headers if name in headers},
+        headers=headers,
         wants_trace=run.wants_trace,
         has_history=run.conversation is not None and run.conversation.has_history,
         own_tools=run.router.own_tools,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 
 from ..agents.handler import PREPARE
+from ..context import GIVEN_BACK
 from ..errors import AgentError, AgentFailed, from_http
+from ..events.lifecycle import Lifecycle
 from ..observability.tracebacks import describe, exc_info
+from ..tracing.genai import Ending
 
 if TYPE_CHECKING:
     from .run import Run
@@ -42,16 +45,49 @@ def _hint(run: "Run", error: BaseException) -> str:
     )
 
 
+def ending_of(run: "Run", error: BaseException | None) -> Ending:
+    """Return how a run ended, for its trace.
+
+    Args:
+        run: The run.
+        error: What the handler raised, if it did.
+    """
+    return Ending(
+        run.output.result,
+        run.status,
+        error if isinstance(error, Exception) else None,
+        run.cause if run.error is None else run.error.code,
+        run.output.usage,
+        _finish_reason(run),
+    )
+
+
+def _finish_reason(run: "Run") -> str | None:
+    output = run.output
+    if not isinstance(output, Lifecycle):  # a "json" router's
+        return None
+    details = output.response.incomplete_details
+    if details is not None:
+        return "length" if details.reason == "max_output_tokens" else details.reason
+    if run.status == "completed":
+        last = output.output[-1]["type"] if output.output else None
+        return "tool_calls" if last == "function_call" else "stop"
+    return "error" if run.status == "failed" else run.status
+
+
 def report(run: "Run") -> None:
     """Count a run that has ended, and log it at INFO, without its content; skip prepared ones."""
     if run.handler is PREPARE:
         return
     seconds = perf_counter() - run.began
+    error = run.error.code if run.status == "failed" and run.error is not None else None
+    if run.status != GIVEN_BACK:
+        run.engine.tracer.measure(run.agent, seconds, error)
     metrics, output = run.engine.metrics, run.output
     if metrics is not None:
         first = None if run.first_at is None else run.first_at - run.began
         agent = metrics.agents[run.agent]
-        agent.run_ended(run.mode, run.status, seconds, first, output.events, output.usage)
+        agent.run_ended(run.mode, run.status, seconds, first, output.events, output.usage, error)
     if run_logger.isEnabledFor(logging.INFO):
         _log(run, seconds)
 

@@ -23,7 +23,7 @@ from .admission import Stage
 from .cancellation import Cancellation, is_running, scope_for
 from .deadline import Deadline
 from .output import Output
-from .report import report, visible
+from .report import ending_of, report, visible
 from .stepper import NO_VARIABLES, Abandoned, Stepper, in_context
 
 logger = logging.getLogger("agent_asgi")
@@ -202,6 +202,8 @@ class Run(Stepper):
         threads = engine.threads[self.agent]
         self.started = True
         self._variables = copy_context()
+        if engine.tracer.passes_baggage:
+            self._variables.run(engine.tracer.attach_baggage, self)
         called = self._variables.run(handler.call, self.value, self, threads)
         self._steps = self._take_outputs(called, threads)
 
@@ -373,11 +375,9 @@ class Run(Stepper):
                 logger.exception("The terminal event of %s cannot be written.", self.response_id)
 
     async def _end_trace(self, trace: Trace, error: BaseException | None) -> None:
-        cause = self._cause if self.error is None else self.error.code
         large = max(self._emitted, self.output.size) > LARGE
         try:
-            shown = error if isinstance(error, Exception) else None
-            await trace.end(self.output.result, self.status, shown, cause, large=large)
+            await trace.end(ending_of(self, error), large=large)
         except asyncio.CancelledError as cancelled:
             self.keep_cancellation(cancelled)
 

@@ -13,7 +13,7 @@ class Caller(Struct, kw_only=True, omit_defaults=True):
     user: str | None = None
     """The user."""
     headers: dict[str, str] = {}
-    """The headers that `AgentRouter(keep_headers=...)` names."""
+    """`traceparent`, `baggage`, and the headers that `AgentRouter(keep_headers=...)` names."""
     request_id: str = ""
     """The request's id."""
     wants_trace: bool = False

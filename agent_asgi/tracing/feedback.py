@@ -1,14 +1,16 @@
-"""A person's feedback on a run, stored as an MLflow assessment of its trace."""
+"""A person's feedback on a run: an MLflow assessment of its trace, and an OpenTelemetry event."""
 
 import asyncio
 import concurrent.futures
 import logging
+import re
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import Unavailable
+from ..errors import NotSupported, Unavailable
+from ..schema.ids import random_text
 from .export import pending
 
 logger = logging.getLogger("agent_asgi.tracing")
@@ -26,6 +28,8 @@ GRACE_SECONDS = 2.0
 SECONDS = 30.0
 """How long a caller waits in all."""
 PAUSE_SECONDS = 0.1
+_OTEL_ID = re.compile(r"[0-9a-f]{32}$")
+"""What OpenTelemetry calls the trace, at the end of MLflow's id."""
 _slots = threading.BoundedSemaphore(AT_ONCE)
 _writing = threading.Lock()
 """Without it, two requests of one person at once would both add an assessment."""
@@ -53,13 +57,18 @@ class Feedback:
 async def keep(feedback: Feedback) -> str | None:
     """Store feedback in MLflow, in a thread. It replaces earlier feedback of the same person.
 
+    If the process has an OpenTelemetry logger provider, feedback is also a
+    `gen_ai.evaluation.result` event; if no trace goes to MLflow, only that.
+
     Args:
         feedback: The feedback.
 
     Returns:
-        The assessment's id; None if the response has no such trace.
+        The assessment's id, or a new one if there is only an event; None if the response has no
+        such trace.
 
     Raises:
+        NotSupported: Neither MLflow nor OpenTelemetry takes feedback.
         Unavailable: MLflow fails, or does not answer in time.
     """
     if not _slots.acquire(blocking=False):
@@ -76,6 +85,8 @@ async def keep(feedback: Feedback) -> str | None:
         raise Unavailable("MLflow does not take feedback just now.") from error
     try:
         return await asyncio.wait_for(asyncio.wrap_future(done), SECONDS)
+    except NotSupported:
+        raise
     except Exception as error:
         logger.warning("Feedback could not be stored in MLflow: %r", error)
         raise Unavailable("MLflow does not take feedback just now.") from error
@@ -91,6 +102,62 @@ def _work(feedback: Feedback, done: concurrent.futures.Future[str | None]) -> No
 
 
 def _keep(feedback: Feedback) -> str | None:
+    if _is_mlflow_unused():
+        if _emit(feedback):
+            return "event_" + random_text()
+        raise NotSupported(
+            "trace_id: traces go to an OTLP collector, which takes no feedback. Set "
+            "MLFLOW_TRACKING_URI, or an OpenTelemetry logger provider.",
+            "trace_id",
+        )
+    id_ = _keep_assessment(feedback)
+    if id_ is not None:
+        _emit(feedback)
+    return id_
+
+
+def _is_mlflow_unused() -> bool:
+    """Return whether traces go to an OTLP collector only, and MLflow has no place for feedback."""
+    from mlflow.tracking import get_tracking_uri, is_tracking_uri_set
+
+    from .processors import by_otlp
+    from .setup import UNUSED
+
+    is_set: Any = is_tracking_uri_set  # untyped
+    return by_otlp() and (not is_set() or get_tracking_uri() == UNUSED)
+
+
+def _emit(feedback: Feedback) -> bool:
+    """Emit feedback as an event in its trace, and return whether anything takes events."""
+    from opentelemetry import trace
+    from opentelemetry._logs import LogRecord, get_logger_provider
+    from opentelemetry.sdk._logs import LoggerProvider
+
+    provider = get_logger_provider()
+    if not isinstance(provider, LoggerProvider):
+        return False
+    found = _OTEL_ID.search(feedback.trace_id)
+    span = trace.SpanContext(int(found[0], 16) if found else 0, 0, True, trace.TraceFlags(1))
+    attributes: dict[str, Any] = {
+        "gen_ai.evaluation.name": NAME,
+        "gen_ai.evaluation.score.value": float(feedback.value),
+        "gen_ai.evaluation.score.label": "pass" if feedback.value else "fail",
+        "gen_ai.response.id": feedback.response_id,
+        "user.id": feedback.source,
+    }
+    if feedback.comment is not None:
+        attributes["gen_ai.evaluation.explanation"] = feedback.comment
+    record = LogRecord(
+        timestamp=time.time_ns(),
+        context=trace.set_span_in_context(trace.NonRecordingSpan(span)),
+        event_name="gen_ai.evaluation.result",
+        attributes=attributes,
+    )
+    provider.get_logger("agent_asgi").emit(record)
+    return True
+
+
+def _keep_assessment(feedback: Feedback) -> str | None:
     from mlflow import log_feedback, update_assessment
     from mlflow.entities import AssessmentSource
     from mlflow.entities import Feedback as Assessment

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from .export import MAX_SPANS, STALL_SECONDS, is_root, pending, size_of
 from .mlflow_exporter import TraceExporter
+from .run_spans import RunSpanProcessor
 
 BATCH_SPANS = 128
 """Spans in an OTLP request: few enough that MLflow's server answers within `ROOM_SECONDS`."""
@@ -86,7 +87,7 @@ _taken: Any = None
 
 
 def take_over() -> None:
-    """Replace the processors of MLflow's provider that this package bounds.
+    """Replace the processors of MLflow's provider that this package bounds, and add its own.
 
     MLflow has one provider per process and makes a new one after `mlflow.tracing.enable()` or a
     change of destination, so each run calls this; it returns at once if nothing has changed.
@@ -97,7 +98,8 @@ def take_over() -> None:
         return
     with _lock:
         if active is not _taken:
-            active._span_processors = tuple(map(_bounded, active._span_processors))
+            bounded = map(_bounded, active._span_processors)
+            active._span_processors = (RunSpanProcessor(), *bounded)
             _taken = active
     _flush_at_exit()
 
@@ -128,7 +130,8 @@ def exporters() -> list[TraceExporter]:
 
 def by_otlp() -> bool:
     """Return whether traces go to an OTLP collector only."""
-    return all(isinstance(each, OtelSpanProcessor) for each in processors())
+    ours = (OtelSpanProcessor, RunSpanProcessor)
+    return all(isinstance(each, ours) for each in processors())
 
 
 def flush_processors() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..observability import GENAI_BUCKETS
 from .propagation import manager
 
 try:
@@ -23,6 +24,8 @@ MAX_OPEN_TRACES = 100_000
 DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own, in a folder without files of its older versions."""
 LOCK_SUFFIX = ".agent_asgi.lock"
+UNUSED = "http://unused.invalid"
+"""A tracking URI where none is needed."""
 
 reloads = False
 """Whether nothing may wait for MLflow, neither a run for its import nor the end of the process for
@@ -60,7 +63,7 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
 
     otlp = should_use_otlp_exporter()
     if IS_TRACING_SDK_ONLY and otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
-        set_tracking_uri("http://unused.invalid")  # to find the default takes the full mlflow
+        set_tracking_uri(UNUSED)  # to find the default takes the full mlflow
     with contextlib.suppress(ImportError):  # mlflow-tracing lacks it
         import mlflow.pyfunc.context  # noqa: F401  else the first span does, on the event loop
     _keep_many_traces()
@@ -75,6 +78,22 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
         if is_tracing_enabled() and not otlp:
             return {name: _experiment_id(uri, name) for name in (None, *names)}
     return {}
+
+
+def duration_histogram() -> Any:
+    """Return OpenTelemetry's histogram of the durations of runs.
+
+    It records nothing unless the process has a meter provider: a host's, or the one that MLflow
+    sets if `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set.
+    """
+    from opentelemetry.metrics import get_meter
+
+    return get_meter("agent_asgi").create_histogram(
+        "gen_ai.invoke_agent.duration",
+        "s",
+        "Time of a run.",
+        explicit_bucket_boundaries_advisory=GENAI_BUCKETS,
+    )
 
 
 def switched_off() -> bool:

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .export import pending
+from .genai import Ending
 from .propagation import manager
+
+if TYPE_CHECKING:
+    from .run_spans import RunSpans
 
 logger = logging.getLogger("agent_asgi.tracing")
 _ATTACHED = ("base64", "b64", "audio", "image", "inline_data", "ttachment")
@@ -22,15 +26,23 @@ class Trace:
         token: Restores the context that was current before the span.
         remote: Entered contexts to leave at the end.
         continued: Whether the span is a part of a caller's trace.
+        shared: What all spans of the run have in common.
 
     Attributes:
         id: MLflow's id of the trace.
     """
 
     def __init__(
-        self, span: Any, token: Any, remote: contextlib.ExitStack, continued: bool
+        self,
+        span: Any,
+        token: Any,
+        remote: contextlib.ExitStack,
+        continued: bool,
+        shared: "RunSpans",
     ) -> None:
         from mlflow.tracing.provider import get_current_otel_span
+
+        from .run_spans import runs
 
         self.id: str = span.trace_id
         self._span = span
@@ -38,37 +50,28 @@ class Trace:
         self._token = token
         self._remote = remote
         self._continued = continued
+        self._captures = shared.capture_content
+        runs[self._otel] = shared
 
-    def set_attributes(self, attributes: Mapping[str, str | None]) -> None:
-        """Set attributes as plain strings; MLflow's own setter quotes them.
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes as they are; MLflow's own setter writes JSON, with quotes around strings.
 
         Args:
             attributes: Their values; None is left out.
         """
-        for key, value in attributes.items():
-            if value is not None:
-                self._otel.set_attribute(key, value)
+        self._otel.set_attributes(
+            {name: value for name, value in attributes.items() if value is not None}
+        )
 
     def set_inputs(self, inputs: Any) -> None:
         """Set the request's body."""
         self._set_body("mlflow.spanInputs", inputs, self._span.set_inputs)
 
-    async def end(
-        self,
-        outputs: Callable[[], Any],
-        status: str,
-        error: Exception | None = None,
-        cause: str | None = None,
-        *,
-        large: bool = False,
-    ) -> None:
+    async def end(self, ending: Ending, *, large: bool = False) -> None:
         """End the span with the run's outputs; wait a bounded time if exports fall behind.
 
         Args:
-            outputs: Returns the response, as far as there is one.
-            status: completed, failed, incomplete or cancelled.
-            error: What the handler raised. Default None.
-            cause: The cause of a cancellation, or the code of its error. Default None.
+            ending: How the run ended.
             large: Whether to write the outputs in a thread, since they are large. Default False.
         """
         try:
@@ -80,9 +83,9 @@ class Trace:
                 if not room:
                     self._drop()
                 elif large:
-                    await _in_thread(lambda: self._finish(outputs(), status, error, cause))
+                    await _in_thread(lambda: self._finish(ending))
                 else:
-                    self._finish(outputs(), status, error, cause)
+                    self._finish(ending)
         except Exception:  # tracing never fails a request
             logger.warning("A trace could not be ended.", exc_info=True)
         finally:
@@ -116,24 +119,26 @@ class Trace:
             exporter.forget(self._otel_id)
         pending.lose_for_room()
 
-    def _finish(
-        self, outputs: Any, status: str, error: Exception | None, cause: str | None
-    ) -> None:
+    def _finish(self, ending: Ending) -> None:
         from .processors import by_otlp, exporters
 
-        self._set_body("mlflow.spanOutputs", outputs, self._span.set_outputs)
+        error = ending.error
+        if self._captures:
+            self._set_body("mlflow.spanOutputs", ending.outputs(), self._span.set_outputs)
         if error is not None:
             self._span.record_exception(error if _has_text(error) else type(error).__name__)
         self._end_children()
-        self.set_attributes({"agent_asgi.status": status})
+        self.set_attributes(ending.attributes())
         with manager().get_trace(self.id) as trace:
             if trace is not None:
-                trace.info.tags["agent_asgi.status"] = status
-                if cause is not None:
-                    trace.info.tags["agent_asgi.cause"] = cause
+                trace.info.tags["agent_asgi.status"] = ending.status
+                if ending.cause is not None:
+                    trace.info.tags["agent_asgi.cause"] = ending.cause
+                if not self._captures:
+                    _leave_out_content(trace)
                 if by_otlp():
                     self._leave_to_otlp(trace)
-        self._span.end(status="ERROR" if status == "failed" else "OK")
+        self._span.end(status="ERROR" if ending.status == "failed" else "OK")
         if self._continued:
             for exporter in exporters():
                 exporter.release(self._otel_id)
@@ -165,6 +170,17 @@ class Trace:
         self.set_attributes({f"mlflow.traceTag.{name}": tags.pop(name) for name in names})
         if not self._continued:
             trace.span_dict.clear()
+
+
+def _leave_out_content(trace: Any) -> None:
+    """Drop what MLflow keeps of a conversation beside the attributes of spans.
+
+    Args:
+        trace: MLflow's record of the trace, whose lock is held.
+    """
+    trace.info.request_preview = trace.info.response_preview = None
+    for span in trace.span_dict.values():
+        span._attachments.clear()
 
 
 async def _in_thread(work: Callable[[], None]) -> None:

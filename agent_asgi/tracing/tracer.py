@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from ..errors import NotSupported, Unavailable
 from . import feedback, setup
 from .export import pending
 from .feedback import Feedback
+from .genai import PROVIDER
+from .options import TraceOptions
 from .propagation import TRACEPARENT, continued, is_sampled, link_to
 from .span import Trace
 
@@ -37,19 +40,23 @@ class Tracer:
 
     Args:
         experiments: Names of the experiments that the routers ask for.
-        continue_trace: Whether a caller's MLflow trace is continued.
+        options: How runs are traced.
         timeout: How long a run waits for MLflow's import, in seconds. Default 10.
 
     Attributes:
         off: Whether the environment switches tracing off; then there is nothing to begin.
+        passes_baggage: Whether a caller's baggage is passed on to the services behind the handler.
     """
 
     def __init__(
-        self, experiments: Iterable[str], *, continue_trace: bool = False, timeout: float = 10.0
+        self, experiments: Iterable[str], options: TraceOptions, *, timeout: float = 10.0
     ) -> None:
         self.off = False
         self._names = set(experiments)
-        self._continue = continue_trace
+        self._options = options
+        self._captures = options.captures_content()
+        self._duration: Any = None
+        self.passes_baggage = options.continue_trace
         self._timeout = timeout
         self._ids: dict[str | None, str] = {}
         self._ready = threading.Event()
@@ -146,14 +153,45 @@ class Tracer:
             The assessment's id; None if the response has no such trace.
 
         Raises:
-            NotSupported: Tracing is off.
+            NotSupported: Tracing is off, or nothing takes feedback.
             Unavailable: MLflow has not answered yet, or does not.
         """
         if self._ready.is_set():
-            return await feedback.keep(opinion)
+            kept = opinion if self._captures else replace(opinion, comment=None)
+            return await feedback.keep(kept)
         if self.off:
             raise NotSupported("trace_id: tracing is off, so no run has a trace.", "trace_id")
         raise Unavailable("MLflow has not answered yet; runs go untraced.")
+
+    def attach_baggage(self, context: Context) -> None:
+        """Pass a caller's baggage on to the services that instrumented clients call from here.
+
+        Call it in the context of the run's handler, if `passes_baggage` is True.
+
+        Args:
+            context: The run's context.
+        """
+        from opentelemetry import baggage
+        from opentelemetry.context import attach, get_current
+
+        otel = get_current()
+        for name, value in context.baggage.items():
+            otel = baggage.set_baggage(name, value, otel)
+        attach(otel)  # never detached: the handler's context ends with it
+
+    def measure(self, agent: str, seconds: float, error: str | None) -> None:
+        """Record a run's duration with OpenTelemetry, if the process exports its metrics.
+
+        Args:
+            agent: The router's name.
+            seconds: The duration.
+            error: The code that the run failed with; None if it did not fail.
+        """
+        if self._duration is not None:
+            labels = {"gen_ai.agent.name": agent}
+            if error is not None:
+                labels["error.type"] = error
+            self._duration.record(seconds, labels)
 
     def begin(
         self,
@@ -208,6 +246,7 @@ class Tracer:
         from mlflow.tracing.provider import set_span_in_context
 
         from .processors import take_over
+        from .run_spans import RunSpans
 
         take_over()
         caller = TRACEPARENT.fullmatch(context.headers.get("traceparent", ""))
@@ -216,7 +255,7 @@ class Tracer:
             tags["agent_asgi.traceparent"] = caller.string
         metadata = {"mlflow.trace.session": context.session_id, "mlflow.trace.user": context.user}
         with contextlib.ExitStack() as remote:
-            parent = caller is not None and self._continue and is_sampled(caller)
+            parent = caller is not None and self._options.continue_trace and is_sampled(caller)
             if caller is not None and parent:
                 remote.enter_context(continued(caller))
             nested = parent or mlflow.get_current_active_span() is not None
@@ -230,18 +269,35 @@ class Tracer:
             )
             if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
                 return None
-            trace = Trace(span, set_span_in_context(span), remote.pop_all(), parent)
+            shared = self._shared(context)
+            token, spans = set_span_in_context(span), RunSpans(shared, self._captures)
+            trace = Trace(span, token, remote.pop_all(), parent, spans)
         trace.set_attributes(
             {
+                **shared,
                 "mlflow.message.format": '"openai"' if responses else None,  # MLflow's, as JSON
                 "session.id": context.session_id,
                 "user.id": context.user,
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.provider.name": PROVIDER,
+                "gen_ai.response.id": context.response_id,
             }
         )
-        if (body := inputs()) is not None:
+        if self._captures and (body := inputs()) is not None:
             trace.set_inputs(body)
         context.trace_id = trace.id
         return trace
+
+    def _shared(self, context: Context) -> dict[str, str]:
+        """Return the attributes that all spans of a run have."""
+        names, shared = self._options.span_baggage, {}
+        if names:
+            baggage = context.baggage
+            shared = {name: baggage[name] for name in names if name in baggage}
+        shared["gen_ai.agent.name"] = context.agent
+        if context.session_id is not None:
+            shared["gen_ai.conversation.id"] = context.session_id
+        return shared
 
     def _set_up_until_done(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = 0.5
@@ -255,6 +311,7 @@ class Tracer:
                 self._stop.wait(pause)
                 pause = min(2 * pause, RETRY_SECONDS)
             else:
+                self._duration = setup.duration_histogram()
                 self._ready.set()
                 with contextlib.suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(self._settled.set)

@@ -184,6 +184,11 @@ def test_bad_apps() -> None:
         (lambda: AgentApp(AgentRouter(), playground=wrong("no")), "playground must be bool"),
         (lambda: AgentApp(AgentRouter(), single_user=wrong("no")), "single_user must be bool"),
         (lambda: AgentApp(AgentRouter(), continue_trace=wrong(1)), "continue_trace must be bool"),
+        (lambda: AgentApp(AgentRouter(), capture_content=wrong(0)), "capture_content must be bool"),
+        (
+            lambda: AgentApp(AgentRouter(), span_baggage=wrong(None)),
+            "span_baggage must be Collection",
+        ),
         (lambda: AgentApp(AgentRouter(), debug=wrong("0")), "debug must be bool, not '0'"),
         (lambda: AgentRouter(wrong(None)), "AgentRouter: name must be str, not None"),
         (lambda: AgentRouter(description=wrong(1)), "description must be str or None"),

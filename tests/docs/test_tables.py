@@ -80,19 +80,7 @@ KINDS = ("too_many_runs", "too_many_streams")  # the code contains what the limi
 CODES = sorted({*codes(), *KINDS, *errors._TYPES.values()})
 
 
-AFTER_THE_START = {
-    "agent_error",
-    "background_timeout",
-    "cancelled",
-    "guardrail_tripped",
-    "interrupted",
-    "max_turns_exceeded",
-    "output_too_large",
-    "silence_timeout",
-    "tool_choice_violated",
-    "usage_limit_exceeded",
-    "websocket_connection_limit_reached",
-}
+AFTER_THE_START = metrics.RUN_CODES | {"cancelled", "websocket_connection_limit_reached"}
 """Codes of runs and connections that have begun: their requests were not refused."""
 
 

@@ -13,6 +13,7 @@ from mlflow.tracing.client import TracingClient
 import agent_asgi.tracing.feedback as room
 from agent_asgi import AgentApp, AgentRouter
 from agent_asgi.errors import Unavailable
+from agent_asgi.tracing.options import TraceOptions
 from agent_asgi.tracing.tracer import Tracer
 from tests.support.asking import ANN, BOB, TOKENS, Reply, fetch
 from tests.support.traces import traces
@@ -155,7 +156,7 @@ def test_tracing_off_is_told(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_mlflow_that_has_not_answered_yet_is_told() -> None:
     given = room.Feedback("tr-1", "resp_1", True, None, "ann")
     with pytest.raises(Unavailable):
-        asyncio.run(Tracer([]).keep_feedback(given))
+        asyncio.run(Tracer([], TraceOptions()).keep_feedback(given))
 
 
 def test_an_mlflow_that_does_not_answer_is_told(
@@ -231,7 +232,7 @@ def test_a_traces_page_is_known_where_mlflow_serves_one(
     monkeypatch: pytest.MonkeyPatch, uri: str, page: str | None
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    tracer = Tracer([])
+    tracer = Tracer([], TraceOptions())
     assert tracer.page(None) is None
     tracer._ids[None] = "7"
     tracer._ready.set()

@@ -36,6 +36,7 @@ from agent_asgi.observability.metrics import BUCKETS, Metrics, _Durations
 from agent_asgi.observability.multiprocess import FOLDER
 from agent_asgi.testing import AgentClient
 from tests.support.apps import started
+from tests.support.asking import fetch
 from tests.support.calling import QUICK, Serve, connect, ended, until
 from tests.support.commands import ask_text, command, running
 from tests.support.raw_http import leave
@@ -118,6 +119,33 @@ def test_each_run_counts_once_as_it_ended(serve: Serve) -> None:
     assert 0 < value(samples, "run_seconds_sum", agent="counted", mode="stream") < 30
     assert value(samples, "process_resident_memory_bytes") > 1 << 20
     assert value(samples, "traces_dropped_total") == dropped
+
+
+def test_durations_by_the_name_of_the_conventions(serve: Serve) -> None:
+    router = AgentRouter("named")
+
+    @router.invoke
+    async def obey(request: ResponsesRequest) -> str:
+        if request.input_text == "own":
+            raise AgentError("Your own.", 400, "a_code_of_ones_own")
+        if request.input_text == "fail":
+            raise ValueError("a secret")
+        return "x"
+
+    url = serve(AgentApp(router))
+    for said in ("x", "x", "own", "own", "fail"):
+        fetch(url, "POST", "/responses", None, {"input": said})
+    name = "gen_ai_invoke_agent_duration_seconds"
+    samples = scrape(url)
+    assert by(samples, f"{name}_count", "gen_ai_agent_name", "error_type") == {
+        ("named", ""): 2,
+        ("named", "_OTHER"): 2,
+        ("named", "agent_error"): 1,
+    }
+    ended = {"gen_ai_agent_name": "named", "error_type": ""}
+    assert value(samples, f"{name}_bucket", **ended, le="0.1") <= 2
+    assert value(samples, f"{name}_bucket", **ended, le="409.6") == 2
+    assert 0 < value(samples, f"{name}_sum", **ended) < 30
 
 
 def _bytes(message: str | bytes) -> bytes:
@@ -405,7 +433,7 @@ def test_tokens_that_are_no_count_are_left_out() -> None:
     metrics = Metrics(["agent"])
     for tokens in (-5, 10**400, 7):
         usage = Usage(input_tokens=tokens, output_tokens=0)
-        metrics.agents["agent"].run_ended("json", "completed", 0.1, None, 0, usage)
+        metrics.agents["agent"].run_ended("json", "completed", 0.1, None, 0, usage, None)
     metrics.update({}, 0, 0)
     samples = parse(metrics.exposition("")[0].decode())
     assert by(samples, "tokens_total", "direction") == {"input": 7}
@@ -473,6 +501,8 @@ def test_two_apps_of_a_host_with_several_processes_are_told_apart(tmp_path: Path
     assert by(first, "runs_total", "agent") == {"same": 4}
     assert by(second, "runs_total", "agent") == {"same": 6}
     assert by(first, "run_seconds_count", "agent") == {"same": 4}
+    named = "gen_ai_invoke_agent_duration_seconds_count"
+    assert by(second, named, "gen_ai_agent_name") == {"same": 6}
     assert not by(first, "refused_total", "why")
     assert by(second, "refused_total", "why") == {"invalid_json": 2}
     assert ("own_total", ()) not in first
@@ -483,7 +513,7 @@ def test_two_apps_of_a_host_with_several_processes_are_told_apart(tmp_path: Path
 
 DIES = """
 metrics = app()._config.metrics
-metrics.agents["same"].run_ended("json", "completed", 0.1, None, 0, None)
+metrics.agents["same"].run_ended("json", "completed", 0.1, None, 0, None, None)
 metrics.update({"same": 2}, 4, 5)
 os.kill(os.getpid(), 9)
 """

@@ -29,8 +29,10 @@ from mlflow.tracking.fluent import _get_experiment_id
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from mlflow.version import IS_TRACING_SDK_ONLY
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Status, StatusCode
 
 
 @pytest.fixture
@@ -58,6 +60,27 @@ def test_processors_of_a_provider() -> None:
     active._span_processors = (Processor(),)
     made.get_tracer("x").start_span("one").end()
     assert seen == ["one"]
+
+
+def test_a_span_that_ends() -> None:
+    """`_on_ending` comes before any `on_end`, which gets `_attributes`, `_events` and `_status`."""
+    made, seen = TracerProvider(), list[Any]()
+
+    class Processor(SpanProcessor):
+        def _on_ending(self, span: Any) -> None:
+            span._attributes = BoundedAttributes(attributes={"b": 1})
+            span._events = [Event("exception", {"exception.type": "X"}, 7)]
+            span._status = Status(span.status.status_code)
+
+        def on_end(self, span: Any) -> None:
+            seen.append((dict(span.attributes), span.events[0].timestamp, span.status.description))
+
+    made.add_span_processor(Processor())
+    span = made.get_tracer("x").start_span("one", attributes={"a": 1})
+    span.set_status(Status(StatusCode.ERROR, "secret"))
+    span.add_event("other")
+    span.end()
+    assert seen == [({"b": 1}, 7, None)]
 
 
 def test_mlflows_provider(span: Any) -> None:

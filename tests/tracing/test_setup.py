@@ -21,6 +21,7 @@ from agent_asgi import AgentApp, AgentRouter, Timeouts, tracing
 from agent_asgi.testing import AgentClient
 from agent_asgi.tracing import setup
 from agent_asgi.tracing.export import pending
+from agent_asgi.tracing.options import TraceOptions
 from agent_asgi.tracing.setup import only_process
 from agent_asgi.tracing.tracer import Tracer
 from tests.support.servers import Server
@@ -140,7 +141,7 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(setup, "set_up", look)
 
     async def main() -> None:
-        tracing = Tracer([], timeout=5)
+        tracing = Tracer([], TraceOptions(), timeout=5)
         tracing.start()
         await tracing.wait()
         assert tracing.settled
