@@ -334,6 +334,7 @@ def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) 
         routes += [
             Route("/", page.playground),
             Route("/playground/{file}", page.playground_file),
+            Route("/playground/traces/{id}", page.playground_trace),
             Route("/playground.json", page.playground_settings),
         ]
     docs = Docs(config, routes, registry.operations(protocols), registry.schemas(protocols))

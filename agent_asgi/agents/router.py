@@ -45,11 +45,12 @@ class AgentRouter:
         skills: What the agent can do, for its A2A card: dicts with `id`, `name`, `description`,
             `tags` and, if wanted, `examples`, `inputModes` and `outputModes`. Default: one skill
             with the agent's name and description.
+        examples: What to ask, for the playground and the A2A card's default skill. Default none.
 
     Raises:
         TypeError: An option has a wrong type.
         ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
-            `max_threads` is below 1, `keep_headers` is a str, or a skill is invalid.
+            `max_threads` is below 1, `keep_headers` or `examples` is a str, or a skill is invalid.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class AgentRouter:
         recover: bool = True,
         keep_headers: Sequence[str] = (),
         skills: Sequence[Any] = (),
+        examples: Sequence[str] = (),
     ) -> None:
         require(
             "AgentRouter",
@@ -77,10 +79,13 @@ class AgentRouter:
                 "recover": (recover, bool),
                 "keep_headers": (keep_headers, Collection),
                 "skills": (skills, Collection),
+                "examples": (examples, Collection),
             },
         )
         for header in keep_headers:
             require("AgentRouter", {"each of keep_headers": (header, str)})
+        for example in examples:
+            require("AgentRouter", {"each of examples": (example, str)})
         if not _NAME.fullmatch(name) or name in (".", ".."):
             raise ValueError(
                 f"Router name {name!r} must be a path segment without spaces, such as 'tutor'."
@@ -93,6 +98,8 @@ class AgentRouter:
             )
         if isinstance(keep_headers, str):
             raise ValueError("keep_headers must be a list of names, not a str.")
+        if isinstance(examples, str):
+            raise ValueError("examples must be a list of texts, not a str.")
         if max_threads < 1:
             raise ValueError("max_threads must be at least 1.")
         self.name = name
@@ -105,6 +112,7 @@ class AgentRouter:
         self.recover = recover
         self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.skills = skills_of(skills)
+        self.examples = tuple(examples)
         self.handlers: dict[Mode, Handler] = {}
 
     @overload
