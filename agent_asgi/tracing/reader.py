@@ -62,9 +62,7 @@ async def read(
     return await ask(lambda: _read(response_id, experiment_id, hidden))
 
 
-def _read(
-    response_id: str, experiment_id: str, hidden: Collection[str] | None
-) -> TraceTree | None:
+def _read(response_id: str, experiment_id: str, hidden: Collection[str] | None) -> TraceTree | None:
     from mlflow.tracing.client import TracingClient
 
     client = TracingClient()

@@ -10,7 +10,7 @@ MS = 1_000_000
 
 def span(id: str, parent: str | None, start: int, end: int | None, **more: Any) -> Any:
     """Make a span as MLflow's client returns it; times are in milliseconds."""
-    fields = {
+    fields: dict[str, Any] = {
         "span_id": id,
         "parent_id": parent,
         "name": id,
@@ -41,7 +41,12 @@ def test_spans_are_below_their_parents_oldest_first() -> None:
     roots = tree(spans, None)
     assert names(roots) == {"root": {"early": {"inner": {}}, "late": {}}, "lost": {}}
     root = roots[0]
-    assert (root.start, root.duration, root.inputs, root.outputs) == (1.0, 10.0, "in root", "out root")
+    assert (root.start, root.duration, root.inputs, root.outputs) == (
+        1.0,
+        10.0,
+        "in root",
+        "out root",
+    )
     assert root.children[1].duration is None
     assert tree([], None) == []
 

@@ -25,8 +25,8 @@ POLICY = (
     "img-src 'self' data: https:; media-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's content security policy: its own files only, nothing inline. An image from elsewhere is
-loaded when the user asks for it."""
+"""The page's content security policy: its own files only, nothing inline. An image from elsewhere
+is loaded when the user asks for it."""
 
 
 class Playground:

@@ -32,7 +32,7 @@ export class TraceView {
     if (!turn.trace) return note(this.debug && turn.id ? "" : "This run has no trace that the page knows of.");
     const page = this.page(turn);
     const where = page
-      ? element("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, "Open in MLflow", element("span", { class: "hidden" }, ", in a new tab"))
+      ? element("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, "Open in MLflow", element("span", { class: "hidden" }, " (new tab)"))
       : note("Find it in MLflow: ", element("code", {}, "mlflow ui --backend-store-uri …"), ", with the server’s own tracking URI.");
     const id = element("p", { class: "trace" }, "Trace ", element("code", {}, turn.trace), copyButton(() => turn.trace));
     return element("div", {}, id, where, this.debug ? null : note("With ", element("code", {}, "AgentApp(debug=True)"), ", its spans are shown here."));
@@ -57,7 +57,7 @@ function note(...text) {
 }
 
 function treeOf(spans) {
-  const end = Math.max(1, ...flat(spans).map((span) => span.start + (span.duration ?? 0)));
+  const end = flat(spans).reduce((most, span) => Math.max(most, span.start + (span.duration ?? 0)), 1);
   return element("ul", { class: "tree spans" }, spans.map((span) => spanNode(span, end)));
 }
 

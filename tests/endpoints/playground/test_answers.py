@@ -13,6 +13,7 @@ from agent_asgi import (
     ApprovalRequest,
     Context,
     FunctionCall,
+    FunctionCallOutput,
     ResponsesRequest,
 )
 from tests.endpoints.playground.agents import Serve
@@ -41,7 +42,7 @@ def forecaster() -> AgentRouter:
 
     @router.stream
     async def forecast(request: ResponsesRequest) -> AsyncIterator[Any]:
-        outputs = [each for each in request.new_input if each.type == "function_call_output"]
+        outputs = [each for each in request.new_input if isinstance(each, FunctionCallOutput)]
         if outputs:
             yield " and ".join(str(each.output) for each in outputs)
             return
@@ -141,9 +142,7 @@ class Deleter:
 
 
 @pytest.mark.parametrize("single_user", [False, True])
-def test_an_approval_is_given_or_refused(
-    serve: Serve, browser: Browser, single_user: bool
-) -> None:
+def test_an_approval_is_given_or_refused(serve: Serve, browser: Browser, single_user: bool) -> None:
     agent = Deleter()
     url = serve(AgentApp(agent.router, playground=True, single_user=single_user))
     tab = Tab(browser, url)

@@ -10,7 +10,8 @@ from tests.endpoints.playground.agents import Echo, Serve, saying
 from tests.support.browsing import Tab
 
 PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
 )
 WAV = base64.b64encode(
     b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\0\0\0"
@@ -87,7 +88,7 @@ def test_files_are_dropped_and_pasted(serve: Serve, browser: Browser) -> None:
         }"""
     )
     tab.page.get_by_role("button", name="Remove b.txt").wait_for()
-    big = {"name": "big.bin", "mimeType": "application/x", "buffer": b"x" * (7 << 20)}
+    big: Any = {"name": "big.bin", "mimeType": "application/x", "buffer": b"x" * (7 << 20)}
     tab.page.locator("#files").set_input_files([big])
     expect(tab.page.get_by_role("alert")).to_contain_text("big.bin is not attached")
     tab.message.press("Enter")

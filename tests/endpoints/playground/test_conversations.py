@@ -1,4 +1,4 @@
-"""The conversations of the playground: listed, reopened, renamed, deleted, searched, edited, forked."""
+"""The conversations of the playground: reopened, renamed, deleted, searched, edited, forked."""
 
 from typing import Any
 
@@ -77,9 +77,7 @@ def test_a_message_is_edited_a_turn_retried_a_conversation_forked(
     serve: Serve, browser: Browser, single_user: bool
 ) -> None:
     agent = Echo()
-    tab = Tab(
-        browser, serve(AgentApp(agent.router, playground=True, single_user=single_user))
-    )
+    tab = Tab(browser, serve(AgentApp(agent.router, playground=True, single_user=single_user)))
     tab.ready()
     for text in ("one", "two", "three"):
         tab.ask(text)

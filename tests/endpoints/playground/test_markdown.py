@@ -171,7 +171,7 @@ def test_a_streamed_text_does_not_flicker(serve: Serve, browser: Browser) -> Non
         """async () => {
             const { MarkdownView } = await import("/playground/markdown.js");
             const view = new MarkdownView();
-            const text = "A **bold** word, `code` and [a link](https://a.example/b).\\n\\n- one\\n- two";
+            const text = "A **bold** b, `code`, [a link](https://a.example/b).\\n\\n- one\\n- two";
             const seen = [];
             let first = null;
             for (let end = 1; end <= text.length; end++) {

@@ -171,9 +171,7 @@ def test_the_columns_are_drawers_on_a_narrow_page(serve: Serve, browser: Browser
 
 def test_examples_are_asked_and_agents_told_apart(serve: Serve, browser: Browser) -> None:
     agents = [Echo("first", examples=["one", "two"]), Echo("second")]
-    tab = Tab(
-        browser, serve(AgentApp(*(each.router for each in agents), playground=True))
-    )
+    tab = Tab(browser, serve(AgentApp(*(each.router for each in agents), playground=True)))
     tab.ready()
     tab.page.get_by_role("list", name="Examples").get_by_role("button", name="two").click()
     tab.answered("[two]")

@@ -84,9 +84,7 @@ def test_there_is_no_trace_without_debug_or_for_an_unknown_response(serve: Serve
     assert fetch(url, "GET", "/playground/traces/resp_no").error["code"] == "response_not_found"
 
 
-def test_an_untraced_response_has_no_trace(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_untraced_response_has_no_trace(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     url = serve(AgentApp(traced(), playground=True, debug=True))
     assert fetch(url, "GET", f"/playground/traces/{told(url)}").error["code"] == "trace_not_found"
@@ -137,7 +135,7 @@ def test_the_code_of_a_turn_sends_its_request(serve: Serve, browser: Browser) ->
     agent = Echo()
     tab = Tab(browser, serve(AgentApp(agent.router, playground=True)))
     tab.ready()
-    tab.panel.get_by_label("Instructions").fill("Don't \"quote\".\nTwo lines.")
+    tab.panel.get_by_label("Instructions").fill('Don\'t "quote".\nTwo lines.')
     tab.panel.get_by_label("Metadata (JSON)").fill('{"a": "$HOME"}')
     tab.ask("it's one")
     tab.answered("[it's one]")

@@ -1,7 +1,6 @@
-"""Talk to agents in the playground, in a real Chromium: step by step, stopped, reloaded, refused."""
+"""Talk to agents in the playground, in a real Chromium: step by step, stopped, reloaded."""
 
 import json
-from typing import Any
 
 import calculator
 import pytest
@@ -99,7 +98,7 @@ def see_events(tab: Tab) -> None:
     expect(deltas.first.locator(".event").first).to_contain_text("sequence_number")
     tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.panel.get_by_role("button", name="Copy as JSON lines").click()
-    expect(tab.panel.get_by_text("Copied")).to_be_visible()
+    expect(tab.panel.get_by_role("button", name="Copied")).to_be_visible()
     lines = tab.page.evaluate("navigator.clipboard.readText()").split("\n")
     events = [json.loads(line) for line in lines]
     assert [each["sequence_number"] for each in events] == list(range(len(events)))
@@ -113,7 +112,7 @@ def see_trace(tab: Tab, response_id: str) -> None:
     expect(tab.panel).to_contain_text(trace.info.trace_id)
     expect(tab.panel).to_contain_text("mlflow ui --backend-store-uri …")
     tab.panel.get_by_role("button", name="Copy").click()
-    expect(tab.panel.get_by_text("Copied")).to_be_visible()
+    expect(tab.panel.get_by_role("button", name="Copied")).to_be_visible()
     assert tab.page.evaluate("navigator.clipboard.readText()") == trace.info.trace_id
     tab.leave_panel()
 
@@ -376,8 +375,8 @@ def test_the_trace_is_linked_where_mlflow_has_a_page(serve: Serve, browser: Brow
     url = serve(calculator.app)
     page = "https://mlflow.example/#/experiments/1/traces?selectedEvaluationId="
     tab = Tab(browser, "about:blank")
-    agent = {"name": "calculator", "description": None, "examples": [], "traces": page}
-    told = json.dumps({"agents": [agent], "lists": True, "debug": False})
+    agent = {"name": "calculator", "description": "Counts", "traces": page}
+    told = json.dumps({"agents": [agent | {"examples": []}], "lists": True, "debug": False})
     tab.page.route("**/playground.json", lambda route: route.fulfill(body=told))
     tab.page.goto(url)
     tab.ready()
@@ -385,6 +384,6 @@ def test_the_trace_is_linked_where_mlflow_has_a_page(serve: Serve, browser: Brow
     tab.answered("The answer is 2.")
     (trace,) = traces(response_id=tab.turn_id())
     tab.button("Trace").click()
-    link = tab.page.get_by_role("link", name="Open in MLflow, in a new tab")
+    link = tab.page.get_by_role("link", name="Open in MLflow (new tab)")
     expect(link).to_have_attribute("href", page + trace.info.trace_id)
     tab.close()
