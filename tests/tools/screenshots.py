@@ -40,10 +40,10 @@ def main() -> None:
 def talk(tab: Any) -> None:
     """Ask, open a tool call, and on a wide page the trace."""
     tab.ready()
-    for text in ("10 km in miles", "What is 12 * (3 + 4)?"):
+    for text, told in (("10 km in miles", "6.2"), ("What is 12 * (3 + 4)?", "84")):
         tab.button("New conversation").click()
         tab.ask(text)
-        tab.answered("The answer is")
+        tab.answered(told)
     tab.ask("and times 2?")
     tab.answered("The answer is 168.")
     tab.page.locator("details.call summary").last.click()
