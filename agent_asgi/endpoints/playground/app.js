@@ -10,6 +10,7 @@ import { Drawer } from "./drawers.js";
 import { Library } from "./library.js";
 import { Panel, TABS } from "./panel.js";
 import { answersIn, withText } from "./question.js";
+import { stay, toEnd } from "./scroll.js";
 import { SettingsView } from "./settings.js";
 import { listen } from "./shortcuts.js";
 import { Sidebar } from "./sidebar.js";
@@ -59,7 +60,6 @@ function changed(turn) {
 function draw() {
   drawing = false;
   const { turns, last } = conversation;
-  const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
   for (const [turn, view] of views) {
     if (turns.includes(turn)) continue;
     view.node.remove();
@@ -77,7 +77,7 @@ function draw() {
   panel.update(selected);
   byId("welcome").hidden = turns.length > 0;
   showState();
-  if (atEnd) scrollTo(0, document.documentElement.scrollHeight);
+  stay();
 }
 
 function showState() {
@@ -117,7 +117,7 @@ function ask(input, background) {
   notice = "";
   conversation.ask(input, { agent: agents.name, background, settings: fields });
   draw();
-  requestAnimationFrame(() => scrollTo(0, document.documentElement.scrollHeight));
+  requestAnimationFrame(toEnd);
   return true;
 }
 
@@ -161,7 +161,7 @@ function open(id) {
   if (left.covers) left.set(false);
   doing(async () => {
     await conversation.open(id, agents.name);
-    scrollTo(0, document.documentElement.scrollHeight);
+    toEnd();
   });
 }
 
@@ -222,6 +222,11 @@ function step(by) {
   views.get(turns[at]).node.focus({ preventScroll: true });
 }
 
+function search() {
+  left.set(true);
+  byId("search").focus();
+}
+
 function escape(event) {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const covering = [left, right].find((drawer) => drawer.covers);
@@ -229,20 +234,21 @@ function escape(event) {
   else conversation.stop();
 }
 
-listen({
-  "/": ["Write a message", () => composer.focus()],
-  "n": ["New conversation", begin],
-  "s": ["Search the conversations", () => { left.set(true); byId("search").focus(); }],
-  "j": ["Next turn", () => step(1)],
-  "k": ["Previous turn", () => step(-1)],
-  "r": ["Retry the turn", () => conversation.last && actions.retry(panel.turn ?? conversation.last)],
-  "e": ["Edit the message of the turn", () => edit(panel.turn ?? conversation.last)],
-  "p": ["Open or close the side panel", () => right.toggle()],
-  ...Object.fromEntries(TABS.map((tab, at) => [`${at + 1}`, [`Show ${tab}`, () => show(tab)]])),
-  "?": ["Show these keys", () => byId("shortcuts").showModal()],
-});
+listen([
+  ["/", "Write a message", () => composer.focus()],
+  ["n", "New conversation", begin],
+  ["s", "Search the conversations", search],
+  ["j", "Next turn", () => step(1)],
+  ["k", "Previous turn", () => step(-1)],
+  ["r", "Retry the turn", () => conversation.last && actions.retry(panel.turn ?? conversation.last)],
+  ["e", "Edit the message of the turn", () => edit(panel.turn ?? conversation.last)],
+  ["p", "Open or close the side panel", () => right.toggle()],
+  ...TABS.map((tab, at) => [`${at + 1}`, `Show ${tab}`, () => show(tab)]),
+  ["?", "Show these keys", () => byId("shortcuts").showModal()],
+]);
 addEventListener("keydown", escape);
 addEventListener("hashchange", openLinked);
+new ResizeObserver(stay).observe(byId("composer"));
 for (const button of document.querySelectorAll(".new")) button.addEventListener("click", begin);
 for (const button of document.querySelectorAll("dialog .close")) button.addEventListener("click", () => button.closest("dialog").close(button.value));
 showSettings();

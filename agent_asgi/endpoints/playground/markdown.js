@@ -95,6 +95,7 @@ function inlineNode(node) {
   if (node.tag === "img") return imageView(node.src, node.alt);
   if (node.tag === "code") return element("code", {}, visible(node.text));
   if (node.tag !== "a") return element(node.tag, {}, (node.children ?? []).map(inlineNode));
-  const attributes = { href: node.href, title: node.href, target: "_blank", rel: "noopener noreferrer" };
+  const isNumber = node.children.length === 1 && /^\d{1,3}$/.test(node.children[0]);
+  const attributes = { class: isNumber ? "cite" : null, href: node.href, title: node.href, target: "_blank", rel: "noopener noreferrer" };
   return element("a", attributes, node.children.map(inlineNode));
 }

@@ -9,7 +9,7 @@ const SCHEMA = '{"type": "object",\n  "properties": {"answer": {"type": "number"
 export class SettingsView {
   #fields = {
     instructions: element("textarea", { rows: "4", placeholder: "In addition to the agent's own" }),
-    temperature: element("input", { type: "number", min: "0", max: "2", step: "0.1", placeholder: "the agent's own" }),
+    temperature: element("input", { type: "number", min: "0", max: "2", step: "0.1", placeholder: "0 to 2" }),
     tools: element("textarea", { rows: "5", spellcheck: "false", class: "mono", placeholder: TOOLS }),
     schema: element("textarea", { rows: "5", spellcheck: "false", class: "mono", placeholder: SCHEMA }),
     metadata: element("textarea", { rows: "2", spellcheck: "false", class: "mono", placeholder: '{"topic": "maths"}' }),

@@ -57,7 +57,7 @@ function note(...text) {
 }
 
 function treeOf(spans) {
-  const end = flat(spans).reduce((most, span) => Math.max(most, span.start + (span.duration ?? 0)), 1);
+  const end = flat(spans).reduce((most, span) => Math.max(most, span.start + (span.duration ?? 0)), 0.001);
   return element("ul", { class: "tree spans" }, spans.map((span) => spanNode(span, end)));
 }
 
@@ -71,7 +71,7 @@ function spanNode(span, end) {
   bar.firstChild.style.setProperty("--from", `${(100 * span.start) / end}%`);
   bar.firstChild.style.setProperty("--width", `${Math.max(1, (100 * (span.duration ?? 0)) / end)}%`);
   const summary = [
-    element("span", { class: `type ${span.type.toLowerCase().replace(/[^a-z]/g, "")}` }, visible(span.type.toLowerCase())),
+    element("span", { class: `type kind-${span.type.toLowerCase().replace(/[^a-z]/g, "")}` }, visible(span.type.toLowerCase())),
     element("span", { class: "name" }, visible(span.name)),
     element("span", { class: "note" }, failed ? "failed · " : "", time(span.duration)),
     bar,
