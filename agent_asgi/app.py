@@ -158,7 +158,6 @@ class AgentApp:
                 "playground": (playground, bool),
                 "single_user": (single_user, bool),
                 "quota": (quota, Quota, Callable, NoneType),
-                "continue_trace": (continue_trace, bool),
                 "debug": (debug, bool),
                 "store": (store, Store, str),
                 "limits": (limits, Limits),
@@ -395,6 +394,7 @@ def _routes(
         routes += [
             Route("/", page.playground),
             Route("/playground/{file}", page.playground_file),
+            Route("/playground/traces/{id}", page.playground_trace),
             Route("/playground.json", page.playground_settings),
         ]
     elif index:

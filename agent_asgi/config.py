@@ -1,7 +1,7 @@
 """`Limits`, `Quota` and `Timeouts`: bounds on sizes, on concurrency and on time."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -25,6 +25,25 @@ def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
             names = ["None" if each is NoneType else each.__name__ for each in kinds]
             mend = " Pass an instance of it." if isinstance(value, type) else ""
             raise TypeError(f"{owner}: {name} must be {' or '.join(names)}, not {value!r}.{mend}")
+
+
+def require_texts(owner: str, options: Mapping[str, Collection[str]]) -> None:
+    """Check that options are collections of texts. A single str is not one.
+
+    Args:
+        owner: The class that has them, for the message.
+        options: The values by name.
+
+    Raises:
+        TypeError: One is no collection, or has something else in it.
+        ValueError: One is a str.
+    """
+    for name, texts in options.items():
+        require(owner, {name: (texts, Collection)})
+        if isinstance(texts, str):
+            raise ValueError(f"{owner}: {name} must be a list of texts, not the str {texts!r}.")
+        for text in texts:
+            require(owner, {f"each of {name}": (text, str)})
 
 
 def require_context_manager(owner: str, lifespan: Callable[..., Any]) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, overload
 
-from ..config import require
+from ..config import require, require_texts
 from ..errors import AgentError
 from ..schema.annotations import Schema, object_schema
 from ..schema.own_calls import View
@@ -54,12 +54,13 @@ class AgentRouter:
             with the agent's name and description.
         scopes: The scopes that a caller needs to run the agent, all of them, for example those of
             a JSON Web Token (`JwtTokens`). Others get a 403. Default none.
+        examples: What to ask, for the playground and the A2A card's default skill. Default none.
 
     Raises:
         TypeError: An option has a wrong type.
         ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
-            `max_threads` is below 1, `keep_headers` or `scopes` is a str, or a skill or a scope is
-            invalid.
+            `max_threads` is below 1, `keep_headers`, `scopes` or `examples` is a str, or a skill or
+            a scope is invalid.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class AgentRouter:
         keep_headers: Sequence[str] = (),
         skills: Sequence[Any] = (),
         scopes: Sequence[str] = (),
+        examples: Sequence[str] = (),
     ) -> None:
         require(
             "AgentRouter",
@@ -86,15 +88,11 @@ class AgentRouter:
                 "max_threads": (max_threads, int),
                 "reducer": (reducer, Callable, NoneType),
                 "recover": (recover, bool),
-                "keep_headers": (keep_headers, Collection),
                 "skills": (skills, Collection),
-                "scopes": (scopes, Collection),
             },
         )
-        for header in keep_headers:
-            require("AgentRouter", {"each of keep_headers": (header, str)})
-        for scope in scopes:
-            require("AgentRouter", {"each of scopes": (scope, str)})
+        texts = {"keep_headers": keep_headers, "scopes": scopes, "examples": examples}
+        require_texts("AgentRouter", texts)
         if not _NAME.fullmatch(name) or name in (".", ".."):
             raise ValueError(
                 f"Router name {name!r} must be a path segment without spaces, such as 'tutor'."
@@ -105,10 +103,8 @@ class AgentRouter:
             raise ValueError(
                 f"own_tools must be 'mcp_call', 'function_call' or 'hidden', not {own_tools!r}."
             )
-        if isinstance(keep_headers, str):
-            raise ValueError("keep_headers must be a list of names, not a str.")
-        if isinstance(scopes, str) or not all(map(_SCOPE.fullmatch, scopes)):
-            raise ValueError(f"scopes must be a list of names without spaces, not {scopes!r}.")
+        if not all(map(_SCOPE.fullmatch, scopes)):
+            raise ValueError(f"scopes must be names without spaces, not {list(scopes)!r}.")
         if max_threads < 1:
             raise ValueError("max_threads must be at least 1.")
         self.name = name
@@ -122,6 +118,7 @@ class AgentRouter:
         self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.skills = skills_of(skills)
         self.scopes = tuple(scopes)
+        self.examples = tuple(examples)
         self.handlers: dict[Mode, Handler] = {}
 
     @overload

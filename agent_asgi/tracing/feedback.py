@@ -1,36 +1,19 @@
 """A person's feedback on a run: an MLflow assessment of its trace, and an OpenTelemetry event."""
 
-import asyncio
-import concurrent.futures
-import logging
 import re
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import NotSupported, Unavailable
+from ..errors import NotSupported
 from ..schema.ids import random_text
-from .export import pending
-
-logger = logging.getLogger("agent_asgi.tracing")
+from .query import RESPONSE, ask, exported
 
 NAME = "user_feedback"
 """The assessment's name."""
-RESPONSE = "agent_asgi.response_id"
-"""The tag that names a trace's response."""
-AT_ONCE = 4
-"""How many are written at the same time; each has a thread, which may hang as long as a server."""
-TRACE_SECONDS = 20.0
-"""How long to wait for a trace while this process still exports some."""
-GRACE_SECONDS = 2.0
-"""How long to wait for a trace that another process may be exporting."""
-SECONDS = 30.0
-"""How long a caller waits in all."""
-PAUSE_SECONDS = 0.1
 _OTEL_ID = re.compile(r"[0-9a-f]{32}$")
 """What OpenTelemetry calls the trace, at the end of MLflow's id."""
-_slots = threading.BoundedSemaphore(AT_ONCE)
 _writing = threading.Lock()
 """Without it, two requests of one person at once would both add an assessment."""
 
@@ -71,34 +54,7 @@ async def keep(feedback: Feedback) -> str | None:
         NotSupported: Neither MLflow nor OpenTelemetry takes feedback.
         Unavailable: MLflow fails, or does not answer in time.
     """
-    if not _slots.acquire(blocking=False):
-        raise Unavailable("MLflow is still busy with earlier feedback.")
-    done: concurrent.futures.Future[str | None] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # it goes on when nobody waits any more
-    thread = threading.Thread(
-        target=_work, args=(feedback, done), name="agent-asgi-feedback", daemon=True
-    )
-    try:
-        thread.start()
-    except RuntimeError as error:  # the interpreter starts no more threads
-        _slots.release()
-        raise Unavailable("MLflow does not take feedback just now.") from error
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(done), SECONDS)
-    except NotSupported:
-        raise
-    except Exception as error:
-        logger.warning("Feedback could not be stored in MLflow: %r", error)
-        raise Unavailable("MLflow does not take feedback just now.") from error
-
-
-def _work(feedback: Feedback, done: concurrent.futures.Future[str | None]) -> None:
-    try:
-        done.set_result(_keep(feedback))
-    except Exception as error:  # noqa: BLE001  raised again for whoever waits
-        done.set_exception(error)
-    finally:
-        _slots.release()
+    return await ask(lambda: _keep(feedback))
 
 
 def _keep(feedback: Feedback) -> str | None:
@@ -163,7 +119,7 @@ def _keep_assessment(feedback: Feedback) -> str | None:
     from mlflow.entities import Feedback as Assessment
     from mlflow.tracing.client import TracingClient
 
-    info = _exported(feedback.trace_id)
+    info = exported(lambda: _found(feedback.trace_id))
     if info is None or info.tags[RESPONSE] != feedback.response_id:
         return None
     fields: dict[str, Any] = {
@@ -180,27 +136,15 @@ def _keep_assessment(feedback: Feedback) -> str | None:
         return log_feedback(trace_id=feedback.trace_id, **fields).assessment_id
 
 
-def _exported(trace_id: str) -> Any:
-    """Return MLflow's record of a trace once it has been exported; None if there is none."""
+def _found(trace_id: str) -> Any:
+    """Return MLflow's record of a trace; None if it has none, or only the spans so far."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracing.client import TracingClient
 
-    from .processors import flush_processors
-
-    store = TracingClient().store
-    threading.Thread(target=flush_processors, name="agent-asgi-flush", daemon=True).start()
-    begun = moved = time.monotonic()
-    while True:
-        exporting = pending.spans  # read first: some may leave during the query
-        try:
-            info = store.get_trace_info(trace_id)
-            if RESPONSE in info.tags:  # MLflow may have the spans before it has the trace
-                return info
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-        now = time.monotonic()
-        moved = now if exporting else moved
-        if now > min(moved + GRACE_SECONDS, begun + TRACE_SECONDS):
-            return None
-        time.sleep(PAUSE_SECONDS)
+    try:
+        info = TracingClient().store.get_trace_info(trace_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return info if RESPONSE in info.tags else None

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..config import require
+from ..config import require, require_texts
 
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURING = ("", "true", "span_only", "span_and_event")
@@ -37,11 +37,9 @@ class TraceOptions:
             {
                 "continue_trace": (self.continue_trace, bool),
                 "capture_content": (self.capture_content, bool),
-                "span_baggage": (self.span_baggage, Collection),
             },
         )
-        if isinstance(self.span_baggage, str):
-            raise ValueError("AgentApp: span_baggage must be a list of names, not a str.")
+        require_texts("AgentApp", {"span_baggage": self.span_baggage})
 
     def captures_content(self) -> bool:
         """Return whether traces have content: not if OpenTelemetry's variable says otherwise."""

@@ -10,14 +10,14 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..context import Context
 from ..errors import NotSupported, Unavailable
-from . import feedback, setup
+from . import feedback, reader, setup
 from .export import pending
 from .feedback import Feedback
 from .genai import PROVIDER
@@ -192,6 +192,25 @@ class Tracer:
             if error is not None:
                 labels["error.type"] = error
             self._duration.record(seconds, labels)
+
+    async def read(
+        self, response_id: str, experiment: str | None, hidden: Collection[str] | None
+    ) -> reader.TraceTree | None:
+        """Read the trace of a response from MLflow.
+
+        Args:
+            response_id: The response.
+            experiment: The router's experiment; None for MLflow's own.
+            hidden: Names of tools that the client must not see; None if nothing is hidden.
+
+        Returns:
+            The trace; None if there is none, or if traces do not go to MLflow.
+
+        Raises:
+            Unavailable: MLflow fails, or does not answer in time.
+        """
+        id_ = self._ids.get(experiment) if self._ready.is_set() else None
+        return None if id_ is None else await reader.read(response_id, id_, hidden)
 
     def begin(
         self,

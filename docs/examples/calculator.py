@@ -68,7 +68,11 @@ COMMON_WORDS = "a an and at for from get give i in is it me of on or the to what
 Body = dict[str, Any]
 
 log = logging.getLogger(__name__)
-router = AgentRouter("calculator", description="Answers arithmetic and unit conversions")
+router = AgentRouter(
+    "calculator",
+    description="Answers arithmetic and unit conversions",
+    examples=["What is 12 * (3 + 4)?", "10 km in miles", "and times 2?"],
+)
 
 
 @router.stream

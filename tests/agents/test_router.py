@@ -74,6 +74,7 @@ def test_a_second_registration_names_both() -> None:
         ({"protocol": "xml"}, "protocol must be"),
         ({"max_threads": 0}, "max_threads must be at least 1"),
         ({"keep_headers": "x-team"}, "keep_headers must be a list"),
+        ({"examples": "Hi."}, "examples must be a list"),
     ],
 )
 def test_bad_options(options: Any, message: str) -> None:
@@ -197,6 +198,8 @@ def test_bad_apps() -> None:
         (lambda: AgentRouter(reducer=wrong("sum")), "reducer must be Callable or None"),
         (lambda: AgentRouter(recover=wrong("no")), "recover must be bool"),
         (lambda: AgentRouter(keep_headers=[wrong(b"x")]), "each of keep_headers must be str"),
+        (lambda: AgentRouter(examples=[wrong(1)]), "each of examples must be str"),
+        (lambda: AgentRouter(examples=wrong(None)), "examples must be Collection"),
         (lambda: Limits(max_runs=wrong("9")), "Limits: max_runs must be int, not '9'"),
         (lambda: Limits(max_runs=True), "Limits: max_runs must be int, not True"),
         (lambda: Timeouts(drain=wrong(None)), "Timeouts: drain must be float or int, not None"),

@@ -18,8 +18,8 @@ ELSEWHERE = {
 }
 """Codes that never appear in the answers of a default app: `host_not_allowed` is one of
 `agent-asgi serve`, `invocation_not_found` of Agent Bricks, and `quota` and `scopes` have theirs."""
-SWITCHED_ON = ("/a2a", "/agui", "/api/", "/mcp", "/.well-known")
-"""The paths of protocols that have pages of their own."""
+SWITCHED_ON = ("/a2a", "/agui", "/api/", "/mcp", "/.well-known", "/playground/traces")
+"""The paths of protocols that have pages of their own, and of what needs `debug=True`."""
 ADAPTERS = {"max_turns_exceeded", "usage_limit_exceeded"}
 """Codes of agents from other frameworks."""
 

@@ -10,9 +10,10 @@ import mlflow
 import pytest
 from mlflow.tracing.client import TracingClient
 
-import agent_asgi.tracing.feedback as room
+import agent_asgi.tracing.query as room
 from agent_asgi import AgentApp, AgentRouter
 from agent_asgi.errors import Unavailable
+from agent_asgi.tracing import feedback
 from agent_asgi.tracing.options import TraceOptions
 from agent_asgi.tracing.tracer import Tracer
 from tests.support.asking import ANN, BOB, TOKENS, Reply, fetch
@@ -154,7 +155,7 @@ def test_tracing_off_is_told(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_mlflow_that_has_not_answered_yet_is_told() -> None:
-    given = room.Feedback("tr-1", "resp_1", True, None, "ann")
+    given = feedback.Feedback("tr-1", "resp_1", True, None, "ann")
     with pytest.raises(Unavailable):
         asyncio.run(Tracer([], TraceOptions()).keep_feedback(given))
 
@@ -166,13 +167,13 @@ def test_an_mlflow_that_does_not_answer_is_told(
     ids = answered(url)
     hold, held = threading.Event(), threading.Semaphore(0)
 
-    def hang(_: str) -> None:
+    def hang(_: Any) -> None:
         held.release()
         hold.wait(10)
         raise OSError("No server.")
 
     monkeypatch.setattr(room, "SECONDS", 0.2)
-    monkeypatch.setattr(room, "_exported", hang)
+    monkeypatch.setattr(feedback, "exported", hang)
     try:
         for _ in range(room.AT_ONCE):
             told = tell(url, **ids, value=True)
@@ -196,24 +197,24 @@ def test_a_thread_that_cannot_start_leaves_room_for_later_ones(
     def fail(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    given = room.Feedback(ids["trace_id"], ids["response_id"], True, None, "ann")
+    given = feedback.Feedback(ids["trace_id"], ids["response_id"], True, None, "ann")
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", fail)
         for _ in range(room.AT_ONCE):
             with pytest.raises(Unavailable):
-                asyncio.run(room.keep(given))
+                asyncio.run(feedback.keep(given))
     assert tell(url, **ids, value=True).status == 200
 
 
 def test_a_failure_of_mlflow_tells_the_client_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(_: str) -> None:
+    def fail(_: Any) -> None:
         raise OSError("secret.example refuses.")
 
     url = serve(AgentApp(liked()))
     ids = answered(url)
-    monkeypatch.setattr(room, "_exported", fail)
+    monkeypatch.setattr(feedback, "exported", fail)
     told = tell(url, **ids, value=True)
     assert (told.status, b"secret" in told.body) == (503, False)
     assert "secret.example refuses." in caplog.text

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -74,6 +75,7 @@ class Tab:
 
     Attributes:
         faults: Errors on the console, including what the page's policy blocked.
+        foreign: URLs of other origins that the page has asked for.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Tab:
         )
         self.page.set_default_timeout(WAIT)
         self.faults: list[str] = []
+        self.foreign: list[str] = []
+        self.page.on("request", lambda request: self._see(url, request.url))
         self.page.on("console", lambda told: self._hear(told.type, told.text))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.goto(url)
@@ -91,6 +95,22 @@ class Tab:
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.faults.append(text)
+
+    def _see(self, own: str, url: str) -> None:
+        origin = "://".join(urlsplit(own)[:2]) + "/"
+        if own.startswith("http") and not url.startswith((origin, "data:")):
+            self.foreign.append(url)
+
+    @property
+    def panel(self) -> Locator:
+        """The side panel."""
+        return self.page.get_by_role("complementary", name="Side panel")
+
+    def leave_panel(self) -> None:
+        """Close the side panel if it covers the conversation."""
+        close = self.page.get_by_role("button", name="Close the side panel")
+        if close.is_visible():
+            close.click()
 
     @property
     def message(self) -> Locator:
@@ -123,7 +143,7 @@ class Tab:
     def turn_id(self) -> str:
         """Return the id of the last turn's response."""
         saved = self.page.evaluate("sessionStorage.getItem('agent_asgi.conversation')")
-        id_: str = json.loads(saved)[-1]["id"]
+        id_: str = json.loads(saved)["turns"][-1]["id"]
         return id_
 
     def violations(self, source: str) -> list[str]:
@@ -139,6 +159,7 @@ class Tab:
         return wide
 
     def close(self, *allowed: str) -> None:
-        """Close the tab; fail on any fault that is not allowed."""
+        """Close the tab; fail if a request left the origin, or on a fault that is not allowed."""
         self.page.close()
+        assert self.foreign == []
         assert [each for each in self.faults if not any(some in each for some in allowed)] == []

@@ -111,6 +111,7 @@ TABLE: dict[str, list[Row]] = {
     "POST /feedback": [Row(404, 404, {"response_id": "r", "trace_id": "t", "value": True})],
     "GET /": [Row(free=True)],
     "GET /playground/{file}": [Row(free=True)],
+    "GET /playground/traces/{id}": [NONE],
     "GET /playground.json": [Row()],
     "GET /health": [Row(free=True)],
     "GET /ready": [Row(free=True)],

@@ -18,11 +18,13 @@ def main() -> None:
     os.environ.pop("OPENAI_MODEL", None)
     import calculator  # traces to the database above
 
+    from agent_asgi import AgentApp
     from tests.support.browsing import SCHEMES, WIDTHS, Tab, chromium
     from tests.support.servers import Server
 
     IMAGES.mkdir(exist_ok=True)
-    server = Server(calculator.app)
+    app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
+    server = Server(app)
     try:
         with chromium() as browser:
             for scheme in SCHEMES:
@@ -36,14 +38,20 @@ def main() -> None:
 
 
 def talk(tab: Any) -> None:
-    """Ask a question, and open the reasoning and a tool call."""
+    """Ask, open a tool call, and on a wide page the trace."""
     tab.ready()
-    tab.ask("What is 12 * (3 + 4)?")
-    tab.answered("The answer is 84.")
-    tab.page.get_by_text("Reasoning", exact=True).click()
+    for text, told in (("10 km in miles", "6.2"), ("What is 12 * (3 + 4)?", "84")):
+        tab.button("New conversation").click()
+        tab.ask(text)
+        tab.answered(told)
+    tab.ask("and times 2?")
+    tab.answered("The answer is 168.")
     tab.page.locator("details.call summary").last.click()
     tab.button("Good answer").click()
     tab.page.get_by_text("Saved").wait_for()
+    if tab.panel.is_visible():
+        tab.button("Trace").click()
+        tab.panel.locator("ul.spans .name").first.wait_for()
     tab.message.focus()
     tab.page.mouse.move(0, 0)
 

@@ -153,5 +153,5 @@ def test_spans_have_the_entries_that_the_app_names() -> None:
 
 
 def test_names_of_entries_are_no_str() -> None:
-    with pytest.raises(ValueError, match="span_baggage must be a list of names"):
+    with pytest.raises(ValueError, match="span_baggage must be a list of texts"):
         AgentApp(AgentRouter(), span_baggage="tenant")

@@ -44,7 +44,7 @@ async def main():
                 said["response_id"] = answer.events()[0]["response"]["id"]
                 kept = await client.post("/feedback", said)
                 assert kept.status == 200, kept.body
-                print((await client.get("/playground.json")).json()["traces"]["slim"])
+                print((await client.get("/playground.json")).json()["agents"][0]["traces"])
 
 asyncio.run(main())
 """

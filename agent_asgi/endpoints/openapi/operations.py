@@ -41,6 +41,10 @@ ERRORS = {
 """The statuses of errors, with their codes (docs/errors.md)."""
 
 
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
 def _header(name: str, description: str) -> dict[str, Schema]:
     return {name: {"description": description, "schema": TEXT}}
 
@@ -56,6 +60,7 @@ TRACE_ID = _header("x-mlflow-trace-id", "Id of the run's trace, if it is traced.
 
 MODEL = object_of(id=TEXT, object=one_of("model"), created=NUMBER, owned_by=TEXT)
 MODEL["properties"] |= {"description": TEXT}
+_AGENT = object_of(name=TEXT, description=MAYBE, examples=_list(TEXT), traces=MAYBE)
 _HTML = {"text/html": TEXT}
 _probe = partial(Operation, open=True)
 OPERATIONS = {
@@ -73,7 +78,7 @@ OPERATIONS = {
     ),
     "models": Operation(
         "List the agents",
-        {JSON: object_of(object=one_of("list"), data={"type": "array", "items": MODEL})},
+        {JSON: object_of(object=one_of("list"), data=_list(MODEL))},
     ),
     "model": Operation("Get one agent", {JSON: MODEL}, (404,)),
     "agent": Operation(
@@ -105,8 +110,13 @@ OPERATIONS = {
         "Get a file of the playground", {"text/css": TEXT, "text/javascript": TEXT}, (404,)
     ),
     "playground_settings": Operation(
-        "Get the addresses of the agents' traces",
-        {JSON: object_of(traces={"type": "object", "additionalProperties": MAYBE})},
+        "Describe the agents for the playground",
+        {JSON: object_of(agents=_list(_AGENT), lists=BOOLEAN, debug=BOOLEAN)},
         (503,),
+    ),
+    "playground_trace": Operation(
+        "Get the trace of a response, with `debug=True`",
+        {JSON: object_of(id=TEXT, spans=_list({"type": "object"}))},
+        (404, 503),
     ),
 }

@@ -1,37 +1,56 @@
 // The page: its controls, and the turns of the conversation.
 
-import { getJson, token } from "./client.js";
+import { Access } from "./access.js";
+import { Agents } from "./agents.js";
+import { getJson } from "./client.js";
+import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { byId, element, icon } from "./dom.js";
+import { byId } from "./dom.js";
+import { Drawer } from "./drawers.js";
+import { Library } from "./library.js";
+import { Panel, TABS } from "./panel.js";
+import { answersIn, withText } from "./question.js";
+import { stay, toEnd } from "./scroll.js";
+import { SettingsView } from "./settings.js";
+import { listen } from "./shortcuts.js";
+import { Sidebar } from "./sidebar.js";
 import { TurnView } from "./turn-view.js";
 
-const AGENT = "agent_asgi.agent";
-const BACKGROUND = "agent_asgi.background";
 const STATES = { completed: "Done", incomplete: "Incomplete", failed: "Failed", cancelled: "Stopped", stopped: "Stopped", lost: "" };
 
-const agent = byId("agent");
-const background = byId("background");
 const log = byId("log");
-const message = byId("message");
-const send = byId("send");
 const status = byId("status");
-
 const views = new Map();
-const conversation = new Conversation(changed);
-const actions = {
-  retry: () => {
-    conversation.retry();
-    message.focus();
-  },
-  saved: () => conversation.save(),
-  tracePage: (turn) => (pages[turn.agent] ? pages[turn.agent] + encodeURIComponent(turn.trace) : null),
-};
-let agents = [];
-let pages = {};
 let drawing = false;
+let notice = ""; // what the user must know until something else is done
+
+const library = new Library(() => sidebar?.update());
+const conversation = new Conversation(library, changed);
+const access = new Access(() => {
+  composer.focus();
+  load();
+});
+const agents = new Agents((text) => ask(text, composer.background));
+const settings = new SettingsView(showSettings);
+const composer = new Composer({ ask, stop: () => conversation.stop(), running: () => conversation.running, recall: () => edit(conversation.last) });
+const left = new Drawer("sidebar", "(min-width: 56rem)");
+const right = new Drawer("panel", "(min-width: 75rem)");
+const sidebar = new Sidebar(library, { open, deleted, current: () => conversation.id });
+const panel = new Panel(settings, { page: (turn) => agents.page(turn), bodyOf: (turn) => conversation.bodyOf(turn), loadEvents: (turn) => conversation.loadEvents(turn) });
+const actions = {
+  retry: (turn) => doing(() => conversation.again(turn)),
+  edit: (turn, text) => doing(() => conversation.again(turn, withText(turn.input, text))),
+  fork: (turn) => doing(() => conversation.fork(turn)),
+  link: copyLink,
+  show: (tab, turn) => show(tab, turn),
+  saved: () => conversation.save(),
+  answer,
+  tool: (turn, name) => turn.settings.tools?.find((tool) => tool.name === name),
+  colour: (name) => agents.colour(name),
+};
 
 function changed(turn) {
-  if (turn.error?.code === "unauthenticated" || turn.error?.code === "invalid_token") askForToken();
+  if (turn.error?.code === "unauthenticated" || turn.error?.code === "invalid_token") access.ask();
   if (drawing) return;
   drawing = true;
   // a hidden tab draws nothing until it is shown again
@@ -40,124 +59,197 @@ function changed(turn) {
 
 function draw() {
   drawing = false;
-  const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+  const { turns, last } = conversation;
   for (const [turn, view] of views) {
-    if (conversation.turns.includes(turn)) continue;
+    if (turns.includes(turn)) continue;
     view.node.remove();
     views.delete(turn);
   }
-  for (const turn of conversation.turns) {
+  if (!turns.includes(panel.turn)) panel.turn = null;
+  const selected = panel.turn ?? last;
+  turns.forEach((turn, at) => {
     if (!views.has(turn)) {
       views.set(turn, new TurnView(turn, actions));
       log.append(views.get(turn).node);
     }
-    views.get(turn).update(turn === conversation.last);
-  }
-  byId("welcome").hidden = conversation.turns.length > 0;
+    views.get(turn).update(turn === last, turn === panel.turn, answersIn(turns[at + 1]?.input));
+  });
+  panel.update(selected);
+  byId("welcome").hidden = turns.length > 0;
   showState();
-  if (atEnd) scrollTo(0, document.documentElement.scrollHeight);
+  stay();
 }
 
 function showState() {
   const { running, last } = conversation;
-  const label = running ? "Stop" : "Send";
-  if (send.getAttribute("aria-label") !== label) {
-    send.setAttribute("aria-label", label);
-    send.replaceChildren(icon(label.toLowerCase()));
+  composer.update(running, agents.ready);
+  const text = running ? "Answering…" : notice || (STATES[last?.status] ?? "");
+  if (agents.ready && status.textContent !== text) status.textContent = text;
+}
+
+function notify(text) {
+  notice = text;
+  showState();
+}
+
+// Do what the user has asked for, and say why if it fails.
+async function doing(work) {
+  try {
+    notice = "";
+    await work();
+    sidebar.update();
+    draw();
+    composer.focus();
+  } catch (error) {
+    notify(error.message);
   }
-  send.disabled = !running && !agents.length;
-  const text = running ? "Answering…" : STATES[last?.status] ?? "";
-  if (agents.length && status.textContent !== text) status.textContent = text;
 }
 
-function submit(event) {
-  event.preventDefault();
-  if (conversation.running) {
-    conversation.stop();
-    message.focus();
-    return;
+function ask(input, background) {
+  if (conversation.running || !agents.ready) return false;
+  const fields = settings.read();
+  if (fields === null) {
+    show("settings");
+    settings.read(); // focuses the wrong field, now that it is shown
+    return false;
   }
-  sendMessage();
+  panel.turn = null;
+  notice = "";
+  conversation.ask(input, { agent: agents.name, background, settings: fields });
+  draw();
+  requestAnimationFrame(toEnd);
+  return true;
 }
 
-function sendMessage() {
-  const input = message.value.trim();
-  if (!input || conversation.running || !agents.length) return;
-  message.value = "";
-  fit();
-  conversation.ask(input, agent.value, background.checked);
-  message.focus();
-  requestAnimationFrame(() => scrollTo(0, document.documentElement.scrollHeight));
+// Keep the answer to an item; when no other item waits, send them all.
+function answer(turn, item, output) {
+  turn.answers.set(item, output);
+  turn.version++;
+  const answers = turn.pending.map((each) => turn.answers.get(each));
+  if (answers.every(Boolean)) conversation.ask(answers, { agent: turn.agent, background: turn.background, settings: turn.settings });
+  draw();
 }
 
-function keydown(event) {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  sendMessage();
+function edit(turn) {
+  if (turn?.text) views.get(turn).question.open();
 }
 
-function fit() {
-  message.rows = Math.min(8, message.value.split("\n").length);
+async function copyLink(turn) {
+  const url = `${location.href.split("#")[0]}#${turn.id}`;
+  try {
+    await navigator.clipboard.writeText(url);
+    notify("Link copied");
+  } catch {
+    location.hash = turn.id; // the address bar has it
+  }
 }
 
-function askForToken(open = true) {
-  byId("access-form").hidden = !open;
-  byId("access").setAttribute("aria-expanded", String(open));
-  if (open) byId("token").focus();
+function show(tab, turn = panel.turn) {
+  panel.turn = turn;
+  if (left.covers) left.set(false);
+  right.set(true);
+  panel.show(tab);
+  draw();
+  byId(`tab-${tab}`).focus();
 }
 
-function describe() {
-  sessionStorage.setItem(AGENT, agent.value);
-  const chosen = agents.find((each) => each.id === agent.value);
-  document.title = chosen ? `${chosen.id} · Playground` : "Playground";
-  byId("welcome-title").textContent = chosen ? `Ask ${chosen.id}` : "No agent";
-  byId("about").textContent = chosen?.description ?? "";
+function showSettings() {
+  byId("tab-settings").classList.toggle("active", !settings.valid || Object.keys(settings.read() ?? {}).length > 0);
+}
+
+function open(id) {
+  if (left.covers) left.set(false);
+  doing(async () => {
+    await conversation.open(id, agents.name);
+    toEnd();
+  });
+}
+
+function deleted(id) {
+  if (id === conversation.id) begin();
+}
+
+function begin() {
+  if (left.covers) left.set(false);
+  panel.turn = null;
+  notice = "";
+  conversation.clear();
+  sidebar.update();
+  draw();
+  composer.focus();
 }
 
 async function load() {
   try {
-    agents = (await getJson("v1/models")).data;
-    pages = (await getJson("playground.json")).traces;
+    const app = await getJson("playground.json");
+    panel.setDebug(app.debug);
+    await library.load(app.lists);
+    agents.set(app.agents);
   } catch (error) {
     const place = conversation.turns.length ? status : byId("welcome-title");
     place.textContent = error.message;
     byId("welcome").hidden = conversation.turns.length > 0;
-    if (error.status === 401) askForToken();
+    if (error.status === 401) access.ask();
     return;
   }
-  agent.replaceChildren(...agents.map((each) => element("option", { value: each.id }, each.id)));
-  const before = sessionStorage.getItem(AGENT);
-  if (agents.some((each) => each.id === before)) agent.value = before;
   status.textContent = "";
-  describe();
-  if (!agents.length) byId("about").textContent = "The agents of this app take their own JSON, at /invocations.";
+  await openLinked();
   if (!views.size) conversation.restore();
   draw();
 }
 
-byId("composer").addEventListener("submit", submit);
-send.addEventListener("click", (event) => {
-  if (event.detail > 1) event.preventDefault(); // the second click of a double click must not stop the run
-});
-message.addEventListener("keydown", keydown);
-message.addEventListener("input", fit);
-agent.addEventListener("change", describe);
-background.checked = sessionStorage.getItem(BACKGROUND) === "true";
-background.addEventListener("change", () => sessionStorage.setItem(BACKGROUND, background.checked));
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape") conversation.stop();
-});
-byId("new").addEventListener("click", () => {
-  conversation.clear();
+// Open the response that the address names.
+async function openLinked() {
+  const id = location.hash.slice(1);
+  if (!id.startsWith("resp_")) return;
+  history.replaceState(null, "", location.href.split("#")[0]);
+  try {
+    panel.turn = await conversation.openResponse(id, agents.name);
+    draw();
+    views.get(panel.turn).node.scrollIntoView();
+  } catch (error) {
+    notify(error.message);
+  }
+}
+
+function step(by) {
+  const { turns } = conversation;
+  const at = turns.indexOf(panel.turn ?? conversation.last) + by;
+  if (!turns[at]) return;
+  panel.turn = turns[at];
   draw();
-  message.focus();
-});
-byId("access").addEventListener("click", () => askForToken(byId("access-form").hidden));
-byId("access-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  token.set(byId("token").value.trim());
-  askForToken(false);
-  message.focus();
-  load();
-});
+  views.get(turns[at]).node.scrollIntoView({ block: "nearest" });
+  views.get(turns[at]).node.focus({ preventScroll: true });
+}
+
+function search() {
+  left.set(true);
+  byId("search").focus();
+}
+
+function escape(event) {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  const covering = [left, right].find((drawer) => drawer.covers);
+  if (covering) covering.toggle();
+  else conversation.stop();
+}
+
+listen([
+  ["/", "Write a message", () => composer.focus()],
+  ["n", "New conversation", begin],
+  ["s", "Search the conversations", search],
+  ["j", "Next turn", () => step(1)],
+  ["k", "Previous turn", () => step(-1)],
+  ["r", "Retry the turn", () => conversation.last && actions.retry(panel.turn ?? conversation.last)],
+  ["e", "Edit the message of the turn", () => edit(panel.turn ?? conversation.last)],
+  ["p", "Open or close the side panel", () => right.toggle()],
+  ...TABS.map((tab, at) => [`${at + 1}`, `Show ${tab}`, () => show(tab)]),
+  ["?", "Show these keys", () => byId("shortcuts").showModal()],
+]);
+addEventListener("keydown", escape);
+addEventListener("hashchange", openLinked);
+new ResizeObserver(stay).observe(byId("composer"));
+for (const button of document.querySelectorAll(".new")) button.addEventListener("click", begin);
+for (const button of document.querySelectorAll("dialog .close")) button.addEventListener("click", () => button.closest("dialog").close(button.value));
+showSettings();
 load();

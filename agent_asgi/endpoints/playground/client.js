@@ -37,12 +37,34 @@ async function request(path, { body, ...options } = {}) {
   throw new ServerError(error?.message ?? `The server answered ${answer.status}.`, answer.status, error?.code);
 }
 
-export async function getJson(path) {
-  return (await request(path)).json();
+export async function getJson(path, options) {
+  return (await request(path, options)).json();
 }
 
 export async function postJson(path, body = {}) {
   return (await request(path, { body })).json();
+}
+
+export async function remove(path) {
+  await request(path, { method: "DELETE" });
+}
+
+// Yield the entries of a list, page by page, up to `most`.
+export async function* entriesOf(path, most = Infinity) {
+  for (let after = "", count = 0; ; ) {
+    const page = await getJson(`${path}${path.includes("?") ? "&" : "?"}limit=100${after}`);
+    for (const entry of page.data) if (count++ < most) yield entry;
+    if (!page.has_more || count >= most) return;
+    after = `&after=${encodeURIComponent(page.last_id)}`;
+  }
+}
+
+export function responsePath(id) {
+  return `v1/responses/${encodeURIComponent(id)}`;
+}
+
+export function conversationPath(id) {
+  return `v1/conversations/${encodeURIComponent(id)}`;
 }
 
 // Start a run; yield its events as plain objects.
@@ -60,7 +82,7 @@ export async function* follow(id, { signal, after = null }) {
     let ended = false;
     try {
       const query = after === null ? "" : `&starting_after=${after}`;
-      const answer = await request(`v1/responses/${encodeURIComponent(id)}?stream=true${query}`, { signal });
+      const answer = await request(`${responsePath(id)}?stream=true${query}`, { signal });
       for await (const event of eventsOf(answer)) {
         failures = 0;
         after = event.sequence_number ?? after;
@@ -73,8 +95,12 @@ export async function* follow(id, { signal, after = null }) {
     }
     if (ended || signal.aborted) return;
     if (failures >= PAUSES.length) throw new ServerError("The connection was lost. Reload the page to try again.");
-    await new Promise((resolve) => setTimeout(resolve, PAUSES[failures++]));
+    await pause(PAUSES[failures++]);
   }
+}
+
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 export function isTerminal(event) {

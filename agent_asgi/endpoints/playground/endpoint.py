@@ -2,21 +2,31 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from msgspec import Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...agents.router import AgentRouter
 from ...errors import AgentError, NotFound
+from ...http.endpoint import owner_of
 from ...http.responses import error_response, json_response, page_headers
-from ...runtime import AppConfig
+from ...runtime import AppConfig, Runtime
 from ...schema import codec
+from ...schema.own_calls import HIDDEN
+from ...store.base import Record
+from ...tracing.reader import TraceTree
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data: https:; media-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's content security policy: its own files only, nothing inline."""
+"""The page's content security policy: its own files only, nothing inline. An image from elsewhere
+is loaded when the user asks for it."""
 
 
 class Playground:
@@ -37,14 +47,76 @@ class Playground:
         """Return a script or a style of the page."""
         return _file(request.path_params["file"])
 
-    async def playground_settings(self, _: Request) -> Response:
-        """Return for each agent the address of its traces; null if it is not known."""
+    async def playground_settings(self, request: Request) -> Response:
+        """Return the agents, and whether the page may list conversations and show spans."""
         try:
-            tracer = (await self._config.running()).tracer
+            runtime = await self._config.running()
         except AgentError as error:
             return error_response(error)
-        pages = {each.name: tracer.page(each.experiment) for each in self._config.routers}
-        return json_response(codec.encode({"traces": pages}))
+        agents = [
+            {
+                "name": router.name,
+                "description": router.description,
+                "examples": router.examples,
+                "traces": runtime.tracer.page(router.experiment),
+            }
+            for router in self._config.routers
+            if router.protocol == "responses"
+        ]
+        lists = runtime.engine.knows_user(owner_of(request.scope))
+        body = {"agents": agents, "lists": lists, "debug": self._config.debug}
+        return json_response(codec.encode(body))
+
+    async def playground_trace(self, request: Request) -> Response:
+        """Return the trace of a response of the user's own, with `debug=True`."""
+        try:
+            trace = await self._trace(request)
+        except AgentError as error:
+            return error_response(error)
+        return json_response(codec.encode(trace))
+
+    async def _trace(self, request: Request) -> TraceTree:
+        """Return the trace of the response that a request names.
+
+        Raises:
+            NotFound: The user has no such response, it has no trace, or `debug` is off.
+            Unavailable: The store or MLflow does not answer.
+        """
+        id_ = request.path_params["id"]
+        runtime = await self._config.running()
+        record = await runtime.store.get(id_, owner_of(request.scope))
+        router = None if record is None else self._config.by_name(record.agent)
+        if record is None or router is None or not record.visible:
+            raise NotFound(f"There is no response {id_!r}.", "response_not_found")
+        trace = await self._read(runtime, record, router) if self._config.debug else None
+        if trace is None:
+            raise NotFound(f"The response {id_!r} has no trace to show.", "trace_not_found")
+        return trace
+
+    async def _read(
+        self, runtime: Runtime, record: Record, router: AgentRouter
+    ) -> TraceTree | None:
+        hidden = None
+        if router.own_tools == "hidden":
+            output = _outputs.decode(record.response).output
+            hidden = {call.name for call in output if call.hidden and isinstance(call.name, str)}
+        return await runtime.tracer.read(record.id, router.experiment, hidden)
+
+
+class _Call(Struct):
+    """An item of the output that may be a hidden call."""
+
+    name: Any = None
+    hidden: Any = field(default=None, name=HIDDEN)
+
+
+class _Output(Struct):
+    """A stored response."""
+
+    output: list[_Call]
+
+
+_outputs = msgspec.json.Decoder(_Output)
 
 
 @cache

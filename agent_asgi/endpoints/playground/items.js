@@ -1,7 +1,11 @@
-// The items of an answer: messages, reasoning, tool calls, and others.
+// The items of an answer: messages, reasoning, tool calls, approval requests, images, and others.
 
-import { element, pretty } from "./dom.js";
+import { answerForm, said } from "./answers.js";
+import { cited, sourcesView } from "./citations.js";
+import { element, parsedJson, pretty, visible } from "./dom.js";
+import { structuredView } from "./json-view.js";
 import { MarkdownView } from "./markdown.js";
+import { partView } from "./media.js";
 
 // Shows one item; what the user has opened stays open.
 export class ItemView {
@@ -12,21 +16,35 @@ export class ItemView {
     this.node = this.kind.node;
   }
 
-  update(item, output) {
-    const now = JSON.stringify([item, output]);
+  /**
+   * @param {object} item
+   * @param {unknown} output - The output of a call; null if it has none.
+   * @param {{unfinished: boolean, waits: boolean, answer: object | undefined, tool: object | undefined, send: Function}} state -
+   *   Whether more of the item follows, whether it waits for the user, and what the user has answered.
+   */
+  update(item, output, state) {
+    const now = JSON.stringify([item, output, state.unfinished, state.waits, state.answer]);
     if (now === this.shown) return;
     this.shown = now;
-    this.kind.update(item, output);
+    this.kind.update(item, output, state);
   }
 }
 
 class Message {
   #text = new MarkdownView();
-  node = this.#text.node;
+  #more = element("div", { class: "more" });
+  node = element("div", { class: "message" }, this.#text.node, this.#more);
 
-  update({ content }) {
+  update({ content }, _, { unfinished }) {
     const parts = typeof content === "string" ? [{ text: content }] : content ?? [];
-    this.#text.update(parts.map((part) => part?.text ?? part?.refusal ?? "").join("\n\n"));
+    const sources = [];
+    const text = parts.map((part) => cited(part?.refusal ? { text: part.refusal } : part ?? {}, sources)).filter(Boolean).join("\n\n");
+    const value = unfinished || !/^\s*[[{]/.test(text) ? undefined : parsedJson(text);
+    const shaped = value !== null && typeof value === "object" ? structuredView(value) : null;
+    this.#text.node.hidden = Boolean(shaped) || !text;
+    this.#text.update(shaped ? "" : text, unfinished);
+    const media = parts.map(partView);
+    this.#more.replaceChildren(...[shaped, ...media, sources.length ? sourcesView(sources) : null].filter(Boolean));
   }
 }
 
@@ -34,66 +52,79 @@ class Reasoning {
   #text = new MarkdownView();
   node = element("details", { class: "reasoning" }, element("summary", {}, "Reasoning"), this.#text.node);
 
-  update(item) {
+  update(item, _, { unfinished }) {
     const parts = [...(item.summary ?? []), ...(item.content ?? [])];
     const text = parts.map((part) => part?.text ?? "").join("\n\n");
     this.node.hidden = !text;
-    this.#text.update(text);
+    this.#text.update(text, unfinished);
   }
 }
 
+// A tool call or an approval request, with the form that answers it while it waits.
 class Call {
   #name = element("span", { class: "name" });
   #brief = element("span", { class: "note given" });
-  #state = element("span", { class: "note" });
-  #arguments = element("pre", { tabindex: "0", "aria-label": "Arguments" });
-  #result = element("pre", { tabindex: "0", "aria-label": "Result" });
-  node = element(
+  #state = element("span", { class: "note state" });
+  #arguments = block("Arguments");
+  #result = block("Result");
+  #reply = element("div", { class: "replies" });
+  #results = [element("h3", {}, "Result"), this.#result];
+  #details = element(
     "details",
     { class: "call" },
     element("summary", {}, this.#name, this.#brief, this.#state),
-    element("div", { class: "parts" }, element("h3", {}, "Arguments"), this.#arguments, element("h3", {}, "Result"), this.#result),
+    element("div", { class: "parts" }, element("h3", {}, "Arguments"), this.#arguments, this.#results),
   );
+  node = element("div", { class: "called" }, this.#details, this.#reply);
 
-  update(item, output) {
-    this.#name.textContent = item.name;
+  update(item, output, { waits, answer, tool, send }) {
+    const asks = item.type === "mcp_approval_request";
+    this.#name.textContent = visible(item.name ?? "");
     this.#brief.textContent = brief(item.arguments ?? "");
-    this.#state.textContent = output === null ? "no result yet" : brief(output);
-    this.#arguments.textContent = pretty(item.arguments ?? "");
-    this.#result.textContent = output === null ? "–" : pretty(output);
+    this.#state.textContent = answer ? said(answer) : asks ? "needs approval" : output === null ? "no result yet" : brief(output);
+    this.#arguments.textContent = visible(pretty(item.arguments ?? ""));
+    this.#result.textContent = output === null ? "–" : visible(pretty(output));
+    for (const node of this.#results) node.hidden = asks;
+    if (!waits) this.#reply.replaceChildren();
+    else if (!this.#reply.firstChild) this.#reply.append(answerForm(item, tool, send));
+    if (waits && asks) this.#details.open = true;
   }
 }
 
-class Approval {
-  #name = element("span", { class: "name" });
-  #arguments = element("pre", { tabindex: "0", "aria-label": "Arguments" });
-  node = element(
-    "details",
-    { class: "call", open: "" },
-    element("summary", {}, this.#name, element("span", { class: "note" }, "needs approval")),
-    element("div", { class: "parts" }, element("h3", {}, "Arguments"), this.#arguments),
-  );
+class Picture {
+  node = element("div", { class: "media" });
 
   update(item) {
-    this.#name.textContent = item.name;
-    this.#arguments.textContent = pretty(item.arguments ?? "");
+    this.node.replaceChildren(partView(item) ?? element("p", { class: "note" }, "The image is being made."));
   }
 }
 
 class Other {
-  #json = element("pre", { tabindex: "0", "aria-label": "The item" });
+  #json = block("The item");
   node;
 
   constructor(item) {
-    this.node = element("details", { class: "call" }, element("summary", {}, element("span", { class: "name" }, item.type)), element("div", { class: "parts" }, this.#json));
+    const name = element("span", { class: "name" }, visible(item.type));
+    this.node = element("details", { class: "call" }, element("summary", {}, name), element("div", { class: "parts" }, this.#json));
   }
 
   update(item) {
-    this.#json.textContent = pretty(item);
+    this.#json.textContent = visible(pretty(item));
   }
 }
 
-const KINDS = new Map([["message", Message], ["reasoning", Reasoning], ["function_call", Call], ["mcp_call", Call], ["mcp_approval_request", Approval]]);
+const KINDS = new Map([
+  ["message", Message],
+  ["reasoning", Reasoning],
+  ["function_call", Call],
+  ["mcp_call", Call],
+  ["mcp_approval_request", Call],
+  ["image_generation_call", Picture],
+]);
+
+function block(label) {
+  return element("pre", { tabindex: "0", "aria-label": label });
+}
 
 // The output of a call that the agent has executed itself, or why its tool failed.
 export function ownOutput({ output, error }) {
@@ -102,6 +133,6 @@ export function ownOutput({ output, error }) {
 }
 
 function brief(output) {
-  const text = typeof output === "string" ? output : JSON.stringify(output);
+  const text = visible(typeof output === "string" ? output : JSON.stringify(output) ?? "");
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,8 +1,10 @@
 // One turn on the page: the question, the items of the answer, and its actions.
 
-import { element, icon } from "./dom.js";
+import { initialOf } from "./agents.js";
+import { element, iconButton, textButton, visible } from "./dom.js";
 import { FeedbackView } from "./feedback.js";
 import { ItemView, ownOutput } from "./items.js";
+import { QuestionView } from "./question.js";
 
 const ENDINGS = {
   running: "",
@@ -20,61 +22,88 @@ export class TurnView {
   #waiting = element("p", { class: "waiting" }, element("span", { class: "hidden" }, "The agent is working"));
   #ending = element("p", { class: "note", hidden: true });
   #error = element("div", { class: "error", role: "alert", hidden: true });
-  #tools = element("div", { class: "tools", hidden: true });
-  #raw = new RawView();
-  #retry;
+  #usage = element("span", { class: "note usage" });
+  #actions = element("span", { class: "actions" });
+  #buttons = element("div", { class: "row", role: "group", "aria-label": "Actions" }, this.#actions);
+  #under = element("div", { class: "under" });
+  #tools = element("div", { class: "tools", hidden: true }, this.#buttons, this.#under);
+  #name = element("span", {});
+  #mark = element("span", { class: "mark", "aria-hidden": "true" });
   #shown = null;
-  #ended = false;
+  #ended = null;
 
-  // `actions`: `retry()`, `saved()`, and `tracePage(turn)`, which returns the trace's address or null.
+  /**
+   * @param {Turn} turn
+   * @param {object} actions - `retry`, `edit`, `fork`, `link`, `show`, `saved`, `answer`, `tool` and `colour`.
+   */
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
-    this.#retry = element("button", { type: "button", class: "icon", "aria-label": "Retry", title: "Retry", click: actions.retry }, icon("retry"));
-    this.#tools.append(element("div", { class: "row" }, this.#raw.button), element("div", { class: "under" }, this.#raw.node));
+    this.question = new QuestionView(turn, (text) => actions.edit(turn, text));
     this.node = element(
       "article",
-      { class: "turn", "aria-label": `Message to ${turn.agent}` },
+      { class: "turn", tabindex: "-1" },
       element("h2", { class: "hidden" }, "You"),
-      element("div", { class: "question" }, turn.input),
-      element("h2", { class: "agent" }, turn.agent),
+      this.question.node,
+      element("h2", { class: "agent" }, this.#mark, this.#name),
       this.#answer,
       this.#waiting,
       this.#ending,
       this.#error,
       this.#tools,
     );
+    this.#buttons.append(textButton("Trace", () => actions.show("trace", turn)), textButton("Events", () => actions.show("events", turn)), this.#usage);
   }
 
-  update(isLast) {
-    const { turn } = this;
-    const state = `${turn.events.length} ${turn.status} ${isLast}`;
+  /**
+   * @param {boolean} isLast
+   * @param {boolean} isSelected - Whether the side panel shows this turn.
+   * @param {object[]} answers - What the user has answered to the items that waited.
+   */
+  update(isLast, isSelected, answers) {
+    const { turn, actions } = this;
+    this.node.classList.toggle("selected", isSelected);
+    const state = `${turn.version} ${turn.status} ${isLast} ${turn.agent} ${answers.length}`;
     if (state === this.#shown) return;
     this.#shown = state;
     this.node.setAttribute("aria-busy", String(turn.running));
-    this.#showItems();
+    this.node.setAttribute("aria-label", `Message to ${visible(turn.agent ?? "")}`);
+    this.question.update();
+    this.#name.textContent = visible(turn.agent ?? "");
+    this.#mark.textContent = initialOf(turn.agent);
+    this.#mark.className = `mark colour-${actions.colour(turn.agent)}`;
+    this.#showItems(isLast, answers);
     this.#waiting.hidden = !turn.running;
     this.#ending.textContent = ENDINGS[turn.status];
     this.#ending.hidden = !ENDINGS[turn.status];
     this.#showError();
-    this.#raw.update(turn.events);
     this.#tools.hidden = turn.running && !turn.events.length;
-    this.#retry.hidden = !isLast;
-    if (!turn.running && !this.#ended) this.#end(...this.#tools.children);
+    this.#usage.textContent = usageOf(turn);
+    if (!turn.running) this.#end();
   }
 
-  #showItems() {
-    const { items } = this.turn;
-    const outputs = new Map();
-    for (const item of items) if (item?.type === "function_call_output") outputs.set(item.call_id, item.output);
+  #showItems(isLast, answers) {
+    const { turn, actions } = this;
+    const { items } = turn;
+    const pending = new Set(isLast ? turn.pending : []);
+    const outputs = new Map([...items, ...answers].filter((item) => item?.type === "function_call_output").map((item) => [item.call_id, item.output]));
     const calls = new Set(items.map((item) => item?.type === "function_call" && item.call_id));
+    const newest = items.length - 1;
     items.forEach((item, index) => {
       if (!item || (item.type === "function_call_output" && calls.has(item.call_id))) return;
       if (!this.#items[index]) {
         this.#items[index] = new ItemView(item);
         this.#answer.append(this.#items[index].node);
       }
-      this.#items[index].update(item, outputs.get(item.call_id) ?? ownOutput(item));
+      const answer = turn.answers.get(item) ?? answers.find((each) => answersTo(each, item));
+      const send = (output) => actions.answer(turn, item, output);
+      this.#items[index].update(item, outputs.get(item.call_id) ?? ownOutput(item), {
+        unfinished: turn.running && index === newest,
+        waits: pending.has(item) && !answer,
+        answer,
+        tool: actions.tool(turn, item.name),
+        send,
+      });
     });
   }
 
@@ -82,70 +111,39 @@ export class TurnView {
     const { error } = this.turn;
     this.#error.hidden = !error;
     if (!error || this.#error.firstChild) return;
-    this.#error.append(element("span", {}, error.message));
-    if (error.code) this.#error.append(element("code", {}, error.code));
+    this.#error.append(element("span", {}, visible(error.message)));
+    if (error.code) this.#error.append(element("code", {}, visible(error.code)));
   }
 
-  // Show the actions of an answer that has ended, once.
-  #end(row, under) {
+  // Show the actions of an answer that has ended, once all is known of it.
+  #end() {
     const { turn, actions } = this;
-    this.#ended = true;
-    row.prepend(this.#retry);
+    const now = `${turn.id} ${turn.trace}`;
+    if (now === this.#ended) return;
+    this.#ended = now;
+    this.#under.replaceChildren();
+    const buttons = [];
+    if (turn.id || turn.status !== "completed") buttons.push(iconButton("retry", "Retry", () => actions.retry(turn)));
+    if (turn.id) buttons.push(iconButton("fork", "Fork the conversation here", () => actions.fork(turn)));
+    if (turn.id) buttons.push(iconButton("link", "Copy a link to this response", () => actions.link(turn)));
     if (turn.trace && turn.id) {
       const feedback = new FeedbackView(turn, actions.saved);
-      row.prepend(feedback.buttons);
-      under.prepend(feedback.form);
+      buttons.unshift(feedback.buttons);
+      this.#under.append(feedback.form);
     }
-    if (turn.trace) this.#retry.after(traceOf(turn.trace, actions.tracePage(turn), under));
-    const { input_tokens: read, output_tokens: written } = turn.usage ?? {};
-    if (turn.usage) row.append(element("span", { class: "note usage" }, `${read} tokens in, ${written} out`));
+    this.#actions.replaceChildren(...buttons);
   }
 }
 
-// Return a link to the trace in MLflow, or a button that shows its id.
-function traceOf(id, page, under) {
-  if (page) {
-    const where = element("span", { class: "hidden" }, " in MLflow, in a new tab");
-    return element("a", { class: "quiet", href: page, target: "_blank", rel: "noopener noreferrer" }, "Trace", where);
-  }
-  const copied = element("span", { class: "note", role: "status" });
-  const show = (text) => () => (copied.textContent = text);
-  const copy = () => navigator.clipboard.writeText(id).then(show("Copied"), show("The browser does not allow it"));
-  const button = element("button", { type: "button", class: "quiet", click: copy }, "Copy");
-  const details = element(
-    "div",
-    { class: "trace" },
-    element("p", {}, "Trace ", element("code", {}, id), navigator.clipboard ? button : null, copied),
-    element("p", { class: "note" }, "Find it in MLflow: ", element("code", {}, "mlflow ui --backend-store-uri …"), ", with the server’s own tracking URI."),
-  );
-  under.append(details);
-  return disclosure("Trace", details);
+function answersTo(answer, item) {
+  return item.type === "mcp_approval_request" ? answer.approval_request_id === item.id : answer.type !== "mcp_approval_response" && answer.call_id !== undefined && answer.call_id === item.call_id;
 }
 
-class RawView {
-  #lines = element("pre", { tabindex: "0", "aria-label": "Raw events" });
-  #shown = 0;
-  #events = [];
-  node = element("div", { class: "raw" }, this.#lines);
-  button = disclosure("Raw events", this.node, () => this.update(this.#events));
-
-  update(events) {
-    this.#events = events;
-    if (this.node.hidden) return;
-    for (const event of events.slice(this.#shown)) this.#lines.append(JSON.stringify(event) + "\n");
-    this.#shown = events.length;
-  }
-}
-
-function disclosure(label, node, opened = () => {}) {
-  node.hidden = true;
-  const toggle = () => {
-    node.hidden = !node.hidden;
-    button.setAttribute("aria-expanded", String(!node.hidden));
-    if (node.hidden) return;
-    opened();
-    node.scrollIntoView({ block: "nearest" });
-  };
-  const button = element("button", { type: "button", class: "quiet", "aria-expanded": "false", click: toggle }, label);
-  return button;
+// Say how long a turn took and what it used.
+export function usageOf({ usage, seconds, first }) {
+  const parts = [];
+  if (seconds !== null) parts.push(`${seconds.toFixed(2)} s`);
+  if (first !== null) parts.push(`first output ${(first / 1000).toFixed(2)} s`);
+  if (usage) parts.push(`${usage.input_tokens} tokens in, ${usage.output_tokens} out`);
+  return parts.join(" · ");
 }

@@ -73,7 +73,9 @@ class Card:
             for binding in ("JSONRPC", "HTTP+JSON")
         ]
         description = router.description or "An agent."
-        skills = router.skills or [Skill(router.name, router.name, description, ["agent"])]
+        examples = list(router.examples) or None
+        default = Skill(router.name, router.name, description, ["agent"], examples)
+        skills = router.skills or [default]
         card = {
             "name": router.name,
             "description": description,

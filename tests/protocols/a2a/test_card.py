@@ -100,6 +100,13 @@ def test_a_router_names_its_skills(serve: Serve) -> None:
     assert card(serve(one(skills=skills)))["skills"] == skills
 
 
+def test_the_default_skill_has_the_routers_examples(serve: Serve) -> None:
+    router = AgentRouter("tutor", examples=["1 + 1"])
+    router.stream(echo)
+    (skill,) = card(serve(AgentApp(router, protocols=[A2A()])))["skills"]
+    assert skill["examples"] == ["1 + 1"]
+
+
 @pytest.mark.parametrize(
     "wrong", [{}, SKILL | {"tags": []}, SKILL | {"id": ""}, SKILL | {"examples": "1"}, "add"]
 )
