@@ -66,8 +66,8 @@ class AgentApp:
         timeouts: Bounds on time. Default: `Timeouts()`.
         authenticate: Returns the authenticated user: a sync or async function of Starlette's
             `HTTPConnection` that returns a principal (an id, or an object like Starlette's
-            `BaseUser`) or None for a 401. Not called for `/health`, `/ready`, `/ping` and the page at
-            `/docs`, or if middleware has authenticated the request. Default None: no
+            `BaseUser`) or None for a 401. Not called for `/health`, `/ready`, `/ping` and the page
+            at `/docs`, or if middleware has authenticated the request. Default None: no
             authentication.
         allowed_origins: Origins of the web pages that may use the app besides its own, such as
             `https://app.example.com`; "*" for all. Default none, and no CORS.

@@ -32,8 +32,8 @@ class Limits:
     """
 
     max_body_bytes: int = 8 << 20
-    """Maximum size of a request body or a WebSocket message, in bytes. A larger one is answered with
-    413. Default 8 MiB, enough for a photo as a data URL."""
+    """Maximum size of a request body or a WebSocket message, in bytes. A larger one is answered
+    with 413. Default 8 MiB, enough for a photo as a data URL."""
     max_depth: int = 100
     """Maximum nesting depth of a body's arrays and objects. Default 100."""
     max_nodes: int = 10_000

@@ -1,9 +1,9 @@
 """The decorators of a router, whose types refuse the handlers that registration refuses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar, overload
 
-from msgspec import Struct
+from msgspec.structs import StructConfig
 
 from ..context import Context
 from ..schema.requests import ResponsesRequest
@@ -17,6 +17,14 @@ class _ByKeyword(Protocol[T_contra]):
     """A handler whose context is a keyword."""
 
     def __call__(self, request: T_contra, /, *, context: Context) -> Any: ...
+
+
+class _Struct(Protocol):
+    __struct_config__: ClassVar[StructConfig]
+
+
+class _TypedDict(Protocol):
+    __required_keys__: ClassVar[frozenset[str]]
 
 
 class _Dataclass(Protocol):
@@ -41,8 +49,9 @@ F = TypeVar(
     | Callable[[], Any],
 )
 """A handler of one of the types that are known here."""
-M = TypeVar("M", bound=Struct | Mapping[str, Any] | _Dataclass | _Attrs | _PydanticModel)
-"""A type of the user's that a request can be converted to."""
+M = TypeVar("M", bound=_Struct | _TypedDict | _Dataclass | _Attrs | _PydanticModel)
+"""A type of the user's that a request can be converted to. It is none of the types above: a type
+checker forgets the type of a handler that several overloads match and that has `Any` in it."""
 
 
 class Registration:
@@ -71,7 +80,7 @@ class Registration:
     @overload
     def __call__(self) -> "Registration": ...
 
-    def __call__(self, function: Any = None, /) -> Any:
+    def __call__(self, function: Any = None) -> Any:
         """Register a handler.
 
         Args:

@@ -1,6 +1,5 @@
 """The viewer at /docs in a real Chromium: it lists the operations and sends requests."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -12,7 +11,6 @@ from starlette.routing import Mount
 
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 from agent_asgi.endpoints.openapi import viewer
-from agent_asgi.testing import AgentClient
 from tests.support.asking import ANN, TOKENS, WRONG, fetch
 from tests.support.browsing import WAIT, Tab, axe, chromium
 
@@ -173,19 +171,17 @@ def test_its_files_allow_nothing_from_elsewhere(serve: Serve) -> None:
     assert "unsafe" not in viewer.POLICY
 
 
-def test_without_the_extra_it_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_names_the_command(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(viewer, "PACKAGE", "a_package_that_is_not_installed")
     viewer._files.cache_clear()
-
-    async def statuses() -> None:
-        client = AgentClient(AgentApp(agent()))
-        for path in ("/docs", "/docs/viewer.js"):
-            answer = await client.get(path)
-            assert answer.status == 404
-            assert "pip install 'agent-asgi[docs]'" in answer.json()["error"]["message"]
-        assert (await client.get("/openapi.json")).status == 200
-
+    url = serve(AgentApp(agent()))
     try:
-        asyncio.run(statuses())
+        for path in ("/docs", "/docs/viewer.js"):
+            reply = fetch(url, "GET", path)
+            assert reply.status == 404
+            assert "pip install 'agent-asgi[docs]'" in reply.error["message"]
     finally:
         viewer._files.cache_clear()
+    assert fetch(url, "GET", "/openapi.json").status == 200

@@ -1,7 +1,7 @@
 """Handlers of every shape and type, which the type checkers accept. It is checked, never run."""
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict, assert_type
 
@@ -157,12 +157,19 @@ def only_context(context: Context) -> None: ...
 def nothing() -> None: ...
 
 
-# What is decorated keeps its type.
+# What is decorated keeps its type, also with `Any` in it.
+
+
+async def outputs(request: ResponsesRequest) -> AsyncIterator[Output]:
+    yield ""
+
 
 assert_type(text("hi"), str)
 assert_type(order(Order([])), Order)
 assert_type(model(Model(goods=[])), Model)
-assert_type(router.stream(generator), Callable[[ResponsesRequest], Iterator[str]])
+assert_type(body({}), str)
+assert_type(router.invoke(Agent()), Agent)
+assert_type(router.stream(outputs)(ResponsesRequest()), AsyncIterator[Output])
 answered: Awaitable[Order] = order_and_context(Order([]), Context("resp_1", "agent"))
 text(request="by its name")
 
@@ -170,7 +177,7 @@ text(request="by its name")
 # Every output.
 
 
-async def outputs(
+async def every_output(
     event: openai_types.ResponseStreamEvent,
     item: openai_types.ResponseOutputItem,
     response: openai_types.Response,

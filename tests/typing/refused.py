@@ -1,7 +1,7 @@
 """Mistakes that the type checkers see. It is checked, never run.
 
-Each wrong line ignores its error, by the code of mypy and the rule of pyright; both report an ignore that
-no error needs.
+Each wrong line ignores its error, by mypy's code and pyright's rule; both report an ignore that no
+error needs.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -21,17 +21,17 @@ class Order(msgspec.Struct):
 # The request is of no type that a body can be converted to.
 
 
-@router.invoke  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.invoke  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 def number(request: int) -> str:
     return ""
 
 
-@router.stream  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.stream  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 async def connection(request: bytes, context: Context) -> AsyncIterator[str]:
     yield ""
 
 
-@router.stream()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.stream()  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 def several(request: list[ResponsesRequest]) -> Iterator[str]:
     yield ""
 
@@ -39,17 +39,17 @@ def several(request: list[ResponsesRequest]) -> Iterator[str]:
 # The second parameter is not the context, or there are more.
 
 
-@router.invoke  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.invoke  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 def session(request: ResponsesRequest, session_id: str) -> str:
     return ""
 
 
-@router.invoke  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.invoke  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 def order(request: Order, session_id: str) -> str:
     return ""
 
 
-@router.invoke  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+@router.invoke  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 def three(request: dict[str, Any], context: Context, times: int) -> str:
     return ""
 

@@ -14,8 +14,8 @@ from ...schema.requests import ResponsesRequest
 from .components import of_annotation, schemas
 from .operations import ERRORS, OPERATIONS, REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, TRACE_ID
 
-SERVER = "the server"
-"""Tag of the server's own operations; no agent can have this name."""
+SERVER, ALL = "the server", "all agents"
+"""Tags of the server's own operations and of all agents'; no agent can have these names."""
 JSON_OBJECT: Schema = {
     "type": "object",
     "properties": {
@@ -52,6 +52,8 @@ def document(
                 paths.setdefault(route.path, {})[method.lower()] = operation
     scheme = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     tags = [{"name": each.name, "description": _about(each)} for each in config.routers]
+    if len(tags) > 1:
+        tags.insert(0, {"name": ALL, "description": "Operations of the agent that `model` names."})
     return {
         "openapi": "3.1.0",
         "info": _info(config),
@@ -95,7 +97,7 @@ def _operation(
     ]
     operation: dict[str, Any] = {
         "operationId": f"{method} {route.path}",
-        "tags": [each.name for each in agents] or [SERVER],
+        "tags": [_tag(route.path, agents)],
         "summary": about.summary,
         "description": about.description,
         "parameters": [*in_path, *about.parameters],
@@ -111,6 +113,12 @@ def _operation(
         operation["security"] = [{"token": []}]
         operation["responses"]["401"] = _error(401, "Error")
     return operation
+
+
+def _tag(path: str, agents: Sequence[AgentRouter]) -> str:
+    if len(agents) < 2:
+        return agents[0].name if agents else SERVER
+    return next((each.name for each in agents if path.startswith(f"/{each.name}/")), ALL)
 
 
 def _answers(path: str, about: Operation) -> dict[str, Any]:

@@ -98,7 +98,7 @@ OPERATIONS = {
         (404,),
     ),
     "document": Operation("Get this document", {JSON: {"type": "object"}}),
-    "viewer": _probe("Read this document in a browser; 404 without the extra `docs`", _HTML, (404,)),
+    "viewer": _probe("Use this document in a browser; 404 without the extra `docs`", _HTML, (404,)),
     "viewer_file": _probe("Get a file of the viewer", _FILE, (404,)),
     "playground": _probe("Talk to the agents in a browser", _HTML),
     "playground_file": _probe("Get a file of the playground", _FILE, (404,)),

@@ -1,6 +1,7 @@
 // Swagger UI with the document of the app that serves this page.
 
 const TOKEN = "agent_asgi.token"; // the playground's too: one entry serves both pages
+const access = document.getElementById("access");
 const form = document.querySelector("form");
 const field = document.getElementById("token");
 const status = document.getElementById("status");
@@ -10,10 +11,15 @@ async function load() {
   const token = sessionStorage.getItem(TOKEN) ?? "";
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const answer = await fetch("openapi.json", { headers, cache: "no-store" });
+  if (answer.ok) return show(await answer.json(), token);
+  explain(await reason(answer));
   form.hidden = answer.status !== 401;
-  if (answer.ok) show(await answer.json(), token);
-  else status.textContent = await reason(answer);
   if (!form.hidden) field.focus();
+}
+
+function explain(text) {
+  status.textContent = text;
+  access.hidden = false;
 }
 
 async function reason(answer) {
@@ -22,7 +28,7 @@ async function reason(answer) {
 }
 
 function show(spec, token) {
-  status.textContent = "";
+  access.hidden = true;
   document.title = `${spec.info.title} · API`;
   spec.servers = [{ url: new URL(".", location).href }]; // right behind any proxy
   const ui = SwaggerUIBundle({
@@ -38,9 +44,7 @@ function show(spec, token) {
 }
 
 function start() {
-  load().catch(() => {
-    status.textContent = "The server does not answer. Reload the page to try again.";
-  });
+  load().catch(() => explain("The server does not answer. Reload the page to try again."));
 }
 
 form.addEventListener("submit", (event) => {
