@@ -4,16 +4,16 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Any, Literal, get_args
 
 from ..config import require, require_texts
 from ..errors import AgentError
 from ..schema.annotations import Schema, object_schema
 from ..schema.own_calls import View
 from .handler import Handler
-from .skill import skills_of
+from .registration import Registration
+from .skill import Skill, skills_of
 
-F = TypeVar("F", bound=Callable[..., Any])
 Mode = Literal["invoke", "stream", "compact"]
 _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 _SCOPE = re.compile(r"[!#-[\]-~]+")
@@ -62,6 +62,33 @@ class AgentRouter:
             `max_threads` is below 1, `keep_headers`, `scopes` or `examples` is a str, or a skill or
             a scope is invalid.
     """
+
+    name: str
+    """The agent's name: its model id and, if the app has several agents, its path."""
+    description: str | None
+    """What the agent does."""
+    protocol: Literal["responses", "json"]
+    """The form of its requests: "responses" or "json"."""
+    own_tools: View
+    """How clients of the Responses API see calls of the agent's own tools."""
+    experiment: str | None
+    """MLflow experiment of its traces; None for MLflow's active one."""
+    max_threads: int
+    """How many of its sync handlers may run at once."""
+    reducer: Reducer | None
+    """Turns the chunks of a "json" stream into the output of its trace."""
+    recover: bool
+    """Whether a stored run is started again if its process dies."""
+    keep_headers: tuple[str, ...]
+    """Names of the request headers that are stored with a detached run, in lower case."""
+    skills: tuple[Skill, ...]
+    """What the agent can do, for its A2A card."""
+    scopes: tuple[str, ...]
+    """The scopes that a caller needs to run the agent."""
+    examples: tuple[str, ...]
+    """What to ask, for the playground."""
+    handlers: dict[Mode, Handler]
+    """The registered handlers."""
 
     def __init__(
         self,
@@ -119,16 +146,11 @@ class AgentRouter:
         self.skills = skills_of(skills)
         self.scopes = tuple(scopes)
         self.examples = tuple(examples)
-        self.handlers: dict[Mode, Handler] = {}
+        self.handlers = {}
 
-    @overload
-    def invoke(self, function: F, /) -> F: ...
-
-    @overload
-    def invoke(self) -> Callable[[F], F]: ...
-
-    def invoke(self, function: Any = None) -> Any:
-        """Register the handler of requests for one JSON answer.
+    @property
+    def invoke(self) -> Registration:
+        """Decorator that registers the handler of requests for one JSON answer.
 
         Use it as a decorator, with or without parentheses. It returns the function unchanged.
 
@@ -136,16 +158,11 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("invoke", function)
+        return Registration(partial(self._register, "invoke"))
 
-    @overload
-    def stream(self, function: F, /) -> F: ...
-
-    @overload
-    def stream(self) -> Callable[[F], F]: ...
-
-    def stream(self, function: Any = None) -> Any:
-        """Register the handler of requests for a stream.
+    @property
+    def stream(self) -> Registration:
+        """Decorator that registers the handler of requests for a stream.
 
         Use it as a decorator, with or without parentheses. It returns the function unchanged.
 
@@ -153,16 +170,11 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("stream", function)
+        return Registration(partial(self._register, "stream"))
 
-    @overload
-    def compact(self, function: F, /) -> F: ...
-
-    @overload
-    def compact(self) -> Callable[[F], F]: ...
-
-    def compact(self, function: Any = None) -> Any:
-        """Register the handler of `POST /responses/compact`.
+    @property
+    def compact(self) -> Registration:
+        """Decorator that registers the handler of `POST /responses/compact`.
 
         It gets the conversation as `request.input` and returns or yields the items that replace
         it, including a `compaction` item, and its `Usage`. Use it as a decorator, with or without
@@ -172,7 +184,7 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("compact", function)
+        return Registration(partial(self._register, "compact"))
 
     @property
     def invoke_handler(self) -> Callable[..., Any] | None:
@@ -220,8 +232,6 @@ class AgentRouter:
             )
 
     def _register(self, mode: Mode, function: Any) -> Any:
-        if function is None:
-            return partial(self._register, mode)
         existing = self.handlers.get(mode)
         if existing is not None:
             article = "an" if mode == "invoke" else "a"
