@@ -33,7 +33,8 @@ class Answer:
     @property
     def ended(self) -> bool:
         """Whether the last event has come."""
-        return self.response.get("status", "in_progress") != "in_progress"
+        status: str = self.response.get("status", "in_progress")
+        return status != "in_progress"
 
     def show(self, event: Event) -> None:
         """Show one event, if it has something for the user."""
