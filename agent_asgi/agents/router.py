@@ -19,6 +19,11 @@ _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 Reducer = Callable[[Sequence[Any]], Any]
 
 
+def valid_name(text: str | None) -> str:
+    """Return a text as a router's name: "Math Tutor" as "Math-Tutor", nothing as "agent"."""
+    return re.sub(r"[^\w.-]+", "-", text or "").strip("-.") or "agent"
+
+
 class AgentRouter:
     """The handlers of one agent.
 
