@@ -34,10 +34,12 @@ class Limits:
             each part count one each. Default 10,000.
         max_runs: The number of concurrent runs of one agent in one process, without background
             runs, which `worker_concurrency` bounds. As many again wait for up to `Timeouts.room`;
-            then they are answered with 429. Default 5,000.
-        max_queued: The number of background runs that wait in one process; one more is
-            answered with 429. Runs that wait in PostgreSQL do not count, nor do those that wait
-            for their turn in a conversation (`conversation_queue`). Default 1,000.
+            then they are answered with 429. A run that waits for its turn in a conversation does
+            not count; when its turn comes, it begins even if there is no room. Default 5,000.
+        max_queued: The number of background runs that wait in one process, not counting those that
+            wait in PostgreSQL; and the number of runs that wait for their turn in a conversation
+            (`conversation_queue`), in all processes that share the store. One more is answered with
+            429. Default 1,000.
         max_streams: The number of open streams and WebSocket connections of one app, and of
             requests that read stored responses or conversations; one more is answered with 429.
             Default 10,000.

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Protocol
 
@@ -111,7 +112,8 @@ class Limiter:
         seconds: How long `enter` waits. Default 0: it fails at once.
 
     Attributes:
-        free: How many more may enter; 0 while any waits.
+        free: How many more may enter; not above 0 while any waits. Below 0, those who have entered
+            again after `outside` exceed the limit.
     """
 
     def __init__(self, limit: int, what: str, seconds: float = 0.0) -> None:
@@ -127,7 +129,7 @@ class Limiter:
 
     def try_enter(self) -> bool:
         """Enter if there is room, and return whether there is; call `leave` afterwards."""
-        if not self.free:
+        if self.free <= 0:
             return False
         self.free -= 1
         return True
@@ -159,7 +161,7 @@ class Limiter:
 
     def leave(self, *_: object) -> None:
         """Leave; the first in line enters."""
-        while self._waiting:
+        while self._waiting and self.free >= 0:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
@@ -167,6 +169,15 @@ class Limiter:
         self.free += 1
 
     __exit__ = leave
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Leave for a block; enter again after it, even if there is no room."""
+        self.leave()
+        try:
+            yield
+        finally:
+            self.free -= 1
 
     def _error(self) -> TooMany:
         return TooMany(
