@@ -1,7 +1,7 @@
 """`AgentRouter`: the handlers of one agent."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, overload
@@ -17,6 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Mode = Literal["invoke", "stream", "compact"]
 _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 Reducer = Callable[[Sequence[Any]], Any]
+Tool = Mapping[str, Any]
+"""A tool of an agent: its `name`, its `description` and the `input_schema` of its arguments."""
 
 
 def valid_name(text: str | None) -> str:
@@ -110,6 +112,7 @@ class AgentRouter:
         self.recover = recover
         self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.skills = skills_of(skills)
+        self.tools: Callable[[], Sequence[Tool]] = tuple  # an adapter's router knows them
         self.handlers: dict[Mode, Handler] = {}
 
     @overload

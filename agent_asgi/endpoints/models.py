@@ -66,7 +66,8 @@ def _agent(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str
     about["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
     names = ("input_schema", "output_schema")
     schemas = {name: each for name, each in zip(names, router.schemas, strict=True) if each}
-    return about | schemas | _description(router)
+    tools = () if router.own_tools == "hidden" else router.tools()
+    return about | schemas | ({"tools": tools} if tools else {}) | _description(router)
 
 
 def _description(router: AgentRouter) -> dict[str, str]:
