@@ -81,11 +81,12 @@ class Limits:
     max_runs: int = 5_000
     """Maximum number of concurrent runs of one agent in one process, without background runs, which
     `worker_concurrency` bounds. As many again wait for up to `Timeouts.room`; then they are
-    answered with 429. Default 5,000."""
+    answered with 429. A run that waits for its turn in a conversation does not count; when its turn
+    comes, it begins even if there is no room. Default 5,000."""
     max_queued: int = 1_000
-    """Maximum number of background runs that wait in one process; one more is answered with 429.
-    Runs that wait in PostgreSQL do not count, nor do those that wait for their turn in a
-    conversation (`conversation_queue`). Default 1,000."""
+    """Maximum number of background runs that wait in one process, without those that wait in
+    PostgreSQL, and of runs that wait for their turn in a conversation (`conversation_queue`), in
+    all processes that share the store. One more is answered with 429. Default 1,000."""
     max_streams: int = 10_000
     """Maximum number of open streams and WebSocket connections of one app, and of requests that
     read stored responses or conversations; one more is answered with 429. Default 10,000."""

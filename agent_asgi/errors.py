@@ -168,6 +168,14 @@ class TooMany(AgentError):
         super().__init__(message, 429, code, headers={"retry-after": str(retry_after)})
 
 
+class TooManyQueued(TooMany):
+    """`Limits.max_queued` runs wait."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"Too many queued runs (limit {limit}). Retry later."
+        super().__init__(message, "too_many_queued")
+
+
 class Unavailable(AgentError):
     """The server cannot accept the request; the client may retry after `retry_after` seconds."""
 

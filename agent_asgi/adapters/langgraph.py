@@ -6,9 +6,10 @@ handler of your own: `return outputs(graph, request, context)`.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
-from ..agents.router import AgentRouter, valid_name
+from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import Context
 from ..schema import codec
 from ..schema.items import FunctionCall
@@ -24,6 +25,8 @@ try:
         ToolMessage,
         convert_to_messages,
     )
+    from langchain_core.utils.function_calling import convert_to_openai_function
+    from langgraph.prebuilt import ToolNode
     from langgraph.types import Interrupt
 
     from ._common.langchain_approvals import actions_of
@@ -55,12 +58,29 @@ def router(graph: Any, name: str | None = None, **options: Any) -> AgentRouter:
             "is. Call it in a handler: `await graph.ainvoke(...)`."
         )
     router = AgentRouter(valid_name(graph.name) if name is None else name, **options)
+    router.tools = partial(_tools, graph)
 
     @router.stream
     async def agent(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
         return outputs(graph, request, context)
 
     return router
+
+
+def _tools(graph: Any) -> list[Tool]:
+    """Return the tools in a graph's tool nodes."""
+    nodes = [node.bound for node in graph.nodes.values() if isinstance(node.bound, ToolNode)]
+    tools = [
+        convert_to_openai_function(each) for node in nodes for each in node.tools_by_name.values()
+    ]
+    return [
+        {
+            "name": each["name"],
+            "description": each["description"],
+            "input_schema": each["parameters"],
+        }
+        for each in tools
+    ]
 
 
 async def outputs(

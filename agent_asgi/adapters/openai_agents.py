@@ -7,12 +7,13 @@ A handler of your own, an `async def`, is
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 from msgspec import structs
 
-from ..agents.router import AgentRouter, valid_name
+from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import get_context
 from ..errors import AgentError, AgentFailed, InvalidRequest
 from ..events.coerce import as_usage
@@ -26,6 +27,7 @@ from ..schema.tool_calls import answered
 try:
     from agents import (
         Agent,
+        FunctionTool,
         InputGuardrailTripwireTriggered,
         MaxTurnsExceeded,
         OutputGuardrailTripwireTriggered,
@@ -82,12 +84,26 @@ def router(agent: Agent[Any], name: str | None = None, **options: Any) -> AgentR
         ValueError: The name or another option is invalid.
     """
     router = AgentRouter(valid_name(agent.name) if name is None else name, **options)
+    router.tools = partial(_tools, agent)
 
     @router.stream
     async def run(request: ResponsesRequest) -> AsyncIterator[Any]:
         return outputs(Runner.run_streamed(agent, await resume(agent, request)))
 
     return router
+
+
+def _tools(agent: Agent[Any]) -> list[Tool]:
+    """Return an agent's functions. What its MCP servers have is known only during a run."""
+    return [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "input_schema": tool.params_json_schema,
+        }
+        for tool in agent.tools
+        if isinstance(tool, FunctionTool)
+    ]
 
 
 def inputs(request: ResponsesRequest, *, session: bool = False) -> list[TResponseInputItem]:

@@ -8,13 +8,14 @@ A handler of your own, an `async def`, is
 import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import groupby
 from types import NoneType
 from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
-from ..agents.router import AgentRouter, valid_name
+from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import current, get_context
 from ..errors import AgentFailed, InvalidRequest
 from ..schema import codec
@@ -46,6 +47,7 @@ try:
         AgentRunResultEvent,
         DeferredToolRequests,
         DeferredToolResults,
+        FunctionToolset,
         ToolApproved,
         ToolDenied,
         UsageLimitExceeded,
@@ -103,12 +105,27 @@ def router(agent: AbstractAgent[Any, Any], name: str | None = None, **options: A
             "`return outputs(agent.run_stream_events(**inputs(request), deps=...))`."
         )
     router = AgentRouter(valid_name(agent.name) if name is None else name, **options)
+    router.tools = partial(_tools, agent)
 
     @router.stream
     async def run(request: ResponsesRequest) -> AsyncIterator[Any]:
         return outputs(agent.run_stream_events(**inputs(request)))
 
     return router
+
+
+def _tools(agent: AbstractAgent[Any, Any]) -> list[Tool]:
+    """Return an agent's functions. What its other toolsets have is known only during a run."""
+    sets = [each for each in agent.toolsets if isinstance(each, FunctionToolset)]
+    return [
+        {
+            "name": name,
+            "description": tool.description,
+            "input_schema": tool.function_schema.json_schema,
+        }
+        for each in sets
+        for name, tool in each.tools.items()
+    ]
 
 
 def inputs(request: ResponsesRequest) -> Inputs:

@@ -1,7 +1,7 @@
 """`AgentRouter`: the handlers of one agent."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import NoneType
 from typing import Any, Literal, get_args
@@ -19,6 +19,8 @@ _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 _SCOPE = re.compile(r"[!#-[\]-~]+")
 """RFC 6749, 3.3."""
 Reducer = Callable[[Sequence[Any]], Any]
+Tool = Mapping[str, Any]
+"""A tool of an agent: its `name`, its `description` and the `input_schema` of its arguments."""
 
 
 def valid_name(text: str | None) -> str:
@@ -87,6 +89,8 @@ class AgentRouter:
     """The scopes that a caller needs to run the agent."""
     examples: tuple[str, ...]
     """What to ask, for the playground."""
+    tools: Callable[[], Sequence[Tool]]
+    """Returns the agent's tools, as far as an adapter knows them."""
     handlers: dict[Mode, Handler]
     """The registered handlers."""
 
@@ -146,6 +150,7 @@ class AgentRouter:
         self.skills = skills_of(skills)
         self.scopes = tuple(scopes)
         self.examples = tuple(examples)
+        self.tools = tuple
         self.handlers = {}
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,8 @@ logger = logging.getLogger("agent_asgi")
 
 ROOM = 20
 """How many attempts are made at once."""
+ROOM_EACH = 4
+"""How many of them call one receiver, which may not answer."""
 LEASE_SECONDS = 60.0
 """When an attempt is repeated whose process died; longer than one takes."""
 POLL_SECONDS = 5.0
@@ -75,7 +78,7 @@ class Deliverer:
         self._notify = notify
         self._clients: dict[bool, Outgoing] = {}
         self._due = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}  # the attempts, with their receivers
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -121,23 +124,28 @@ class Deliverer:
         while True:
             self._due.clear()
             taken: Sequence[Delivery] = ()
-            room = ROOM - len(self._tasks)
+            limit, busy = ROOM - len(self._tasks), Counter(self._tasks.values())
+            room = {name: ROOM_EACH - busy[name] for name in self._receivers}
+            room = {name: left for name, left in room.items() if left}
             try:
-                if room:
-                    taken = await self._store.deliveries.take(self._receivers, room, LEASE_SECONDS)
+                if limit and room:
+                    taken = await self._store.deliveries.take(room, limit, LEASE_SECONDS)
             except StoreUnavailable:
                 logger.debug("The store does not answer; receivers are called later.")
             except Exception:
                 logger.exception("The deliveries could not be read; they are read again later.")
             for delivery in taken:
                 task = asyncio.create_task(self._attempt(delivery))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                task.add_done_callback(lambda _: self._due.set())
+                self._tasks[task] = delivery.receiver
+                task.add_done_callback(self._ended)
             if not taken:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._due.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        self._due.set()
 
     async def _attempt(self, delivery: Delivery) -> None:
         receiver = self._receivers[delivery.receiver]

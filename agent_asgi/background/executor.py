@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..config import Timeouts
 from ..context import GIVEN_BACK, Cause
-from ..errors import AgentError, AgentFailed, TooMany
+from ..errors import AgentError, AgentFailed, TooManyQueued
 from ..runs.admission import Admission, Stage
 from ..runs.conversation import conversation_id
 from ..runs.record import addition_of
@@ -145,12 +145,10 @@ class Executor:
         """Keep a place for one more queued run until the block ends, by when it is queued.
 
         Raises:
-            TooMany: `limit` runs wait already, or are about to.
+            TooManyQueued: `limit` runs wait already, or are about to.
         """
         if self.queued + self._places >= limit:
-            raise TooMany(
-                f"Too many queued background runs (limit {limit}). Retry later.", "too_many_queued"
-            )
+            raise TooManyQueued(limit)
         self._places += 1
         try:
             yield
@@ -181,6 +179,9 @@ class Executor:
 
     async def execute(self, id: str) -> None:
         """Execute a run to its end, even if the caller is cancelled."""
+        earlier = self._tasks.get(id)
+        if earlier is not None:  # it may have been refused before the caller's reason
+            await asyncio.wait([earlier])
         self.submit(id)
         if id in self._tasks:
             await asyncio.shield(self._tasks[id])

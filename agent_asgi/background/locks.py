@@ -45,14 +45,17 @@ class Locks:
             self._locked[place] = response_id
         return free
 
-    async def queue(self, conversation: str, owner: str, response_id: str, most: int) -> None:
+    async def queue(
+        self, conversation: str, owner: str, response_id: str, most: int, most_in_all: int
+    ) -> None:
         """Queue a run for a conversation; `unlock` ends that too.
 
         Raises:
-            Conflict: `most` runs wait already.
+            Conflict: `most` runs wait for it already.
+            TooManyQueued: `most_in_all` runs wait, for any conversation.
         """
-        store, lease = self._store, self._lease
-        if not most or not await store.wait_for(conversation, owner, response_id, lease, most):
+        place, bounds = (conversation, owner, response_id), (most, most_in_all)
+        if not most or not await self._store.wait_for(*place, self._lease, *bounds):
             waiting = f", and {most} wait" if most else ""
             raise Conflict(
                 f"conversation: another run is active in {conversation!r}{waiting}. "

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -55,6 +55,8 @@ class LocalContext(NamedTuple):
     state: dict[str, Any]
     waits: bool
     """Whether the run waits for its turn in a conversation, so that it may be refused at first."""
+    run: Run | None = None
+    """The run itself, whose output is its log, if it is to begin at once."""
 
 
 class Interrupted(AgentError):
@@ -102,6 +104,11 @@ class Recovery:
             StoreUnavailable: The store does not answer. The call may be repeated.
         """
         router = self._routers[record.agent]
+        local = self.local_contexts.get(record.id)
+        is_new = record.attempt == 1 and error is None and not record.cancel_wanted
+        if is_new and local is not None and local.run is not None:
+            del self.local_contexts[record.id]
+            return _first_attempt(local.run)
         request = decode_stored(record.request)
         handler = PREPARE if request.only_prepares else router.handler_for(bool(request.stream))
         response = echo(request, record.id, record.agent)
@@ -232,6 +239,15 @@ class Recovery:
         while groups := await self._store.events(record.id, log[-1].last):
             log += groups
         return log
+
+
+def _first_attempt(run: Run) -> Attempt:
+    """Return the attempt of a run that has just been accepted here: nothing has to be decoded."""
+    lifecycle = cast(Lifecycle, run.output)
+    run.committed = run.detached = True
+    if run.request.background:
+        run.mode = "background"
+    return Attempt(run, lifecycle, run.router.recover, lifecycle.events, fails=False)
 
 
 def _events(lines: Sequence[bytes]) -> list[dict[str, Any]]:

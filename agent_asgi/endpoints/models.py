@@ -73,7 +73,8 @@ def about(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str,
     described["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
     names = ("input_schema", "output_schema")
     schemas = {name: each for name, each in zip(names, router.schemas, strict=True) if each}
-    return described | schemas | _description(router)
+    tools = () if router.own_tools == "hidden" else router.tools()
+    return described | schemas | ({"tools": tools} if tools else {}) | _description(router)
 
 
 def _description(router: AgentRouter) -> dict[str, str]:

@@ -103,9 +103,19 @@ class Lifecycle:
     def queue(self) -> None:
         """Write the first events of a queued run."""
         self.response.status = "queued"
-        builder = self._items()
-        builder.emit(e.ResponseCreated, self.response)
-        builder.emit(e.ResponseQueued, self.response)
+        builder, response = self._items(), msgspec.Raw(codec.encode(self.response))
+        builder.emit(e.ResponseCreated, response)
+        builder.emit(e.ResponseQueued, response)
+
+    def logged(self, writer: Writer) -> "Lifecycle":
+        """Return the lifecycle of a run that has not begun, for its log.
+
+        Args:
+            writer: Writes the events of the log.
+        """
+        lifecycle = Lifecycle(self.response, writer, self._choice, self._tools)
+        lifecycle.avoid(self._taken_ids)
+        return lifecycle
 
     def restore(self, event: e.AnyEvent) -> None:
         """Apply an event of the log: of the queued run, or of an attempt that died."""
@@ -124,6 +134,7 @@ class Lifecycle:
         if not builder.sequence:
             builder.emit(e.ResponseCreated, response)
         if not builder.in_progress:
+            builder.in_progress = True
             builder.emit(e.ResponseInProgress, response)
         for item in list(builder.open):
             builder.close(item, {"phase": "commentary"} if item.kind == "message" else None)

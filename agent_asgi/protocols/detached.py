@@ -13,7 +13,6 @@ from ..background.log_reader import ENDS, tail, wait_for_end
 from ..background.log_writer import LINES
 from ..background.recovery import LocalContext
 from ..errors import AgentError, Conflict, InvalidRequest, NotFound, Unavailable
-from ..events.lifecycle import Lifecycle
 from ..events.shown import Shown
 from ..http.endpoint import HttpRequest, owner_of
 from ..http.responses import error_response, json_response
@@ -185,7 +184,10 @@ class Detached:
             return record, earlier
         runtime.locks.hand_over(record.id)
         if is_local:
-            runtime.recovery.keep(record.id, LocalContext(run.headers, run.state, waits))
+            limits, queued = runtime.engine.limits, runtime.executor.queued
+            begins = not waits and (not background or queued < limits.worker_concurrency)
+            local = LocalContext(run.headers, run.state, waits, run if begins else None)
+            runtime.recovery.keep(record.id, local)
         return record, None
 
     async def _join(self, record: Record, digest: str | None, decoded: ResponsesRequest) -> None:
@@ -315,9 +317,12 @@ def _update(response: Response, final: Response) -> None:
 
 
 def _accepted(run: Run, key: Key | None) -> tuple[Record, Lines]:
-    """Return the record of a run that has not begun, and the first events of its log."""
+    """Return the record of a run that has not begun, and the first events of its log.
+
+    From now on the run's output is its log.
+    """
     request = run.request
-    lifecycle = Lifecycle(lifecycle_of(run).response, LINES)
+    run.output = lifecycle = lifecycle_of(run).logged(LINES)
     if request.background:
         lifecycle.queue()
     else:
@@ -330,4 +335,5 @@ def _accepted(run: Run, key: Key | None) -> tuple[Record, Lines]:
     if request.store is False:  # kept only for retries
         record.expires_at = run.created_at + DAY
     lines = codec.on_one_line(bytes(lifecycle.buffer))
+    lifecycle.buffer.clear()
     return record, Lines(0, lifecycle.events, lines)

@@ -208,11 +208,12 @@ async def unlock(runtime: Runtime, run: Run) -> None:
 async def lock(runtime: Runtime, run: Run) -> None:
     """Lock the run's conversation, if it has one, and load it; `locks.unlock` unlocks it.
 
-    A run that has to wait for its turn waits here, except a background run, which the store keeps
-    in its place.
+    A run that has to wait for its turn waits here, without its place among `Limits.max_runs`,
+    except a background run, which the store keeps in its place.
 
     Raises:
         Conflict: Another run is active in it, and no more runs may wait.
+        TooManyQueued: Too many runs wait, in all conversations.
         Unavailable: The server is shutting down.
         ClientGone: The client left while its run waited.
         InvalidRequest: It does not exist, is too large, or does not fit the request.
@@ -223,11 +224,13 @@ async def lock(runtime: Runtime, run: Run) -> None:
     locks, place = runtime.locks, (name, run.owner, run.response_id)
     queued = not await locks.lock(*place)
     if queued:
-        await locks.queue(*place, run.conversation_queue)
+        most_in_all = runtime.engine.limits.max_queued
+        await locks.queue(*place, run.conversation_queue, most_in_all)
     try:
         if queued and not run.request.background:
             turn = locks.turn(*place, runtime.admission.check)
-            await (turn if run.receive is None else while_connected(run.receive, turn))
+            with runtime.engine.limiters[run.agent].outside():
+                await (turn if run.receive is None else while_connected(run.receive, turn))
         await load(runtime, run)
     except BaseException:
         await unlock(runtime, run)

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Protocol
 
@@ -113,7 +114,8 @@ class Limiter:
             and any number may wait.
 
     Attributes:
-        free: How many more may enter; 0 while any waits.
+        free: How many more may enter; not above 0 while any waits. Below 0, those who have entered
+            again after `outside` exceed the limit.
     """
 
     def __init__(self, limit: int, what: str, seconds: float | None = 0.0) -> None:
@@ -130,7 +132,7 @@ class Limiter:
 
     def try_enter(self) -> bool:
         """Enter if there is room, and return whether there is; call `leave` afterwards."""
-        if not self.free:
+        if self.free <= 0:
             return False
         self.free -= 1
         return True
@@ -162,7 +164,7 @@ class Limiter:
 
     def leave(self, *_: object) -> None:
         """Leave; the first in the line of the user whose turn it is enters."""
-        while self._lines:
+        while self._lines and self.free >= 0:
             user = next(iter(self._lines))
             line = self._lines.pop(user)
             waiter = line.popleft()
@@ -175,6 +177,15 @@ class Limiter:
         self.free += 1
 
     __exit__ = leave
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Leave for a block; enter again after it, even if there is no room."""
+        self.leave()
+        try:
+            yield
+        finally:
+            self.free -= 1
 
     def _may_wait(self, user: str) -> bool:
         """Return whether one more may wait, perhaps in the place of a user with a longer line."""

@@ -28,7 +28,13 @@ class ConversationLocks(ABC):
 
     @abstractmethod
     async def wait_for(
-        self, conversation: str, owner: str, response_id: str, seconds: float, most: int
+        self,
+        conversation: str,
+        owner: str,
+        response_id: str,
+        seconds: float,
+        most: int,
+        most_in_all: int,
     ) -> bool:
         """Queue a run for a conversation, after those that wait already.
 
@@ -40,10 +46,14 @@ class ConversationLocks(ABC):
             response_id: The run.
             seconds: When it stops waiting, unless it is renewed. A stored run waits while it is
                 active.
-            most: How many runs may wait.
+            most: How many runs may wait for the conversation.
+            most_in_all: How many runs may wait for any conversation, of any owner.
 
         Returns:
-            Whether there was room.
+            Whether fewer than `most` waited.
+
+        Raises:
+            TooManyQueued: `most_in_all` runs wait.
         """
 
     @abstractmethod

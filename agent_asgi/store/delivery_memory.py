@@ -1,11 +1,19 @@
 """Deliveries in the memory of the process."""
 
+import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import structs
 
-from .delivery_store import Delivery, DeliveryStore, Notice, Subscription, deliveries_of
+from .delivery_store import Delivery, DeliveryStore, Notice, Subscription, chosen, deliveries_of
+
+logger = logging.getLogger("agent_asgi")
+
+MAX_DELIVERIES = 10_000
+"""How many deliveries are kept; beyond it, the oldest are given up."""
+MAX_BYTES = 64 << 20
+"""The size of their bodies, beyond which the oldest are given up likewise."""
 
 
 class MemoryDeliveries(DeliveryStore):
@@ -18,19 +26,27 @@ class MemoryDeliveries(DeliveryStore):
     def __init__(self, exists: Callable[[str], bool]) -> None:
         self._exists = exists
         self._due: dict[str, tuple[float, Delivery]] = {}
+        self._bytes = 0
         self._subscriptions: dict[str, dict[str, Subscription]] = {}
 
     def add(self, deliveries: Sequence[Delivery], notices: Sequence[Notice]) -> None:
         """Add deliveries, which are due at once, and those of notices."""
         now = time.time()
-        sent = [deliveries_of(each.body, now, self._of(each.response_id)) for each in notices]
+        sent = [deliveries_of(each, now, self._of(each.response_id)) for each in notices]
         for each in (*deliveries, *(each for some in sent for each in some)):
             self._due[each.id] = (0.0, structs.replace(each))
+            self._bytes += len(each.body)
+        while len(self._due) > MAX_DELIVERIES or self._bytes > MAX_BYTES:
+            _, oldest = self._due[next(iter(self._due))]
+            message = "%s to %s is given up: too many deliveries wait in memory."
+            logger.error(message, oldest.id, oldest.receiver)
+            self._drop([oldest.id])
 
     def forget(self, response_id: str) -> None:
         """Remove what belongs to a response."""
         if self._subscriptions.pop(response_id, None) is not None:
-            self._drop(lambda each: each.response_id == response_id)
+            sent = [each for _, each in self._due.values() if each.response_id == response_id]
+            self._drop([each.id for each in sent])
 
     async def subscribe(self, subscription: Subscription) -> bool:
         if not self._exists(subscription.response_id):
@@ -46,20 +62,22 @@ class MemoryDeliveries(DeliveryStore):
         removed = self._subscriptions.get(response_id, {}).pop(id, None)
         if removed is not None:
             place = (response_id, removed.url)
-            self._drop(lambda each: (each.response_id, each.url) == place)
+            sent = [each for _, each in self._due.values() if (each.response_id, each.url) == place]
+            self._drop([each.id for each in sent])
 
-    async def take(
-        self, receivers: Collection[str], limit: int, lease: float
-    ) -> Sequence[Delivery]:
+    async def take(self, room: Mapping[str, int], limit: int, lease: float) -> Sequence[Delivery]:
         now = time.monotonic()
-        due = [each for at, each in self._due.values() if at <= now and each.receiver in receivers]
-        for delivery in due[:limit]:
+        due = [(e.id, e.receiver) for at, e in self._due.values() if at <= now]
+        ids = chosen([each for each in due if each[1] in room], room)[:limit]
+        for id_ in ids:
+            delivery = self._due[id_][1]
             delivery.attempt += 1
-            self._due[delivery.id] = (now + lease, delivery)
-        return [structs.replace(each) for each in due[:limit]]
+            self._due[id_] = (now + lease, delivery)
+        return [structs.replace(self._due[id_][1]) for id_ in ids]
 
     async def remove(self, id: str) -> None:
-        self._due.pop(id, None)
+        if id in self._due:
+            self._drop([id])
 
     async def postpone(self, id: str, seconds: float) -> None:
         if id in self._due:
@@ -69,5 +87,6 @@ class MemoryDeliveries(DeliveryStore):
         found = self._subscriptions.get(response_id, {})
         return [found[id_] for id_ in sorted(found)]
 
-    def _drop(self, wanted: Callable[[Delivery], bool]) -> None:
-        self._due = {id_: due for id_, due in self._due.items() if not wanted(due[1])}
+    def _drop(self, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            self._bytes -= len(self._due.pop(id_)[1].body)

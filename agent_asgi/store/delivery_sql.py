@@ -1,18 +1,23 @@
 """Deliveries in a database."""
 
+import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .base import DAY, SWEEP
 from .database import Database
-from .delivery_store import Delivery, DeliveryStore, Notice, Subscription, deliveries_of
+from .delivery_store import Delivery, DeliveryStore, Notice, Subscription, chosen, deliveries_of
 from .engine import shielded
 from .tables import deliveries, responses, subscriptions
 
+logger = logging.getLogger("agent_asgi")
+KEPT_SECONDS = 7 * DAY
+"""How long a delivery is kept whose receiver no process calls: its webhook was removed."""
 _DELIVERY = [each for each in deliveries.c if each.name in Delivery.__struct_fields__]
 
 
@@ -36,7 +41,7 @@ class SqlDeliveries(DeliveryStore):
         for notice in notices:
             rows = (await db.execute(_of_task(notice.response_id))).mappings()
             subscribed = [Subscription(**row) for row in rows]
-            found += deliveries_of(notice.body, time.time(), subscribed)
+            found += deliveries_of(notice, time.time(), subscribed)
         if found:
             await db.execute(insert(deliveries), [_row(each) for each in found])
 
@@ -74,12 +79,10 @@ class SqlDeliveries(DeliveryStore):
             await db.execute(delete(deliveries).where(*sent))
 
     @shielded
-    async def take(
-        self, receivers: Collection[str], limit: int, lease: float
-    ) -> Sequence[Delivery]:
+    async def take(self, room: Mapping[str, int], limit: int, lease: float) -> Sequence[Delivery]:
         due = (
-            select(deliveries.c.id)
-            .where(deliveries.c.due_at <= self._now(), deliveries.c.receiver.in_(receivers))
+            select(deliveries.c.id, deliveries.c.receiver)
+            .where(deliveries.c.due_at <= self._now(), deliveries.c.receiver.in_(room))
             .order_by(deliveries.c.due_at, deliveries.c.id)
             .limit(limit)
         )
@@ -87,13 +90,13 @@ class SqlDeliveries(DeliveryStore):
             if (await db.execute(due)).first() is None:  # without a lock on SQLite's file
                 return []
         async with self._writing() as db:
-            ids = (await db.execute(due.with_for_update(skip_locked=True))).scalars().all()
+            rows = await db.execute(due.with_for_update(skip_locked=True))
+            ids = chosen([(row.id, row.receiver) for row in rows], room)
             taken: Any = update(deliveries).where(deliveries.c.id.in_(ids))
             taken = taken.values(
                 attempt=deliveries.c.attempt + 1, due_at=self._now() + lease
             ).returning(*_DELIVERY)
-            rows = (await db.execute(taken)).mappings().all()
-        found = [Delivery(**row) for row in rows]
+            found = [Delivery(**row) for row in (await db.execute(taken)).mappings()]
         return sorted(found, key=lambda each: each.created_at)
 
     @shielded
@@ -106,6 +109,18 @@ class SqlDeliveries(DeliveryStore):
         later = update(deliveries).where(deliveries.c.id == id)
         async with self._writing() as db:
             await db.execute(later.values(due_at=self._now() + seconds))
+
+    @shielded
+    async def sweep(self) -> None:
+        """Give up some of the deliveries that have been kept for `KEPT_SECONDS`."""
+        old = select(deliveries.c.id).where(deliveries.c.created_at < time.time() - KEPT_SECONDS)
+        async with self._writing() as db:
+            ids = (await db.execute(old.limit(SWEEP).with_for_update(skip_locked=True))).scalars()
+            removed = delete(deliveries).where(deliveries.c.id.in_(ids.all()))
+            count = (await db.execute(removed)).rowcount
+        if count:
+            message = "%d deliveries are given up: nobody has called their receivers for a week."
+            logger.error(message, count)
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

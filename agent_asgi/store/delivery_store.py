@@ -1,12 +1,15 @@
 """The interface of a store's deliveries: what is sent when a run has ended."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from ..schema.ids import random_text
+
+logger = logging.getLogger("agent_asgi")
 
 
 class Delivery(Struct):
@@ -50,8 +53,8 @@ class Notice(NamedTuple):
 
     response_id: str
     """The task's first response."""
-    body: bytes
-    """The body."""
+    body: Callable[[], bytes]
+    """Returns the body; called only if there are subscribers."""
 
 
 class DeliveryStore(ABC):
@@ -73,13 +76,13 @@ class DeliveryStore(ABC):
         """Remove a subscription of a task, if it exists; what it would still be sent as well."""
 
     @abstractmethod
-    async def take(
-        self, receivers: Collection[str], limit: int, lease: float
-    ) -> Sequence[Delivery]:
+    async def take(self, room: Mapping[str, int], limit: int, lease: float) -> Sequence[Delivery]:
         """Begin the next attempt of deliveries that are due, oldest first.
 
+        If one receiver has more of them than room, some of others may be left for the next call.
+
         Args:
-            receivers: The names of the receivers.
+            room: How many to return at most for each receiver, by its name.
             limit: How many to return at most.
             lease: When they are due again, in seconds, unless one of the other methods is called.
         """
@@ -98,14 +101,38 @@ class DeliveryStore(ABC):
         """
 
 
-def deliveries_of(body: bytes, now: float, subscriptions: Iterable[Subscription]) -> list[Delivery]:
+def chosen(due: Iterable[tuple[str, str]], room: Mapping[str, int]) -> list[str]:
+    """Return the ids of deliveries for which there is room, in their order.
+
+    Args:
+        due: The ids and receivers of deliveries.
+        room: As in `DeliveryStore.take`.
+    """
+    left, ids = dict(room), []
+    for id_, receiver in due:
+        if left[receiver] > 0:
+            left[receiver] -= 1
+            ids.append(id_)
+    return ids
+
+
+def deliveries_of(
+    notice: Notice, now: float, subscriptions: Sequence[Subscription]
+) -> list[Delivery]:
     """Return what the subscribers of a task are sent.
 
     Args:
-        body: The body.
+        notice: The notice.
         now: The time, in seconds since 1970.
         subscriptions: The subscriptions.
     """
+    if not subscriptions:
+        return []
+    try:
+        body = notice.body()
+    except Exception:  # the end of the run must be stored nevertheless
+        logger.exception("%s: its subscribers are not notified of an end.", notice.response_id)
+        return []
     return [
         Delivery(
             random_text(),

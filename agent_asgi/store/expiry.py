@@ -65,6 +65,6 @@ async def delete_in(db: AsyncConnection, ids: Sequence[str], *, at_work: bool = 
     """
     for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))
-        for table in _PARTS if at_work else (*_PARTS, locks):
+        for table in _PARTS if at_work else (locks, *_PARTS):
             await db.execute(delete(table).where(table.c.response_id.in_(some)))
         await db.execute(delete(responses).where(responses.c.id.in_(some)))

@@ -4,6 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 
+from ..errors import TooManyQueued
 from .conversation_locks import ConversationLocks
 
 Key = tuple[str, str]
@@ -36,12 +37,21 @@ class MemoryLocks(ConversationLocks):
             self._unlock(response_id)
 
     async def wait_for(
-        self, conversation: str, owner: str, response_id: str, seconds: float, most: int
+        self,
+        conversation: str,
+        owner: str,
+        response_id: str,
+        seconds: float,
+        most: int,
+        most_in_all: int,
     ) -> bool:
-        queue = self._waiting.setdefault((owner, conversation), {})
-        if sum(map(self._waits, queue.items())) >= most:
+        key = owner, conversation
+        counts = {k: sum(map(self._waits, queue.items())) for k, queue in self._waiting.items()}
+        if counts.get(key, 0) >= most:
             return False
-        queue[response_id] = _now() + seconds
+        if sum(counts.values()) >= most_in_all:
+            raise TooManyQueued(most_in_all)
+        self._waiting.setdefault(key, {})[response_id] = _now() + seconds
         return True
 
     async def next_waiting(self, conversation: str, owner: str) -> str | None:

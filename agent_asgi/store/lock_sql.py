@@ -6,12 +6,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..errors import TooManyQueued
 from .approval_sql import Connected
-from .base import ACTIVE, Store
+from .base import ACTIVE, SWEEP, Store
+from .database import Database
 from .engine import shielded
 from .queries import unclaimed
 from .tables import Text, active, locks, responses, waiting
 
+QUEUE_LOCK = 0x7475726E  # "turn"
+"""The first half of PostgreSQL's advisory locks; the second is a conversation's hash."""
 _in_use = exists().where(responses.c.id == locks.c.response_id, active)
 """True for the lock of a run that has not ended."""
 
@@ -19,6 +23,7 @@ _in_use = exists().where(responses.c.id == locks.c.response_id, active)
 class SqlLocks(Store):
     """The part of a SQL store that locks conversations."""
 
+    _database: Database
     _reading: Callable[[], Connected]
     _controlling: Callable[[], Connected]
     _insert: Callable[[Any], Any]
@@ -44,14 +49,26 @@ class SqlLocks(Store):
 
     @shielded
     async def wait_for(
-        self, conversation: str, owner: str, response_id: str, seconds: float, most: int
+        self,
+        conversation: str,
+        owner: str,
+        response_id: str,
+        seconds: float,
+        most: int,
+        most_in_all: int,
     ) -> bool:
         row = {"owner": owner, "conversation": conversation, "response_id": response_id}
-        others = waits_in(waiting, self._now(), owner, conversation)
+        own = and_(waiting.c.owner == owner, waiting.c.conversation == conversation)
+        counts = select(func.count().filter(own), func.count()).select_from(waiting)
         async with self._controlling() as db:
-            count = await db.scalar(select(func.count()).select_from(waiting).where(others))
-            if count is not None and count >= most:
+            if self._database.postgres:  # others must not count meanwhile
+                name = func.hashtext(literal(f"{owner}/{conversation}", Text))
+                await db.execute(select(func.pg_advisory_xact_lock(QUEUE_LOCK, name)))
+            here, in_all = (await db.execute(counts.where(_waits(waiting, self._now())))).one()
+            if here >= most:
                 return False
+            if in_all >= most_in_all:
+                raise TooManyQueued(most_in_all)
             await db.execute(insert(waiting).values(**row, until=self._now() + seconds))
         return True
 
@@ -79,7 +96,7 @@ class SqlLocks(Store):
         free = or_(responses.c.holder == holder, unclaimed(self._now()))
         query = select(waiting).join(responses, responses.c.id == waiting.c.response_id)
         query = query.where(waiting.c.response_id == response_id, active, free)
-        row = (await db.execute(query)).first()
+        row = (await db.execute(query.with_for_update(of=responses))).first()
         if row is None:
             return False
         its_turn = await self._lock_in(db, row.conversation, row.owner, response_id, seconds)
@@ -114,6 +131,15 @@ class SqlLocks(Store):
         ).returning(locks.c.response_id)
         return (await db.execute(query)).first() is not None
 
+    async def _sweep_locks(self) -> None:
+        """Delete some of what attached runs have left whose processes died."""
+        now = self._now()
+        async with self._controlling() as db:
+            for table, dead in ((locks, ~self._holds()), (waiting, ~_waits(waiting, now))):
+                query = select(table.c.response_id).where(dead).limit(SWEEP)
+                ids = (await db.execute(query.with_for_update(skip_locked=True))).scalars().all()
+                await db.execute(delete(table).where(table.c.response_id.in_(ids), dead))
+
     def _holds(self) -> ColumnElement[bool]:
         """Return the condition that a lock has not expired."""
         return or_(locks.c.until > self._now(), _in_use)
@@ -121,13 +147,15 @@ class SqlLocks(Store):
 
 def waits_in(table: Any, now: Any, owner: Any, conversation: Any) -> ColumnElement[bool]:
     """Return the condition that a row is a run that waits for a conversation."""
+    own = table.c.owner == owner, table.c.conversation == conversation
+    return and_(*own, _waits(table, now))
+
+
+def _waits(table: Any, now: Any) -> ColumnElement[bool]:
+    """Return the condition that the run of a row still waits."""
     stored = responses.alias()
     is_active = exists().where(stored.c.id == table.c.response_id, stored.c.status.in_(ACTIVE))
-    return and_(
-        table.c.owner == owner,
-        table.c.conversation == conversation,
-        or_(table.c.until > now, is_active),
-    )
+    return or_(table.c.until > now, is_active)
 
 
 def is_blocked(now: Any) -> ColumnElement[bool]:

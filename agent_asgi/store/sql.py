@@ -56,7 +56,7 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
     responses by their ids (the root of a chain before a new response), approval requests, locks,
-    conversations. Sweeps skip rows that others have locked.
+    runs that wait, conversations. Sweeps skip rows that others have locked.
 
     Args:
         url: `sqlite:///responses.db` or `postgresql://user@host/name`.
@@ -252,12 +252,8 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
 
     @shielded
     async def append(self, groups: Mapping[str, tuple[int, Lines]]) -> Collection[str]:
-        held = (
-            select(responses.c.id, responses.c.attempt)
-            .where(responses.c.id.in_(groups), active)
-            .order_by(responses.c.id)
-            .with_for_update()
-        )
+        held = select(responses.c.id, responses.c.attempt).where(responses.c.id.in_(groups), active)
+        held = held.order_by(responses.c.id).with_for_update()
         async with self._writing() as db:
             owned = {row.id for row in await db.execute(held) if groups[row.id][0] == row.attempt}
             await self._write(db, {id_: groups[id_][1] for id_ in owned})
@@ -338,6 +334,8 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
             if has_chains:
                 await self.conversations.sweep(db, SWEEP)
             await db.execute(delete(meters).where(meters.c.at < self._now() - DAY))
+        await self._sweep_locks()
+        await self.deliveries.sweep()
         return len(ids)
 
     async def _write(self, db: AsyncConnection, groups: Mapping[str, Lines]) -> None:

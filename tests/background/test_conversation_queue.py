@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
+from agent_asgi.errors import TooManyQueued
 from agent_asgi.protocols import AgentBricks
 from agent_asgi.store import Store, open_store
+from agent_asgi.store.sql import SqlStore
+from agent_asgi.store.tables import locks as locks_table
+from agent_asgi.store.tables import waiting as waiting_table
 from tests.store.test_store import LONG, SHORT, accept, run
 from tests.support.asking import Reply, fetch
 
@@ -71,8 +76,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield found
 
 
-def app_of(gate: Gate, store: Any = None, queue: int | None = 3) -> AgentApp:
-    limits = Limits(conversation_queue=queue)
+def app_of(gate: Gate, store: Any = None, queue: int | None = 3, **bounds: int) -> AgentApp:
+    limits = Limits(conversation_queue=queue, **bounds)
     return AgentApp(gate.router, store=store, limits=limits, timeouts=QUICK, single_user=True)
 
 
@@ -127,6 +132,49 @@ def test_one_more_is_refused(
     assert "and 1 wait" in third.error["message"]
     gate.let(2)
     assert [first.result(20).status, second.result(20).status] == [200, 200]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_those_that_wait_are_bounded_in_all_conversations(
+    gate: Gate,
+    pool: ThreadPoolExecutor,
+    serve: Callable[[Any], str],
+    store_url: str,
+    background: bool,
+) -> None:
+    url = serve(app_of(gate, store_url, max_queued=2))
+    ids = [json.loads(send(url, text, background=True).body)["id"] for text in "abc"]
+    gate.wait("a")
+    other = pool.submit(send, url, "d", conversation="other")
+    gate.wait("a", "d")
+    refused = send(url, "e", conversation="other", background=background)
+    assert (refused.status, refused.error["code"]) == (429, "too_many_queued")
+    gate.let(5)
+    assert other.result(20).status == 200
+    for id_ in ids:
+        assert b"response.completed" in fetch(url, "GET", f"/responses/{id_}?stream=true").body
+    assert send(url, "f").status == 200
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_one_that_waits_takes_no_place_from_others(
+    gate: Gate, pool: ThreadPoolExecutor, serve: Callable[[Any], str], keyed: bool
+) -> None:
+    app = app_of(gate, max_runs=2)
+    url = serve(app)
+    headers = {"idempotency-key": "k"} if keyed else {}
+    body = {"input": "b", "conversation": "c"}
+    replies = [pool.submit(send, url, "a")]
+    gate.wait("a")
+    replies.append(pool.submit(fetch, url, "POST", "/responses", None, body, headers))
+    waiting(app, 1)
+    replies.append(pool.submit(send, url, "d", conversation="other"))
+    gate.wait("a", "d")
+    gate.let(4)
+    assert [reply.result(20).status for reply in replies] == [200, 200, 200]
+    runtime = app._config._runtime
+    assert runtime is not None
+    assert runtime.engine.limiters["gate"].free == 2
 
 
 @pytest.mark.parametrize("queue", [None, 0])
@@ -348,10 +396,12 @@ def test_sessions_of_agent_bricks_wait(
 def test_a_turn_in_every_store(store_url: str) -> None:
     async def main(store: Store) -> None:
         assert await store.lock("c", "ann", "r1", LONG)
-        assert await store.wait_for("c", "ann", "r2", LONG, 2)
-        assert await store.wait_for("c", "ann", "r3", LONG, 2)
-        assert not await store.wait_for("c", "ann", "r4", LONG, 2)
-        assert await store.wait_for("c", "bob", "r5", LONG, 1)
+        assert await store.wait_for("c", "ann", "r2", LONG, 2, 9)
+        assert await store.wait_for("c", "ann", "r3", LONG, 2, 9)
+        assert not await store.wait_for("c", "ann", "r4", LONG, 2, 9)
+        assert await store.wait_for("c", "bob", "r5", LONG, 1, 9)
+        with pytest.raises(TooManyQueued, match="limit 3"):
+            await store.wait_for("d", "bob", "r7", LONG, 9, 3)
         assert await store.next_waiting("c", "ann") == "r2"
         assert not await store.lock("c", "ann", "r2", LONG)
         await store.unlock("r1")
@@ -371,7 +421,7 @@ def test_a_turn_in_every_store(store_url: str) -> None:
 def test_who_waits_no_longer_is_passed_over(store_url: str) -> None:
     async def main(store: Store) -> None:
         assert await store.lock("c", "ann", "r1", LONG)
-        assert await store.wait_for("c", "ann", "r2", SHORT, 1)
+        assert await store.wait_for("c", "ann", "r2", SHORT, 1, 9)
         await store.renew("p1", ["r2"], 4 * SHORT)
         await asyncio.sleep(2 * SHORT)
         assert await store.next_waiting("c", "ann") == "r2"
@@ -386,8 +436,8 @@ def test_who_waits_no_longer_is_passed_over(store_url: str) -> None:
 def test_a_stored_run_is_claimed_in_its_turn(store_url: str) -> None:
     async def main(store: Store) -> None:
         assert await store.lock("c", "ann", "r1", LONG)
-        assert await store.wait_for("c", "ann", "r2", SHORT, 9)
-        assert await store.wait_for("c", "ann", "r3", SHORT, 9)
+        assert await store.wait_for("c", "ann", "r2", SHORT, 9, 9)
+        assert await store.wait_for("c", "ann", "r3", SHORT, 9, 9)
         for id_ in ("r2", "r3"):
             await accept(store, id_, "p1", SHORT)
         await asyncio.sleep(2 * SHORT)
@@ -406,3 +456,74 @@ def test_a_stored_run_is_claimed_in_its_turn(store_url: str) -> None:
         assert await store.next_waiting("c", "ann") is None
 
     run(store_url, main)
+
+
+def test_a_wake_during_a_vain_attempt_is_not_lost(
+    gate: Gate,
+    pool: ThreadPoolExecutor,
+    serve: Callable[[Any], str],
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, vain = open_store(postgres), list[str]()
+    claim = store.claim
+
+    async def slow(id: str, holder: str, lease: float) -> Any:
+        record = await claim(id, holder, lease)
+        if record is None and not vain:
+            vain.append(id)
+            gate.let()  # the run before ends before this attempt does
+            await asyncio.sleep(2)
+        return record
+
+    monkeypatch.setattr(store, "claim", slow)
+    limits, timeouts = Limits(conversation_queue=3), Timeouts(rescue=60)
+    url = serve(AgentApp(gate.router, store=store, limits=limits, timeouts=timeouts))
+    first = pool.submit(send, url, "a")
+    gate.wait("a")
+    id_ = json.loads(send(url, "b", background=True).body)["id"]
+    assert first.result(20).status == 200
+    gate.wait("a", "b")
+    assert vain == [id_]
+
+
+def test_no_more_wait_than_may(postgres: str) -> None:
+    async def main(store: Store) -> None:
+        other = open_store(postgres)
+        await other.open()
+        try:
+            asked = [
+                each.wait_for("c", "ann", f"r{number}{each is store}", LONG, 3, 99)
+                for number in range(10)
+                for each in (store, other)
+            ]
+            assert sum(await asyncio.gather(*asked)) == 3
+        finally:
+            await other.close()
+
+    run(postgres, main)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_what_dead_processes_left_is_swept(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/r.db"
+    if kind == "postgres":
+        url = request.getfixturevalue("postgres")
+
+    async def main(store: Store) -> None:
+        assert isinstance(store, SqlStore)
+        await accept(store, "r1", "p1", SHORT)
+        for number in range(5):  # a stored run, a dead one, one that is alive
+            seconds = SHORT if number < 3 else LONG
+            assert await store.lock(f"c{number}", "ann", f"r{number}", seconds)
+            assert await store.wait_for("c", "ann", f"r{number}", seconds, 9, 9)
+        await asyncio.sleep(2 * SHORT)
+        await store.sweep()
+        for table in (locks_table, waiting_table):
+            async with store._reading() as db:
+                rows = (await db.execute(select(table.c.response_id))).scalars().all()
+            assert sorted(rows) == ["r1", "r3", "r4"]
+
+    run(url, main)

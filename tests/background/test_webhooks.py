@@ -168,6 +168,20 @@ def test_it_is_given_up(
     assert SECRET not in caplog.text
 
 
+def test_a_receiver_that_hangs_keeps_no_other_waiting(
+    serve: Callable[[Any], str], receiver: Receiver
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        webhooks = [
+            Webhook(url, SECRET, allow_private=True)
+            for url in (f"http://127.0.0.1:{hanging.getsockname()[1]}/", receiver.url)
+        ]
+        url = serve(AgentApp(ender(), webhooks=webhooks))
+        for _ in range(40):
+            begin(url)
+        receiver.wait(40, 10)
+
+
 def test_nobody_there_is_tried_again(
     serve: Callable[[Any], str], caplog: pytest.LogCaptureFixture
 ) -> None:

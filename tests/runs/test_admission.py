@@ -136,7 +136,7 @@ def test_background_runs_that_wait_are_bounded(serve: Serve) -> None:
     ids = [begin().id]
     until(lambda: held.begun)
     ids += [begin().id, begin().id]
-    with pytest.raises(openai.RateLimitError, match="Too many queued background runs") as raised:
+    with pytest.raises(openai.RateLimitError, match="Too many queued runs") as raised:
         begin()
     assert error_of(raised)[:2] == (429, "too_many_queued")
     held.open = True
@@ -225,5 +225,29 @@ def test_room_made_just_as_a_wait_is_given_up_is_not_lost() -> None:
         assert limiter.free == 1
         with limiter:
             assert not limiter.free
+
+    asyncio.run(main())
+
+
+def test_a_place_is_free_while_its_run_is_outside() -> None:
+    async def main() -> None:
+        limiter = Limiter(1, "runs", 10)
+        await limiter.enter()
+        second = asyncio.create_task(limiter.enter())
+        await asyncio.sleep(0)
+        with limiter.outside():
+            await second
+            assert limiter.free == 0
+            third = asyncio.create_task(limiter.enter())
+            await asyncio.sleep(0)
+        assert limiter.free == -1  # it is back, though there is no room
+        assert not limiter.try_enter()
+        limiter.leave()
+        await asyncio.sleep(0)
+        assert not third.done()
+        limiter.leave()
+        await third
+        limiter.leave()
+        assert limiter.free == 1
 
     asyncio.run(main())

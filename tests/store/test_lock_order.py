@@ -109,3 +109,21 @@ def test_a_sweep_does_not_wait(postgres: str, table: str) -> None:
         assert await store.conversations.get("c1", "ann") is None
 
     run(postgres, main)
+
+
+def test_the_turn_of_a_run_meets_its_deletion(postgres: str) -> None:
+    async def main(store: Store) -> None:
+        assert await store.lock("talk", "ann", "r0", LONG)
+        assert await store.wait_for("talk", "ann", "r1", LONG, 1, 1)
+        await accept(store, "r1", "", 0)
+        await store.unlock("r0")
+        await meet(
+            store,
+            postgres,
+            "agent_asgi_waiting",
+            lambda store: store.claim("r1", "p1", LONG),
+            lambda store: store.delete("r1", "ann"),
+        )
+        assert await store.get("r1", "ann") is None
+
+    run(postgres, main)

@@ -44,8 +44,10 @@ class Call(NamedTuple):
 
         Raises:
             TaskNotFound: The client has no such task.
+            ConversationTooLarge: It is too large to be loaded.
         """
-        return await find_task(self.store, id, self.owner, self.router.name)
+        size = self.runtime.engine.limits.max_conversation_bytes
+        return await find_task(self.store, id, self.owner, self.router.name, size)
 
     async def respond(self, result: object) -> None:
         """Send the result."""

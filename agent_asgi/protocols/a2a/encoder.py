@@ -60,13 +60,17 @@ class TaskEncoder(Encoder):
         delta = _DELTA.fullmatch(line)
         if delta is not None:
             self._add_text(delta[1], delta[2], buffer)
-        elif codec.event_type(line) in _TYPES:
+            return
+        event = _TYPES.get(codec.event_type(line))
+        if event is not None and issubclass(event, e.ResponseEvent):  # the task has what it says
+            _RULES[event](self, None, buffer)
+        elif event is not None:
             self.write(codec.decode_event(line), buffer)
 
-    def _created(self, _: e.ResponseCreated, buffer: bytearray) -> None:
+    def _created(self, _: e.ResponseCreated | None, buffer: bytearray) -> None:
         self._add(StreamResponse(self._task.task(self._history_length)), buffer)
 
-    def _in_progress(self, _: e.ResponseInProgress, buffer: bytearray) -> None:
+    def _in_progress(self, _: e.ResponseInProgress | None, buffer: bytearray) -> None:
         self._add_status(TaskStatus(WORKING, None, as_timestamp()), buffer)
 
     def _delta(self, event: e.OutputTextDelta | e.RefusalDelta, buffer: bytearray) -> None:
@@ -101,7 +105,7 @@ class TaskEncoder(Encoder):
         update = ArtifactUpdate(task.id, task.context_id, artifact, last_chunk=True)
         self._add(StreamResponse(artifact_update=update), buffer)
 
-    def _end(self, _: e.ResponseEvent, buffer: bytearray) -> None:
+    def _end(self, _: e.ResponseEvent | None, buffer: bytearray) -> None:
         self._add_status(self._task.status(now=True), buffer)
 
     def _add_status(self, status: TaskStatus, buffer: bytearray) -> None:
@@ -129,5 +133,5 @@ _RULES: dict[type[Any], Callable[[TaskEncoder, Any, bytearray], None]] = {
     e.ResponseFailed: TaskEncoder._end,
     e.ResponseIncomplete: TaskEncoder._end,
 }
-_TYPES = {str(event.__struct_config__.tag).encode() for event in _RULES}
-"""The types of the events that have frames."""
+_TYPES = {str(event.__struct_config__.tag).encode(): event for event in _RULES}
+"""The events that have frames, by their types."""

@@ -98,11 +98,11 @@ class Listing:
 
         A response that cannot be read must not fail the list.
         """
-        params = self._params
+        params, max_bytes = self._params, self._call.runtime.engine.limits.max_conversation_bytes
         try:
-            found = await task_ending_in(self._call.store, record)
+            found = await task_ending_in(self._call.store, record, max_bytes)
         except (AgentError, msgspec.DecodeError):
-            logger.exception("%s cannot be decoded; the list leaves it out.", record.id)
+            logger.exception("The task of %s cannot be read; the list leaves it out.", record.id)
             return None
         if found is None or not self._is_wanted(found.view):
             return None

@@ -1,5 +1,7 @@
 """What is sent to those who are notified of a task, and the hosts that it is sent to."""
 
+from functools import partial
+
 import msgspec
 from msgspec import structs
 
@@ -43,7 +45,12 @@ def notice_of(record: Record, ending: Ending) -> Notice:
         record: The run.
         ending: How it ended.
     """
+    id_ = task_id_of(record) or record.id
     ended = structs.replace(record, status=ending.status, response=ending.response)
-    task = TaskView([turn_of(ended)], task_id_of(record) or record.id)
-    update = StatusUpdate(task.id, task.context_id, task.status(now=True), task.metadata())
-    return Notice(task.id, codec.encode(StreamResponse(status_update=update)))
+    return Notice(id_, partial(_body, id_, ended))
+
+
+def _body(task_id: str, record: Record) -> bytes:
+    task = TaskView([turn_of(record)], task_id)
+    update = StatusUpdate(task_id, task.context_id, task.status(now=True), task.metadata())
+    return codec.encode(StreamResponse(status_update=update))

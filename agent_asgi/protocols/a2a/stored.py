@@ -5,6 +5,7 @@ from typing import NamedTuple
 from ...schema.decode import decode_stored
 from ...schema.ids import is_random
 from ...store.base import Record, Store
+from ...store.chain import ConversationTooLarge
 from ..detached import response_of
 from .errors import TaskNotFound
 from .task import TaskView, Turn
@@ -37,41 +38,78 @@ def turn_of(record: Record) -> Turn:
     return Turn(decode_stored(record.request), response_of(record, "hidden"))
 
 
-async def find_task(store: Store, id: str, owner: str, agent: str) -> StoredTask:
+async def find_task(store: Store, id: str, owner: str, agent: str, max_bytes: int) -> StoredTask:
     """Return a task.
+
+    Args:
+        store: The store.
+        id: The task's id.
+        owner: Its owner.
+        agent: Its agent.
+        max_bytes: The size of its requests and responses, if there are several.
 
     Raises:
         TaskNotFound: The owner has no such task of the agent.
+        ConversationTooLarge: It has more than `max_bytes`.
     """
     record = await store.get(id, owner) if is_random(id) else None
     if record is None or record.agent != agent or not record.visible or task_id_of(record):
         raise TaskNotFound(id)
-    return await _whole(store, record)
+    return await _whole(store, record, max_bytes)
 
 
-async def task_ending_in(store: Store, record: Record) -> StoredTask | None:
-    """Return the task whose last run is the given one; None if there is none."""
+async def task_ending_in(store: Store, record: Record, max_bytes: int) -> StoredTask | None:
+    """Return the task whose last run is the given one; None if there is none.
+
+    Args:
+        store: The store.
+        record: The run.
+        max_bytes: As for `find_task`.
+
+    Raises:
+        ConversationTooLarge: The task has more than `max_bytes`.
+    """
     first: Record | None = record
-    if task_id := task_id_of(record):
+    task_id, number = _place_of(record)
+    if task_id:
+        if await _next(store, record, task_id, number + 1, turn_of(record)) is not None:
+            return None
         first = await store.get(task_id, record.owner)
     if first is None:
         return None
-    task = await _whole(store, first)
+    task = await _whole(store, first, max_bytes)
     return task if task.record.id == record.id else None
 
 
-async def _whole(store: Store, record: Record) -> StoredTask:
+async def _whole(store: Store, record: Record, max_bytes: int) -> StoredTask:
     """Return the task that begins with a response."""
     task_id, turns = record.id, [turn_of(record)]
-    while turns[-1].waiting:
-        later = await store.by_key(key_of(task_id, len(turns)), record.owner)
-        if later is None:
-            later = await _answered_by(store, record, turns[-1])
-        if later is None:
-            break
+    size = len(record.request) + len(record.response)
+    while later := await _next(store, record, task_id, len(turns), turns[-1]):
         record = later
+        size += len(record.request) + len(record.response)
+        if size > max_bytes:
+            raise ConversationTooLarge(f"{size} bytes", max_bytes, "id")
         turns.append(turn_of(record))
     return StoredTask(record, TaskView(turns))
+
+
+async def _next(
+    store: Store, record: Record, task_id: str, number: int, turn: Turn
+) -> Record | None:
+    """Return the run that answers what a turn of a task asks; None if there is none.
+
+    Args:
+        store: The store.
+        record: The turn's run.
+        task_id: The task.
+        number: The number of turns up to it.
+        turn: The turn.
+    """
+    if not turn.waiting:
+        return None
+    later = await store.by_key(key_of(task_id, number), record.owner)
+    return later or await _answered_by(store, record, turn)
 
 
 async def _answered_by(store: Store, record: Record, turn: Turn) -> Record | None:
@@ -85,5 +123,13 @@ async def _answered_by(store: Store, record: Record, turn: Turn) -> Record | Non
 
 def task_id_of(record: Record) -> str:
     """Return the task that a response continues; empty if it begins one."""
+    return _place_of(record)[0]
+
+
+def _place_of(record: Record) -> tuple[str, int]:
+    """Return the task that a response continues, and the number of turns before."""
     key = record.key or ""
-    return key.removeprefix(_KEY).rpartition(":")[0] if key.startswith(_KEY) else ""
+    if not key.startswith(_KEY):
+        return "", 0
+    task_id, _, number = key.removeprefix(_KEY).rpartition(":")
+    return task_id, int(number)

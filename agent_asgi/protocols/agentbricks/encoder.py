@@ -90,13 +90,13 @@ class InvocationEncoder(Encoder):
         self._calls: dict[str, Json] = {}  # the agent's own, by the ids of their items
 
     def body(self, encoded: bytes | None) -> bytes:
-        """Return the answer of an invocation that has ended.
+        """Return the answer of an invocation that has ended, or of one in the background.
 
         Raises:
-            AgentFailed: The agent failed.
+            AgentFailed: The agent failed, and the client has waited for it.
         """
         error = self._response.error
-        if error is not None:
+        if error is not None and not self._urls:
             raise AgentFailed(error.message, error.code)
         return codec.encode(self.state() | self._urls)
 

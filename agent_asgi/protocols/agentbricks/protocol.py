@@ -7,6 +7,8 @@ from starlette.routing import BaseRoute, Route
 
 from ...agents.router import AgentRouter
 from ...context import Headers
+from ...errors import AgentError
+from ...schema import codec
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
@@ -51,6 +53,14 @@ class AgentBricks(Protocol):
         if not isinstance(request, InvocationRequest):
             return InvocationEncoder(response, response.id)
         return InvocationEncoder(response, request.invocation, request.after, request.urls)
+
+    def error(self, error: AgentError, body: bytes) -> bytes:
+        payload = error.payload()
+        if (payload["message"] or "").startswith("conversation:"):
+            payload["message"] = "session_id:" + error.message.removeprefix("conversation:")
+        if payload["param"] == "conversation":
+            payload["param"] = "session_id"
+        return codec.encode({"error": payload})
 
     def routes(
         self, config: "AppConfig", router: AgentRouter | None, prefix: str

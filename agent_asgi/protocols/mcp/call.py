@@ -141,8 +141,10 @@ class Call:
             InvalidRequest: An argument is invalid.
         """
         params = self._params
-        if params.input_responses or params.request_state is not None:
-            fields: dict[str, Any] = {"input": answers(params.input_responses or {})}
+        if params.request_state is not None and not params.input_responses:
+            raise InvalidRequest("inputResponses: must answer what was asked.", "inputResponses")
+        if params.input_responses:
+            fields: dict[str, Any] = {"input": answers(params.input_responses)}
         else:
             arguments: Arguments = codec.convert(params.arguments or {}, Arguments)
             if arguments.input is UNSET:

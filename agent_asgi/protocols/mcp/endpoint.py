@@ -5,6 +5,7 @@ import importlib.metadata
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import (
@@ -24,6 +25,7 @@ from ...runs.run import Run
 from ...runtime import AppConfig
 from ...schema import codec
 from .call import Call
+from .openapi import Message as Envelope
 from .tools import check_name, tool_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 Context = Any
 """The SDK's context of a request; its types change between versions."""
+_envelopes = msgspec.json.Decoder(Envelope)
 EXCHANGE = "agent_asgi.mcp"
 """The key of the ASGI scope under which a handler finds its exchange."""
 
@@ -123,6 +126,7 @@ class Endpoint(HttpEndpoint):
 
     async def answer(self, request: HttpRequest) -> None:
         await self._config.running()
+        codec.strict(_envelopes, request.body)  # the SDK would answer with pydantic's words
         if self._manager is None:
             raise Unavailable("The server is shutting down.")
         exchange = Exchange(request)

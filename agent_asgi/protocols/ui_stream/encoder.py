@@ -12,6 +12,7 @@ from ..base import Encoder
 from .calls import CALLS, OUTPUTS, Calls
 from .chunks import Json, write, write_chunk
 from .continued import approvals_in, write_parts
+from .hosted import HOSTED, begin_hosted, end_hosted
 from .items import VENDOR
 from .request import Continued
 from .sources import data_chunk, file_url, source_chunk
@@ -133,6 +134,9 @@ class UIEncoder(Encoder):
         if event.item["type"] in CALLS:
             self._next_step(buffer)
             self._calls.begin(event.item, buffer)
+        elif event.item["type"] in HOSTED:
+            self._next_step(buffer)
+            begin_hosted(event.item, buffer)
 
     def _input(
         self, event: e.ArgumentsDelta | e.CustomInputDelta | e.McpArgumentsDelta, buffer: bytearray
@@ -149,6 +153,8 @@ class UIEncoder(Encoder):
             self._calls.end(item, buffer)
         elif kind in OUTPUTS:
             self._calls.answer(item, buffer)
+        elif kind in HOSTED:
+            end_hosted(item, buffer)
         elif kind == "reasoning":
             self._end_thoughts(item, buffer)
         elif kind == "mcp_approval_request":

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from ...errors import InvalidRequest
 from ...schema import codec
 from ...schema.own_calls import pair_ids
+from .hosted import ID
 from .request_schema import ToolApproval, UIMessage, UIPart
 
 Json = dict[str, Any]
@@ -95,7 +96,7 @@ def _call_items(part: UIPart, path: str) -> tuple[list[Json], list[Json]]:
     """Return the items of a call, and those that answer it."""
     name = _required(part.tool or None, f"{path}.toolName")
     call_id = _required(part.tool_call_id, f"{path}.toolCallId")
-    if part.state == "input-streaming":
+    if part.state == "input-streaming" or (part.provider_executed and call_id.startswith(ID)):
         return [], []
     if part.state in ("approval-requested", "approval-responded"):
         return _approval_items(part, name, _required(part.approval, f"{path}.approval"), path)

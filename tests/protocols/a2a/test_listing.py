@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from agent_asgi.store import MemoryStore
 from tests.protocols.a2a.agents import VERSION, Json, app, call, reason_of, send, state_of
-from tests.protocols.a2a.test_waiting import YES
+from tests.protocols.a2a.test_waiting import AGAIN, YES
 from tests.support.asking import ANN, BOB, TOKENS, fetch
 from tests.support.calling import QUICK, Serve
 
@@ -111,3 +112,31 @@ def test_the_tasks_of_others_are_not_there(serve: Serve, store_url: str) -> None
     mine = send(url, "asker", "write", token=BOB, contextId="mine")
     assert theirs["contextId"] == mine["contextId"]
     assert ids(tasks(url, "asker", BOB, contextId="mine")) == [mine["id"]]
+
+
+def test_a_task_of_many_turns_costs_no_walk_for_each(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = MemoryStore(), list[str]()
+
+    def counted(name: str) -> Any:
+        method = getattr(store, name)
+
+        async def call(*arguments: Any) -> Any:
+            asked.append(name)
+            return await method(*arguments)
+
+        return call
+
+    for name in ("get", "by_key", "find_approvals"):
+        monkeypatch.setattr(store, name, counted(name))
+    url = serve(app(store=store, single_user=True, timeouts=QUICK))
+    task = send(url, "asker", "write")
+    counts = []
+    for _ in range(2):
+        for _ in range(8):
+            send(url, "asker", AGAIN, taskId=task["id"])
+        asked.clear()
+        assert ids(tasks(url, "asker")) == [task["id"]]
+        counts.append(len(asked))
+    assert counts[1] < 2.5 * counts[0]

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from agent_asgi import Limits
+from agent_asgi.store import MemoryStore
 from tests.protocols.a2a.agents import (
     Json,
     app,
@@ -152,3 +154,24 @@ def test_a_run_that_answers_is_no_task_by_itself(serve: Serve) -> None:
     assert reason_of(error) == (-32001, "TASK_NOT_FOUND")
     tasks = call(url, "asker", "ListTasks")["result"]["tasks"]
     assert [each["id"] for each in tasks] == [task["id"]]
+
+
+def test_a_task_that_is_too_large_is_not_loaded(serve: Serve) -> None:
+    store = MemoryStore()
+    for size in (32 << 20, 0):
+        if not size:
+            size = store._bytes and _size(store) - 1
+        limits = Limits(max_conversation_bytes=size)
+        store = MemoryStore()
+        url = serve(app(store=store, single_user=True, timeouts=QUICK, limits=limits))
+        task = send(url, "asker", "write")
+        answered = call(url, "asker", "SendMessage", {"message": message(YES, taskId=task["id"])})
+        assert "result" in answered
+    refused = call(url, "asker", "GetTask", {"id": task["id"]})["error"]
+    assert refused["data"][0]["metadata"] == {"code": "conversation_too_large"}
+    assert call(url, "asker", "ListTasks")["result"]["tasks"] == []
+
+
+def _size(store: MemoryStore) -> int:
+    records = [entry.record for entry in store._entries.values()]
+    return sum(len(record.request) + len(record.response) for record in records)

@@ -24,6 +24,7 @@ from agent_asgi.protocols import AgentBricks
 from agent_asgi.testing import AgentClient, Answer
 from tests.support.apps import ask, started
 from tests.support.asking import ANN, BOB, TOKENS, fetch
+from tests.support.calling import until
 
 Json = dict[str, Any]
 PATH = "/api/invocations"
@@ -401,3 +402,33 @@ def test_a_path_of_its_own(echo: AgentRouter) -> None:
 def test_tokens_are_needed(echo: AgentRouter) -> None:
     app = app_of(echo, authenticate=BearerTokens({"secret-token-1": "ann"}))
     assert ask(app, PATH, invocation()).status == 401
+
+
+def test_an_error_names_the_session(echo: AgentRouter) -> None:
+    for session in ("s" * 600, "a\0b"):
+        error = ask(app_of(echo), PATH, invocation(session_id=session)).json()["error"]
+        assert error["param"] == "session_id"
+        assert error["message"].startswith("session_id:")
+        assert "conversation" not in error["message"]
+
+
+def test_a_failed_background_invocation_is_started_again(serve: Callable[[Any], str]) -> None:
+    router = AgentRouter("failing")
+
+    @router.invoke
+    async def fail(request: ResponsesRequest) -> str:
+        raise AgentError("It is closed.", 502)
+
+    url = serve(app_of(router))
+    for stream in (False, True):
+        body = invocation(background=True, stream=stream)
+        state = fetch(url, "POST", PATH, body=body)
+        path = f"{PATH}/{body['id']}"
+        until(lambda: json.loads(fetch(url, "GET", path).body)["status"] == "failed")  # noqa: B023
+        again = fetch(url, "POST", PATH, body=body)
+        assert (state.status, again.status) == (202, 202)
+        found = json.loads(again.body)
+        assert (found["status"], found["error"]) == ("failed", "It is closed.")
+        assert found["status_url"] == path
+        waited = fetch(url, "POST", PATH, body=body | {"background": False, "stream": False})
+        assert (waited.status, waited.error["message"]) == (500, "It is closed.")

@@ -372,3 +372,19 @@ def test_leaving_cancels_the_run(serve: Serve, mode: str, caplog: Any) -> None:
         until(lambda: causes)
     assert causes == ["client_disconnected"]
     assert not [each for each in caplog.records if each.name.startswith("agent_asgi")]
+
+
+def test_a_state_without_answers_is_an_error(serve: Serve) -> None:
+    router, begun = AgentRouter("listener"), list[str]()
+
+    @router.invoke
+    async def listen(request: ResponsesRequest) -> str:
+        begun.append(request.input_text)
+        return "x"
+
+    async def use(client: Client) -> Any:
+        return await client.call_tool("listener", {"input": "x"}, request_state="resp_1")
+
+    result = with_client(serve(AgentApp(router, protocols=[MCP()])), "auto", use)
+    assert (result.is_error, begun) == (True, [])
+    assert texts(result)[0].startswith("inputResponses:")

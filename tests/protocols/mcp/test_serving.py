@@ -180,3 +180,27 @@ def test_nothing_is_imported_that_is_not_switched_on() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("headers", [{}, {"mcp-protocol-version": "2026-07-28"}])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"[]", -32600),
+        (b"5", -32600),
+        (b"{}", -32600),
+        (b'{"jsonrpc":"2.0"}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":5}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[]}', -32600),
+        (b"{", -32700),
+    ],
+)
+def test_a_body_that_is_no_message(body: bytes, code: int, headers: dict[str, str]) -> None:
+    sent = ACCEPT | {"content-type": "application/json"} | headers
+    app = AgentApp(hello(), protocols=[MCP()])
+    answer = asyncio.run(AgentClient(app).post("/mcp", body, headers=sent))
+    found = answer.json()
+    assert (answer.status, found["jsonrpc"], found["id"]) == (400, "2.0", None)
+    assert found["error"]["code"] == code
+    assert found["error"]["data"]["message"] == found["error"]["message"]
+    assert b"pydantic" not in answer.body

@@ -234,6 +234,48 @@ def test_pictures() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("call", "given", "output"),
+    [
+        (
+            {"type": "web_search_call", "action": {"type": "search", "query": "x"}},
+            {"action": {"type": "search", "query": "x"}},
+            {},
+        ),
+        (
+            {"type": "file_search_call", "queries": ["x"], "results": [{"text": "a"}]},
+            {"queries": ["x"]},
+            {"results": [{"text": "a"}]},
+        ),
+        (
+            {"type": "code_interpreter_call", "code": "1", "container_id": "c", "outputs": []},
+            {"code": "1"},
+            {"container_id": "c", "outputs": []},
+        ),
+    ],
+)
+def test_the_tools_of_the_models_provider(call: Json, given: Json, output: Json) -> None:
+    found = chunks(giving(call | {"id": "x_1", "status": "completed"}, "Found."))
+    (part,) = tools_of(found)
+    assert part == {
+        "type": "tool",
+        "id": "hosted_x_1",
+        "own": True,
+        "name": call["type"].removesuffix("_call"),
+        "state": "output-available",
+        "input": given,
+        "output": output,
+    }
+    assert list(kinds_of(found)).count("start-step") == 1
+    assert found[-1]["finishReason"] == "stop"
+
+
+def test_a_tool_of_the_models_provider_fails() -> None:
+    call = {"type": "web_search_call", "id": "ws_1", "status": "failed"}
+    (part,) = tools_of(chunks(giving(call)))
+    assert (part["state"], part["errorText"]) == ("output-error", "The tool failed.")
+
+
 def test_data() -> None:
     found = chunks(
         giving(

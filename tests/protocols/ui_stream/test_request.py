@@ -156,6 +156,12 @@ MESSAGES: dict[str, tuple[Json, list[Json]]] = {
         ),
         [CALL, denied("The user did not allow this call. Later.")],
     ),
+    "a tool of the model's provider": (
+        agents(
+            tool("web_search", "hosted_ws_1", "output-available", output={}, providerExecuted=True)
+        ),
+        [],
+    ),
 }
 
 
