@@ -61,6 +61,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy agent_asgi tests docs/examples
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.tools.prose
 	$(BIN)/python -m tests.tools.audit $(BIN)/pip-audit
 
 docs: install
