@@ -16,12 +16,14 @@ install: .venv/installed
 	touch $@
 
 .venv/served: pyproject.toml
+	@echo "Installing into .venv. The first time this takes a minute or two, most of it for MLflow."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --editable .
 	touch $@
 
 run: .venv/served
-	cd docs/examples && MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
+	@echo "Serving the example agent: http://127.0.0.1:$(PORT) in a browser. Ctrl-C ends it."
+	@cd docs/examples && MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
 	$(CURDIR)/$(BIN)/agent-asgi serve calculator:app --port $(PORT)
 
 slim: .venv/slim/installed
@@ -29,10 +31,9 @@ slim: .venv/slim/installed
 # An environment with mlflow-tracing in place of mlflow, for the tests (docs/tracing.md).
 .venv/slim/installed: .venv/installed
 	$(PYTHON) -m venv .venv/slim
-	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check \
-		mlflow-tracing starlette "uvicorn[standard]" sse-starlette msgspec \
-		opentelemetry-exporter-otlp-proto-http
-	.venv/slim/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	echo mlflow > .venv/slim/without.txt
+	$(BIN)/uv pip install --quiet --python .venv/slim/bin/python --editable . mlflow-tracing \
+		--excludes .venv/slim/without.txt opentelemetry-exporter-otlp-proto-http
 	touch $@
 
 install-clients: .venv/clients/installed

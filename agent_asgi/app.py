@@ -1,4 +1,4 @@
-"""`AgentApp`: composes routers into one ASGI app."""
+"""`AgentApp`: composes agents into one ASGI app."""
 
 import asyncio
 import dataclasses
@@ -15,12 +15,15 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from . import config as settings
+from .agents.frameworks import router_of
 from .agents.router import AgentRouter
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts, require
-from .context import request_id
+from .config import Limits, Timeouts, require, require_context_manager
+from .context import has_run, request_id
 from .endpoints.feedback import Feedback
 from .endpoints.health import Health
+from .endpoints.index import Index
 from .endpoints.metrics import MetricsEndpoint
 from .endpoints.models import Models
 from .endpoints.openapi.endpoint import Docs
@@ -31,7 +34,7 @@ from .http.connection import PIECE, ClientStalled, cut, send_in_pieces, watch_un
 from .http.cors import Origins, foreign_origin
 from .http.responses import REFUSED, error_response, refuse
 from .http.routing import Routes
-from .protocols import registry
+from .protocols import installed, registry
 from .protocols.base import Protocol
 from .protocols.chat_completions.protocol import ChatCompletions
 from .runtime import AppConfig, Lifespan
@@ -48,6 +51,8 @@ ENDPOINTS = {
     *("openapi.json", "ping", "playground", "ready", "v1"),
 }
 """First segments of the server's own paths."""
+DEV_CLEANUP = 0.5
+"""`Timeouts.cleanup` under `agent-asgi dev`, at most: the server ends within a second."""
 REQUEST_ID = re.compile(rb"[!-~]{1,200}")
 """The request ids that are taken over from a client; others could forge fields of a log."""
 
@@ -56,8 +61,11 @@ class AgentApp:
     """Serves agents as an ASGI app, alone or mounted in another app.
 
     Args:
-        *routers: The agents. One agent is served at the root, several under their names and, by a
-            request's `model`, at the root.
+        *agents: The agents: an `AgentRouter`, an agent that an adapter serves (a compiled LangGraph
+            graph, an `Agent` of the OpenAI Agents SDK or of Pydantic AI, an MLflow
+            `ResponsesAgent`), or a handler function. The adapter's `router()` takes options. One
+            agent is served at the root, several under their names and, by a request's `model`, at
+            the root.
         store: Where responses are stored: a store or its URL, `memory://`,
             `sqlite:///responses.db` or `postgresql://user@host/name`. Default: the environment
             variable `AGENT_ASGI_STORE`, else `memory://`.
@@ -76,7 +84,8 @@ class AgentApp:
         lifespan: An async context manager, called with the app and entered at start. The mapping
             that it yields is in `Context.state`. Default None.
         playground: Whether `/` serves a page to talk to the agents. The page itself needs no
-            authentication; its requests do. Default False.
+            authentication; its requests do. Default False: without a fallback, `/` lists what is
+            served.
         protocols: The protocols besides the Responses API and `/invocations`.
             Default: `ChatCompletions()`.
         webhooks: Receivers of the ends of background runs. Default none.
@@ -85,18 +94,22 @@ class AgentApp:
             does not remember, since a stranger could guess the name. Default False.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
             callers that trace with MLflow. Default False: the trace becomes a link.
-        debug: Whether errors include the handler's exception. Default False.
+        debug: Whether errors include the handler's exception and its traceback. Default False.
+
+    Under `agent-asgi dev` it has a playground unless it has a fallback, is `debug`, is
+    `single_user` unless it authenticates, and speaks all protocols that are installed if
+    `protocols` is not given.
 
     Raises:
-        TypeError: An option has a wrong type.
-        ValueError: There is no router, two have the same name, a name is reserved for an
+        TypeError: An option has a wrong type, or an agent cannot be served.
+        ValueError: There is no agent, two have the same name, a name is reserved for an
             endpoint, two webhooks have the same URL, or the store's URL or an origin is invalid.
-        ImportError: The store or a webhook needs a package that is not installed.
+        ImportError: The store, an agent or a webhook needs a package that is not installed.
     """
 
     def __init__(
         self,
-        *routers: AgentRouter,
+        *agents: object,
         store: Store | str | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
@@ -106,7 +119,7 @@ class AgentApp:
         middleware: Sequence[Middleware] = (),
         lifespan: Lifespan | None = None,
         playground: bool = False,
-        protocols: Sequence[Protocol] = (ChatCompletions(),),
+        protocols: Sequence[Protocol] | None = None,
         webhooks: Sequence[Webhook] = (),
         single_user: bool = False,
         continue_trace: bool = False,
@@ -114,6 +127,13 @@ class AgentApp:
     ) -> None:
         if store is None:
             store = os.environ.get("AGENT_ASGI_STORE") or "memory://"
+        limits = Limits() if limits is None else limits
+        timeouts = Timeouts() if timeouts is None else timeouts
+        self.dev_protocols: tuple[str, ...] = ()
+        """The names of the protocols that are spoken only under `agent-asgi dev`."""
+        if protocols is None:
+            protocols = installed() if settings.development else [ChatCompletions()]
+            self.dev_protocols = tuple(each.name for each in protocols[1:])
         require(
             "AgentApp",
             {
@@ -121,26 +141,39 @@ class AgentApp:
                 "fallback": (fallback, Callable, NoneType),
                 "lifespan": (lifespan, Callable, NoneType),
                 "playground": (playground, bool),
+                "single_user": (single_user, bool),
+                "continue_trace": (continue_trace, bool),
+                "debug": (debug, bool),
+                "store": (store, Store, str),
+                "limits": (limits, Limits),
+                "timeouts": (timeouts, Timeouts),
                 "allowed_origins": (allowed_origins, Collection),
                 "middleware": (middleware, Sequence),
                 "protocols": (protocols, Collection),
                 "webhooks": (webhooks, Collection),
             },
         )
+        if lifespan is not None:
+            require_context_manager("AgentApp", lifespan)
         for layer in middleware:
             require("AgentApp", {"each middleware": (layer, Middleware)})
         for protocol in protocols:
             require("AgentApp", {"each protocol": (protocol, Protocol)})
         for webhook in webhooks:
             require("AgentApp", {"each webhook": (webhook, Webhook)})
+        if settings.development:
+            playground, debug = fallback is None, True
+            single_user = single_user or authenticate is None
+            cleanup = min(timeouts.cleanup, DEV_CLEANUP)
+            timeouts = dataclasses.replace(timeouts, cleanup=cleanup)
         spoken = (*registry.ALWAYS, *protocols)
         self._config = config = AppConfig(
             self,
-            routers,
+            [router_of(agent) for agent in agents],
             reserved=frozenset(registry.first_segments(spoken) | ENDPOINTS),
             store=open_store(store) if isinstance(store, str) else store,
-            limits=Limits() if limits is None else limits,
-            timeouts=Timeouts() if timeouts is None else timeouts,
+            limits=limits,
+            timeouts=timeouts,
             webhooks=webhooks,
             receivers=[each for protocol in spoken for each in protocol.receivers],
             notify=[protocol.notice for protocol in spoken if protocol.receivers],
@@ -154,8 +187,10 @@ class AgentApp:
             single_user=single_user,
             debug=debug,
         )
-        routes = _routes(config, spoken, playground)
-        inner: ASGIApp = Routes(routes, fallback)
+        self.has_playground = playground
+        """Whether `/` serves the playground."""
+        self._routes = _routes(config, spoken, playground, index=fallback is None)
+        inner: ASGIApp = Routes(self._routes, fallback)
         if authenticate is not None:
             public = registry.public_paths(config, spoken)
             more = registry.challenges(spoken)
@@ -183,6 +218,11 @@ class AgentApp:
         return self._config.timeouts
 
     @property
+    def routes(self) -> list[BaseRoute]:
+        """The routes, as a Starlette app has them."""
+        return [*self._routes]
+
+    @property
     def routers(self) -> tuple[AgentRouter, ...]:
         """The agents."""
         return self._config.routers
@@ -195,6 +235,7 @@ class AgentApp:
         scope["app"] = self
         id_, origin = _id_and_origin(scope)
         request_id.set(id_)
+        has_run.set(False)  # a pipelined request has the context of the one before it
         begun = False
         seconds = self._config.timeouts.write
 
@@ -314,10 +355,13 @@ def _with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[byt
     return [*others, (b"x-request-id", id_.encode("latin-1"))]
 
 
-def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) -> list[BaseRoute]:
+def _routes(
+    config: AppConfig, protocols: Sequence[Protocol], playground: bool, *, index: bool
+) -> list[BaseRoute]:
     health, metrics = Health(config), MetricsEndpoint(config)
     agents = registry.routes(config, protocols)
-    models = Models(config, partial(registry.paths_of, agents, protocols))
+    paths = partial(registry.paths_of, agents, protocols)
+    models = Models(config, paths)
     routes: list[BaseRoute] = [
         *agents,
         *(Route(prefix + "/models", models.models) for prefix in ("", "/v1")),
@@ -336,6 +380,8 @@ def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) 
             Route("/playground/{file}", page.playground_file),
             Route("/playground.json", page.playground_settings),
         ]
+    elif index:
+        routes.append(Route("/", Index(config, paths).index))
     docs = Docs(config, routes, registry.operations(protocols), registry.schemas(protocols))
     routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
     return routes

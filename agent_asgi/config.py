@@ -1,9 +1,13 @@
 """`Limits` and `Timeouts`: bounds on sizes, on concurrency and on time."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
+
+development = False
+"""Whether apps are built for development; `agent-asgi dev` sets this to True in its process."""
 
 
 def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
@@ -19,7 +23,23 @@ def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
     for name, (value, *kinds) in options.items():
         if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
             names = ["None" if each is NoneType else each.__name__ for each in kinds]
-            raise TypeError(f"{owner}: {name} must be {' or '.join(names)}, not {value!r}.")
+            mend = " Pass an instance of it." if isinstance(value, type) else ""
+            raise TypeError(f"{owner}: {name} must be {' or '.join(names)}, not {value!r}.{mend}")
+
+
+def require_context_manager(owner: str, lifespan: Callable[..., Any]) -> None:
+    """Check that a function returns an async context manager, as far as its kind shows it.
+
+    Raises:
+        TypeError: It is an async generator without a decorator, or a sync one.
+    """
+    inner = inspect.unwrap(lifespan)
+    bare = inspect.isasyncgenfunction(lifespan) or inspect.iscoroutinefunction(lifespan)
+    if bare or inspect.isgeneratorfunction(inner):
+        raise TypeError(
+            f"{owner}: lifespan {inner.__name__!r} must be an async generator, decorated with "
+            "`@contextlib.asynccontextmanager`."
+        )
 
 
 @dataclass(frozen=True, slots=True)

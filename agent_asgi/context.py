@@ -227,6 +227,8 @@ class Context:
 current: ContextVar[Context] = ContextVar("agent_asgi.context")
 request_id: ContextVar[str] = ContextVar("agent_asgi.request_id", default="")
 """The id of the current request; empty outside a request."""
+has_run: ContextVar[bool] = ContextVar("agent_asgi.has_run", default=False)
+"""Whether a run answers the current request; its line in the log takes the place of another one."""
 
 
 def current_request_id() -> str:

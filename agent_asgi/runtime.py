@@ -19,10 +19,11 @@ from .background.memory_queue import MemoryQueue
 from .background.recovery import Recovery
 from .background.saver import Saver
 from .background.webhooks import Webhook
-from .config import Limits, Timeouts, require
+from .config import Limits, Timeouts
 from .context import request_id
 from .errors import InvalidRequest, NotFound, Unavailable
 from .observability import create_metrics
+from .observability.tracebacks import exc_info
 from .runs.admission import Admission, Stage
 from .runs.engine import Engine
 from .runs.watchdog import Watchdog
@@ -129,7 +130,7 @@ class Runtime:
         except Exception as error:
             if self.started.done():
                 raise
-            logger.exception("The app could not start.")
+            logger.error("The app could not start.", exc_info=exc_info(error))
             self.started.set_exception(error)
             self.started.exception()  # marks it as retrieved; each request raises its own error
 
@@ -160,9 +161,13 @@ class Runtime:
 
     @contextlib.asynccontextmanager
     async def _running(self, config: "AppConfig") -> AsyncIterator[None]:
+        for router in config.routers:
+            router.require_handler()
         async with contextlib.AsyncExitStack() as stack:
             for lifespan in config.lifespans:
                 state = await stack.enter_async_context(lifespan(config.app))
+                if not isinstance(state, Mapping | None):
+                    raise TypeError(f"AgentApp: lifespan must yield a mapping, not {state!r}.")
                 self.state.update(state or {})
             await stack.enter_async_context(_sharing_metrics(config))
             self.tracer.start()
@@ -228,8 +233,7 @@ class AppConfig:
         debug: Whether errors name exceptions.
 
     Raises:
-        TypeError: A setting has a wrong type.
-        ValueError: There is no router, two have the same name, or one is named like an endpoint.
+        ValueError: There is no agent, two have the same name, or one is named like an endpoint.
     """
 
     def __init__(
@@ -251,29 +255,19 @@ class AppConfig:
         single_user: bool,
         debug: bool,
     ) -> None:
-        for router in routers:
-            require("AgentApp", {"each agent": (router, AgentRouter)})
-        require(
-            "AgentApp",
-            {
-                "store": (store, Store, str),
-                "limits": (limits, Limits),
-                "timeouts": (timeouts, Timeouts),
-                "single_user": (single_user, bool),
-                "continue_trace": (continue_trace, bool),
-                "debug": (debug, bool),
-            },
-        )
         urls = [webhook.url for webhook in webhooks]
         for url in urls:
             if urls.count(url) > 1:
                 raise ValueError(f"AgentApp: two webhooks have the URL {url!r}.")
         names = [router.name for router in routers]
         if not routers:
-            raise ValueError("AgentApp needs a router, for example AgentApp(AgentRouter(...)).")
+            raise ValueError("AgentApp needs an agent, for example AgentApp(AgentRouter(...)).")
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"AgentApp: two routers are named {name!r}.")
+                raise ValueError(
+                    f"AgentApp: two agents are named {name!r}. Name them, for example "
+                    "AgentRouter('tutor') or, of an adapter, router(agent, 'tutor')."
+                )
             if len(names) > 1 and name in reserved:
                 raise ValueError(f"AgentApp: router name {name!r} is reserved for an endpoint.")
         if not limits.worker_concurrency and store.conninfo is None:

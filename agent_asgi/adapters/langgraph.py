@@ -1,16 +1,14 @@
 """LangGraph: compiled graphs whose state has `messages`; needs the extra `langgraph`.
 
-```python
-@router.stream
-async def agent(request: ResponsesRequest, context: Context):
-    return outputs(graph, request, context)
-```
+`AgentApp(graph)` serves one. With options: `AgentApp(router(graph, "name", max_threads=4))`. In a
+handler of your own: `return outputs(graph, request, context)`.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from ..agents.router import AgentRouter, valid_name
 from ..context import Context
 from ..schema import codec
 from ..schema.items import FunctionCall
@@ -33,10 +31,36 @@ try:
 except ImportError as error:
     raise ImportError("LangGraph is needed: pip install 'agent-asgi[langgraph]'") from error
 
-__all__ = ["INTERRUPT", "inputs", "outputs"]
+__all__ = ["INTERRUPT", "inputs", "outputs", "router"]
 
 INTERRUPT = "interrupt"
 """Name of the function call of an interrupt; its output resumes the graph."""
+
+
+def router(graph: Any, name: str | None = None, **options: Any) -> AgentRouter:
+    """Return a router that serves a compiled graph.
+
+    Args:
+        graph: The graph.
+        name: The router's name. Default: the graph's.
+        **options: Options of `AgentRouter`.
+
+    Raises:
+        TypeError: The graph's state has no `messages`, or an option has a wrong type.
+        ValueError: The name or another option is invalid.
+    """
+    if "messages" not in graph.channels:
+        raise TypeError(
+            f"The state of graph {graph.name!r} has no `messages`, so it cannot be served as it "
+            "is. Call it in a handler: `await graph.ainvoke(...)`."
+        )
+    router = AgentRouter(valid_name(graph.name) if name is None else name, **options)
+
+    @router.stream
+    async def agent(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
+        return outputs(graph, request, context)
+
+    return router
 
 
 async def outputs(

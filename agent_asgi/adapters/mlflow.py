@@ -21,8 +21,8 @@ except ImportError as error:
 _REGISTERED = re.compile(r"models:/([^/@]+)[/@]")
 
 
-def router_from_model(
-    model: str | ResponsesAgent, *, name: str | None = None, **options: Any
+def router(
+    model: str | ResponsesAgent, name: str | None = None, **options: Any
 ) -> AgentRouter:
     """Return a router that serves an MLflow `ResponsesAgent`.
 

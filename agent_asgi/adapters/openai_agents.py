@@ -1,6 +1,8 @@
-"""OpenAI Agents SDK: a streamed run as outputs of a handler.
+"""OpenAI Agents SDK: an agent as a router, or a streamed run as outputs of a handler.
 
-A stream handler, an `async def`, is `return outputs(Runner.run_streamed(agent, inputs(request)))`.
+`AgentApp(agent)` serves an agent. With options: `AgentApp(router(agent, "name", max_threads=4))`.
+A handler of your own, an `async def`, is
+`return outputs(Runner.run_streamed(agent, inputs(request)))`.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import structs
 
+from ..agents.router import AgentRouter, valid_name
 from ..context import get_context
 from ..errors import AgentError, AgentFailed, InvalidRequest
 from ..events.coerce import as_usage
@@ -26,6 +29,7 @@ try:
         InputGuardrailTripwireTriggered,
         MaxTurnsExceeded,
         OutputGuardrailTripwireTriggered,
+        Runner,
         RunResultStreaming,
         RunState,
         StreamEvent,
@@ -63,6 +67,27 @@ class _State(msgspec.Struct):
 
 
 _states = msgspec.json.Decoder(_State)
+
+
+def router(agent: Agent[Any], name: str | None = None, **options: Any) -> AgentRouter:
+    """Return a router that serves an agent; tools that need approval ask for it.
+
+    Args:
+        agent: The agent.
+        name: The router's name. Default: the agent's.
+        **options: Options of `AgentRouter`.
+
+    Raises:
+        TypeError: An option has a wrong type.
+        ValueError: The name or another option is invalid.
+    """
+    router = AgentRouter(valid_name(agent.name) if name is None else name, **options)
+
+    @router.stream
+    async def run(request: ResponsesRequest) -> AsyncIterator[Any]:
+        return outputs(Runner.run_streamed(agent, await resume(agent, request)))
+
+    return router
 
 
 def inputs(request: ResponsesRequest, *, session: bool = False) -> list[TResponseInputItem]:

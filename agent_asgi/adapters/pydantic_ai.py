@@ -1,16 +1,20 @@
-"""Pydantic AI: a run's events as outputs of a handler.
+"""Pydantic AI: an agent as a router, or a run's events as outputs of a handler.
 
-A stream handler, an `async def`, is `return outputs(agent.run_stream_events(**inputs(request)))`.
+`AgentApp(agent)` serves an agent. With options: `AgentApp(router(agent, "name", max_threads=4))`.
+A handler of your own, an `async def`, is
+`return outputs(agent.run_stream_events(**inputs(request)))`.
 """
 
 import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import groupby
+from types import NoneType
 from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
+from ..agents.router import AgentRouter, valid_name
 from ..context import current, get_context
 from ..errors import AgentFailed, InvalidRequest
 from ..schema import codec
@@ -47,6 +51,7 @@ try:
         UsageLimitExceeded,
     )
     from pydantic_ai import messages as m
+    from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.usage import RunUsage
     from pydantic_core import to_json
 except ImportError as error:
@@ -78,6 +83,32 @@ class _State(msgspec.Struct):
 
 
 _states = msgspec.json.Decoder(_State)
+
+
+def router(agent: AbstractAgent[Any, Any], name: str | None = None, **options: Any) -> AgentRouter:
+    """Return a router that serves an agent.
+
+    Args:
+        agent: The agent.
+        name: The router's name. Default: the agent's.
+        **options: Options of `AgentRouter`.
+
+    Raises:
+        TypeError: The agent needs dependencies, or an option has a wrong type.
+        ValueError: The name or another option is invalid.
+    """
+    if agent.deps_type not in (object, NoneType):  # object: none are declared
+        raise TypeError(
+            f"The agent needs `deps` of type {agent.deps_type.__name__}. Pass them in a handler: "
+            "`return outputs(agent.run_stream_events(**inputs(request), deps=...))`."
+        )
+    router = AgentRouter(valid_name(agent.name) if name is None else name, **options)
+
+    @router.stream
+    async def run(request: ResponsesRequest) -> AsyncIterator[Any]:
+        return outputs(agent.run_stream_events(**inputs(request)))
+
+    return router
 
 
 def inputs(request: ResponsesRequest) -> Inputs:

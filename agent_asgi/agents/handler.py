@@ -11,6 +11,7 @@ import anyio
 from ..context import Context
 from ..errors import InvalidRequest
 from ..schema import codec
+from ..schema.annotations import takes_object
 from ..schema.requests import ResponsesRequest
 from .threads import in_thread, is_iterator
 
@@ -43,6 +44,13 @@ class Handler:
         self.name = _name(inner)
         self.input_type, self._bound = _parameters(function, inner, self.name)
         self.takes_any = self.input_type in (None, Any, dict) or get_origin(self.input_type) is dict
+        known = self.takes_any or self.input_type in (str, ResponsesRequest)
+        if not known and not takes_object(self.input_type):
+            raise TypeError(
+                f"Handler {self.name!r} takes `{_type_name(self.input_type)}`, but a request is "
+                "a JSON object. Annotate it as ResponsesRequest, str, dict, a dataclass, a TypedDict, "
+                "a msgspec.Struct or a pydantic model."
+            )
         self.output_type = _hints(inner).get("return")
         self.returns = _classes(self.output_type) if structured else None
         self.is_coroutine = inspect.iscoroutinefunction(inner)
@@ -139,12 +147,23 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Bo
     """Return the annotation of the request's parameter, and a way to call the function."""
     hints = _hints(inner)
     keywords = function.keywords if isinstance(function, functools.partial) else {}
+    every = inspect.signature(function).parameters.values()
     parameters = [
         each
-        for each in inspect.signature(function).parameters.values()
+        for each in every
         if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and each.name not in keywords
     ]
-    contexts = [each for each in parameters if _is_context(hints.get(each.name, each.annotation))]
+    if every and not parameters and not keywords:
+        raise TypeError(
+            f"Handler {name!r} takes only {', '.join(map(str, every))}. If a decorator has made it, "
+            "use `functools.wraps` there; otherwise name its parameters."
+        )
+    contexts = [
+        each
+        for each in parameters
+        if _is_context(hints.get(each.name, each.annotation))
+        or (each.name == "context" and each.annotation is each.empty)
+    ]
     requests = [
         each
         for each in parameters
@@ -153,8 +172,8 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Bo
     if len(requests) > 1 or len(contexts) > 1:
         raise TypeError(
             f"Handler {name!r} takes {', '.join(each.name for each in parameters)}. A handler "
-            "takes the request and, optionally, a parameter annotated `Context`. Annotate it, or "
-            "give the other parameters defaults."
+            "takes the request and, optionally, a parameter named `context` or annotated `Context`. "
+            "Rename or annotate it, or give the other parameters defaults."
         )
     hint = hints.get(requests[0].name) if requests else None
     return hint, _bind(function, next(iter(requests), None), next(iter(contexts), None))
@@ -203,6 +222,10 @@ def _classes(hint: Any) -> tuple[type, ...]:
         return (dict,)
     is_abstract = kind.__module__ == "collections.abc" or getattr(kind, "_is_protocol", False)
     return () if is_abstract else (kind,)
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
 
 
 def _is_context(hint: Any) -> bool:

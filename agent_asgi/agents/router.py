@@ -19,6 +19,11 @@ _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 Reducer = Callable[[Sequence[Any]], Any]
 
 
+def valid_name(text: str | None) -> str:
+    """Return a text as a router's name: "Math Tutor" as "Math-Tutor", nothing as "agent"."""
+    return re.sub(r"[^\w.-]+", "-", text or "").strip("-.") or "agent"
+
+
 class AgentRouter:
     """The handlers of one agent.
 
@@ -192,6 +197,18 @@ class AgentRouter:
         if handler is None:
             raise AgentError(f"Agent {self.name!r} has no {mode} handler.", 500, "no_handler")
         return handler
+
+    def require_handler(self) -> None:
+        """Check that the router can serve requests.
+
+        Raises:
+            ValueError: It has no handler.
+        """
+        if not self.handlers.keys() & {"invoke", "stream"}:
+            raise ValueError(
+                f"Router {self.name!r} has no handler. Register a function with "
+                "`@router.invoke` or `@router.stream`."
+            )
 
     def _register(self, mode: Mode, function: Any) -> Any:
         if function is None:

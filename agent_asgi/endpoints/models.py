@@ -49,7 +49,7 @@ class Models:
     async def agent(self, request: Request) -> Response:
         """Describe the agents as MLflow's `GET /agent/info` does, and how they are reached."""
         root = request.scope.get("root_path", "").rstrip("/")
-        agents = [_agent(router, root, self._paths(router)) for router in self._config.routers]
+        agents = [about(router, root, self._paths(router)) for router in self._config.routers]
         first = agents[0] if len(agents) == 1 else {"name": "agents", "agents": agents}
         name = os.environ.get("DATABRICKS_APP_NAME") or first["name"]
         body = {"use_case": "agent", **_versions(), **first, "name": name}
@@ -61,12 +61,19 @@ def _model(router: AgentRouter) -> dict[str, Any]:
     return model | _description(router)
 
 
-def _agent(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str, Any]:
-    about: dict[str, Any] = {"name": router.name, "agent_api": router.protocol}
-    about["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
+def about(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str, Any]:
+    """Return the description of an agent, with the URL of each protocol.
+
+    Args:
+        router: The agent.
+        root: The path where the app is mounted.
+        paths: The agent's paths, by the names of the protocols.
+    """
+    described: dict[str, Any] = {"name": router.name, "agent_api": router.protocol}
+    described["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
     names = ("input_schema", "output_schema")
     schemas = {name: each for name, each in zip(names, router.schemas, strict=True) if each}
-    return about | schemas | _description(router)
+    return described | schemas | _description(router)
 
 
 def _description(router: AgentRouter) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The interface is provisional: it may change until more protocols use it.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,3 +45,12 @@ def __getattr__(name: str) -> Any:
     if name not in _FOLDERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_FOLDERS[name]}.protocol"), name)
+
+
+def installed() -> list[Protocol]:
+    """Return all protocols whose extras are installed, made without arguments."""
+    protocols: list[Protocol] = [ChatCompletions()]
+    for name in _FOLDERS:
+        with suppress(ImportError):
+            protocols.append(__getattr__(name)())
+    return protocols

@@ -2,12 +2,13 @@
 
 import logging
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
 from ..agents.handler import PREPARE
 from ..errors import AgentError, AgentFailed, from_http
+from ..observability.tracebacks import describe, exc_info
 
 if TYPE_CHECKING:
     from .run import Run
@@ -23,10 +24,11 @@ def visible(run: "Run", error: BaseException) -> AgentError:
     if isinstance(error, HTTPException):
         return from_http(error)
     name, hint = run.handler.name, _hint(run, error)
-    logger.error("Handler %r of agent %r failed.%s", name, run.agent, hint, exc_info=error)
+    shown = exc_info(error)
+    logger.error("Handler %r of agent %r failed.%s", name, run.agent, hint, exc_info=shown)
     if not run.engine.debug:
         return AgentFailed()
-    return AgentFailed(f"{type(error).__name__}: {error}")
+    return AgentFailed(f"{type(error).__name__}: {error}\n\n{describe(error)}")
 
 
 def _hint(run: "Run", error: BaseException) -> str:
@@ -74,8 +76,19 @@ def _log(run: "Run", seconds: float) -> None:
         "input_tokens": None if usage is None else usage.input_tokens,
         "output_tokens": None if usage is None else usage.output_tokens,
     }
-    values = run.response_id, run.agent, status, milliseconds
-    run_logger.info("%s of %s %s in %g ms", *values, extra=fields)
+    run_logger.info(_sentence(fields), extra=fields)
+
+
+def _sentence(fields: dict[str, Any]) -> str:
+    """Return what a person wants to know of a run: how it ended, its time, its tokens, its ids."""
+    agent, status, why = fields["agent"], fields["status"], fields["error"] or fields["cause"]
+    parts = [f"{agent} {status} ({why})" if why else f"{agent} {status}"]
+    parts[0] += f" in {fields['milliseconds'] / 1000:.3g} s"
+    if fields["first_event_milliseconds"] is not None:
+        parts.append(f"first token after {fields['first_event_milliseconds'] / 1000:.3g} s")
+    if fields["input_tokens"] is not None:
+        parts.append(f"{fields['input_tokens']} + {fields['output_tokens']} tokens")
+    return ", ".join([*parts, fields["trace_id"] or "no trace", fields["response_id"]])
 
 
 def _milliseconds(seconds: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from ..agents.handler import PREPARE, outputs_of
-from ..context import Cause, Context, current
+from ..context import Cause, Context, current, has_run
 from ..errors import TooMuchOutput
 from ..events.structured import structured
 from ..http.connection import Watch
@@ -97,6 +97,7 @@ class Run(Stepper):
         self.first_at: float | None = None
         self.began = perf_counter()
         self._token: Token[Context] = current.set(self)
+        has_run.set(True)
         if scope is None:
             await self._pull(deliver)
         else:

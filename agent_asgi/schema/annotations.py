@@ -25,6 +25,16 @@ def object_schema(wanted: Any) -> Schema | None:
     return schema if schema.get("type") == "object" else None
 
 
+def takes_object(wanted: Any) -> bool:
+    """Return whether a JSON object can become a value of a type, for all that is known of it."""
+    if hasattr(wanted, "model_validate"):
+        return True
+    try:
+        return bool(_schema(wanted).get("type", "object") == "object")
+    except TypeError:  # msgspec does not know the type
+        return False
+
+
 def _schema(wanted: Any) -> Schema:
     """Return the JSON schema of a msgspec type, with the schemas that it refers to."""
     schema: Schema

@@ -166,6 +166,8 @@ class Store(ConversationLocks):
         expires_after: How long a response is kept, in seconds. Default 30 days.
     """
 
+    url: str = "a store of your own"
+    """Where it is, for people; without a password."""
     shared: bool
     """Whether other processes use it too."""
     durable: bool

@@ -40,6 +40,7 @@ class Database:
         url: `sqlite:///responses.db` or `postgresql://user@host/name`.
 
     Attributes:
+        plain_url: Its URL without the driver.
         version: The version of its schema, once it is open.
         operations: The operations in progress.
 
@@ -50,6 +51,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.postgres = self.url.get_backend_name() in ("postgresql", "postgres")
+        self.plain_url = self.url.set(drivername="postgresql" if self.postgres else "sqlite")
         driver = "postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
         self.url = self.url.set(drivername=driver)
         self.engine = make_engine(self.url, POOL, POOL, postgres=self.postgres)

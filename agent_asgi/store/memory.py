@@ -74,6 +74,7 @@ class MemoryStore(MemoryLocks, Store):
         ValueError: A bound is too small.
     """
 
+    url = "memory://"
     shared = False
     durable = False
     poll_seconds = 60.0

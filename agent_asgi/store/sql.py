@@ -81,11 +81,11 @@ class SqlStore(SqlApprovals, SqlLocks):
         self.conversations: SqlConversations = SqlConversations(database, expires_after)
         self.deliveries: SqlDeliveries = SqlDeliveries(database)
         self.poll_seconds = 1.0 if database.postgres else 0.1
+        self.url = database.plain_url.render_as_string()
         if database.postgres:
             from .notifications import Listener  # needs psycopg, which SQLite does not
 
-            plain = database.url.set(drivername="postgresql")
-            self.conninfo = plain.render_as_string(hide_password=False)
+            self.conninfo = database.plain_url.render_as_string(hide_password=False)
             self._listener = Listener(self.conninfo, self.signals)
 
     async def open(self) -> None:

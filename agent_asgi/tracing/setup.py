@@ -20,6 +20,8 @@ except ImportError:  # Windows, where only the first start of several workers is
 
 logger = logging.getLogger("agent_asgi.tracing")
 MAX_OPEN_TRACES = 100_000
+DEFAULT_URI = "sqlite:///mlflow.db"
+"""MLflow's own, in a folder without files of its older versions."""
 LOCK_SUFFIX = ".agent_asgi.lock"
 
 reloads = False
@@ -78,6 +80,23 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
 def switched_off() -> bool:
     """Return whether OpenTelemetry's own variable says so; MLflow goes by it too."""
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def destination() -> str | None:
+    """Return where traces will go, without importing MLflow; None if nowhere.
+
+    Credentials are left out.
+    """
+    if switched_off():
+        return None
+    uri = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if not uri and "mlflow" in sys.modules:  # imported by the user's module
+        from mlflow import get_tracking_uri
+
+        uri = get_tracking_uri()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    scheme, colon, rest = uri.partition("://")
+    return f"{scheme}{colon}{rest.rpartition('@')[2]}"
 
 
 @contextlib.contextmanager

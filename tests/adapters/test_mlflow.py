@@ -12,7 +12,7 @@ import pytest
 from mlflow.types.responses import ResponsesAgentRequest
 
 from agent_asgi import AgentApp, Context
-from agent_asgi.adapters.mlflow import router_from_model
+from agent_asgi.adapters.mlflow import router as router_of
 from agent_asgi.testing import parse_frame
 from tests.support import shop_model
 from tests.support.asking import fetch
@@ -43,7 +43,7 @@ def model_id(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> str
 
 def served(serve: Serve, name: str) -> tuple[openai.OpenAI, str]:
     """Serve the registered agent; return a client and the server's address."""
-    url = serve(AgentApp(router_from_model("models:/shop/1", name=name)))
+    url = serve(AgentApp(router_of("models:/shop/1", name=name)))
     return connect(url), url
 
 
@@ -151,7 +151,7 @@ def test_failure_tells_the_client_nothing(serve: Serve, stream: bool) -> None:
 
 
 def test_clients_leaving_closes_the_generator_and_ends_its_span(serve: Serve) -> None:
-    router = router_from_model(shop_model.Shop(), name="t-shop-leaves")
+    router = router_of(shop_model.Shop(), name="t-shop-leaves")
     client = connect(serve(AgentApp(router)))
     with client.responses.create(model="shop", input="go on", stream=True) as stream:
         next(each for each in stream if each.type == "response.output_text.delta")
@@ -164,7 +164,7 @@ def test_clients_leaving_closes_the_generator_and_ends_its_span(serve: Serve) ->
 
 
 def test_agent_without_predict_stream_serves_both(serve: Serve) -> None:
-    router = router_from_model(shop_model.Plain())
+    router = router_of(shop_model.Plain())
     assert (router.name, router.stream_handler) == ("Plain", None)
     client = connect(serve(AgentApp(router)))
     with client.responses.stream(model="Plain", input="x") as stream:
@@ -172,7 +172,7 @@ def test_agent_without_predict_stream_serves_both(serve: Serve) -> None:
 
 
 def test_request_that_mlflow_refuses_names_its_field(serve: Serve) -> None:
-    url = serve(AgentApp(router_from_model(shop_model.Shop())))
+    url = serve(AgentApp(router_of(shop_model.Shop())))
     tools = [{"type": "function", "name": "look"}]
     for wrong, param in (
         ({"input": "x", "tools": tools}, "tools[0].parameters"),
@@ -185,20 +185,20 @@ def test_request_that_mlflow_refuses_names_its_field(serve: Serve) -> None:
 
 @pytest.mark.usefixtures("model_id")
 def test_name_is_that_of_the_registered_model() -> None:
-    router = router_from_model("models:/shop/1", description="Sells pens", max_threads=2)
+    router = router_of("models:/shop/1", description="Sells pens", max_threads=2)
     assert (router.name, router.description, router.max_threads) == ("shop", "Sells pens", 2)
     mlflow.MlflowClient().set_registered_model_alias("shop", "champion", "1")
-    assert router_from_model("models:/shop@champion").name == "shop"
+    assert router_of("models:/shop@champion").name == "shop"
 
 
 def test_logged_model_without_a_name_has_that_of_its_class(model_id: str) -> None:
     run = mlflow.get_logged_model(model_id).source_run_id
     for uri in (f"models:/{model_id}", f"runs:/{run}/shop"):
-        assert router_from_model(uri).name == "Shop"
+        assert router_of(uri).name == "Shop"
 
 
 def test_handler_runs_where_nothing_is_traced() -> None:
-    router = router_from_model(shop_model.Shop())
+    router = router_of(shop_model.Shop())
     assert router.stream_handler is not None
     request = ResponsesAgentRequest.model_validate({"input": [{"role": "user", "content": "pens"}]})
     outputs = list(router.stream_handler(request, Context("resp_1", "shop")))
@@ -208,12 +208,12 @@ def test_handler_runs_where_nothing_is_traced() -> None:
 def test_other_models_are_refused(tmp_path: Path) -> None:
     chat: Any = shop_model.Chat()
     with pytest.raises(TypeError, match=r"Chat is not an mlflow\.pyfunc\.ResponsesAgent"):
-        router_from_model(chat)
+        router_of(chat)
     experiment = mlflow.create_experiment("t-other-models", artifact_location=tmp_path.as_uri())
     with mlflow.start_run(experiment_id=experiment):
         info = mlflow.pyfunc.log_model(name="f", python_model=upper, pip_requirements=["mlflow"])
     with pytest.raises(TypeError, match=r"models:/m-.* is not an mlflow\.pyfunc\.ResponsesAgent"):
-        router_from_model(info.model_uri)
+        router_of(info.model_uri)
 
 
 def upper(model_input: list[str]) -> list[str]:

@@ -70,6 +70,10 @@ def positional_only(request: ResponsesRequest, context: Context, /) -> str:
     return function(request, context)
 
 
+def named_context(request: ResponsesRequest, context) -> str:  # type: ignore[no-untyped-def]
+    return function(request, context)
+
+
 def only_context(context: Context) -> str:
     return f"hi {context.agent}"
 
@@ -105,6 +109,7 @@ SHAPES: list[Callable[..., Any]] = [
     to_generator,
     sync_to_agen,
     positional_only,
+    named_context,
     only_context,
     with_default,
     Agent().method,
@@ -285,11 +290,28 @@ def test_an_unsupported_result_names_handler_and_type(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_no_handler(stream: bool) -> None:
-    answer = post(AgentRouter(), {"input": "x", "stream": stream})
+def test_no_handler_for_a_mode(stream: bool) -> None:
+    router = AgentRouter(protocol="json")
+    (router.invoke if stream else router.stream)(answer_nothing)
+    answer = post(router, {"stream": stream}, "/invocations")
     mode = "stream" if stream else "invoke"
-    assert answer.status == 500
+    assert (answer.status, answer.json()["error"]["code"]) == (500, "no_handler")
     assert answer.json()["error"]["message"] == f"Agent 'agent' has no {mode} handler."
+
+
+async def answer_nothing(request: dict[str, Any]) -> None:
+    """Answer null."""
+
+
+@pytest.mark.parametrize("register", ["compact", None])
+def test_a_router_without_a_handler_does_not_start(
+    register: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = AgentRouter("empty")
+    if register:
+        getattr(router, register)(answer_nothing)
+    assert post(router, {"input": "x"}).status == 503
+    assert "Router 'empty' has no handler. Register a function with `@router.invoke`" in caplog.text
 
 
 def test_a_sync_generator_stays_in_one_thread_and_little_ahead() -> None:

@@ -1,11 +1,14 @@
 """Registration: what a router accepts, returns and rejects."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, assert_type
 
 import pytest
+from starlette.requests import Request
 
 import agent_asgi
+from agent_asgi.protocols import A2A
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
 
 
@@ -79,7 +82,11 @@ def test_bad_options(options: Any, message: str) -> None:
 
 
 def three(a: int, b: int, c: int) -> None: ...
-def second_unannotated(request: ResponsesRequest, context) -> None: ...  # type: ignore[no-untyped-def]
+def second_unannotated(request: ResponsesRequest, ctx) -> None: ...  # type: ignore[no-untyped-def]
+def only_stars(*args: Any, **options: Any) -> None: ...
+def takes_number(request: int) -> None: ...
+def takes_list(request: list[str]) -> None: ...
+def takes_other(request: Request) -> None: ...
 def two_contexts(one: Context, two: Context) -> None: ...
 def unresolvable(request: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
@@ -90,6 +97,10 @@ def unresolvable(request: "Nowhere") -> None: ...  # type: ignore[name-defined] 
         (three, "takes a, b, c"),
         (second_unannotated, "annotated `Context`"),
         (two_contexts, "takes one, two"),
+        (only_stars, r"takes only \*args, \*\*options\. If a decorator has made it, use `functools.wraps`"),
+        (takes_number, "takes `int`, but a request is a JSON object. Annotate it as ResponsesRequest"),
+        (takes_list, r"takes `list\[str\]`, but"),
+        (takes_other, "takes `Request`, but"),
         (unresolvable, "'unresolvable' cannot be resolved"),
         (dict, "dict is a class"),
         (3, "must be callable"),
@@ -100,10 +111,21 @@ def test_bad_handlers_name_the_mend(function: Callable[..., Any], message: str) 
         AgentRouter().invoke(function)
 
 
+async def undecorated(app: Any) -> AsyncIterator[None]:
+    yield
+
+
+async def no_manager(app: Any) -> None: ...
+
+
+def sync_manager(app: Any) -> Iterator[None]:
+    yield
+
+
 def test_bad_apps() -> None:
-    with pytest.raises(ValueError, match="needs a router"):
+    with pytest.raises(ValueError, match="needs an agent"):
         AgentApp()
-    with pytest.raises(ValueError, match="two routers are named 'a'"):
+    with pytest.raises(ValueError, match="two agents are named 'a'"):
         AgentApp(AgentRouter("a"), AgentRouter("a"))
     with pytest.raises(ValueError, match="'health' is reserved for an endpoint"):
         AgentApp(AgentRouter("a"), AgentRouter("health"))
@@ -112,7 +134,7 @@ def test_bad_apps() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: AgentApp(wrong("tutor")), "AgentApp: each agent must be AgentRouter, not 'tutor'"),
+        (lambda: AgentApp(wrong("tutor")), "AgentApp: an agent is an AgentRouter"),
         (lambda: AgentApp(AgentRouter(), store=wrong(3)), "store must be Store or str, not 3"),
         (lambda: AgentApp(AgentRouter(), limits=wrong({})), "limits must be Limits, not {}"),
         (lambda: AgentApp(AgentRouter(), timeouts=wrong(5)), "timeouts must be Timeouts, not 5"),
@@ -122,9 +144,19 @@ def test_bad_apps() -> None:
         ),
         (lambda: AgentApp(AgentRouter(), fallback=wrong("/")), "fallback must be Callable"),
         (lambda: AgentApp(AgentRouter(), lifespan=wrong(1)), "lifespan must be Callable or None"),
+        (lambda: AgentApp(AgentRouter(), lifespan=undecorated), "'undecorated' must be an async"),
+        (lambda: AgentApp(AgentRouter(), lifespan=wrong(no_manager)), "'no_manager' must be an async"),
+        (
+            lambda: AgentApp(AgentRouter(), lifespan=wrong(contextmanager(sync_manager))),
+            "'sync_manager' must be an async generator, decorated with `@contextlib.asynccontext",
+        ),
+        (
+            lambda: AgentApp(AgentRouter(), protocols=[wrong(A2A)]),
+            "each protocol must be Protocol, not .*A2A.* Pass an instance of it",
+        ),
         (lambda: AgentApp(AgentRouter(), allowed_origins=wrong(5)), "allowed_origins must be"),
         (lambda: AgentApp(AgentRouter(), middleware=wrong(5)), "middleware must be Sequence"),
-        (lambda: AgentApp(AgentRouter(), protocols=wrong(None)), "protocols must be Collection"),
+        (lambda: AgentApp(AgentRouter(), protocols=wrong(3)), "protocols must be Collection"),
         (lambda: AgentRouter(keep_headers=wrong(None)), "keep_headers must be Collection"),
         (
             lambda: AgentApp(AgentRouter(), protocols=wrong(iter(()))),

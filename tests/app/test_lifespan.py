@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -43,6 +44,18 @@ def test_the_lifespan_is_entered_once_and_left_after_the_runs() -> None:
 
     asyncio.run(main())
     assert log == ["enter", "run", "run", "run", "leave"]
+
+
+def test_a_lifespan_that_yields_no_mapping_fails_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @asynccontextmanager
+    async def lifespan(app: AgentApp) -> AsyncIterator[Any]:
+        yield "a pool"
+
+    answer = asyncio.run(AgentClient(AgentApp(tutor(), lifespan=lifespan)).get("/ready"))
+    assert answer.status == 503
+    assert "lifespan must yield a mapping, not 'a pool'." in caplog.text
 
 
 def test_a_start_that_fails(caplog: pytest.LogCaptureFixture) -> None:

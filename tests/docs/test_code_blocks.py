@@ -40,6 +40,8 @@ from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
 
 BIN = Path(sys.executable).parent
+SHORT = [["chat"], ["new"], ["routes"], ["--version"]]
+"""The commands of `agent-asgi` that are no servers."""
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -146,15 +148,17 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
     have_agents(folder, env)
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        if not words:
+        if not words or (words[0] in ("cd", "echo", "git") and "|" not in words):
             continue
         program = words[0].rpartition("/")[2]
-        if program == "curl":
+        if "|" in words or words[1:2] in SHORT:
+            run_to_its_end(line, folder, env)
+        elif program == "curl":
             run_curl(words, serve(calculator.app))
         elif program == "make":
             subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, check=True)
-        elif program == "pip":
-            check_installed(words[2:])
+        elif program in ("pip", "uv"):
+            check_installed(words[words.index("install") + 1 :])
         elif program == "export":
             set_variable(words[1], port, folder, env, postgres)
         elif program in ("docker", "kubectl", "serve"):
@@ -163,6 +167,14 @@ def run_lines(code: str, serve: Callable[[Any], str], folder: Path, postgres: st
             run_worker(words[1:], folder, env)
         else:
             run_server(program, words[1:], port, folder, env)
+
+
+def run_to_its_end(line: str, folder: Path, env: dict[str, str]) -> None:
+    """Run a command that ends by itself or with its input."""
+    env = env | {"PATH": f"{BIN}:{env['PATH']}", "OTEL_SDK_DISABLED": "true"}
+    subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, timeout=60, check=True
+    )
 
 
 def have_agents(folder: Path, env: dict[str, str]) -> None:
@@ -208,7 +220,7 @@ def check_installed(words: list[str]) -> None:
     slim = ROOT / ".venv" / "slim"
     for word in words:
         name = re.split(r"[\[>=]", word)[0]
-        if name in (".", "./agent_asgi", "agent-asgi") or name.startswith("-"):
+        if name in (".", "./agent_asgi", "agent-asgi") or name.startswith("-") or ".txt" in name:
             continue
         folder = name.replace("-", "_")
         if not list(slim.glob(f"lib/python*/site-packages/{folder}-*.dist-info")):

@@ -5,6 +5,8 @@ import logging
 import os
 import subprocess
 import sys
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import openai
@@ -44,11 +46,13 @@ import logging
 import mlflow
 from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 
+logging.basicConfig(level=logging.INFO)  # the server has configured the root logger before
 router = AgentRouter("echo")
 
 @router.invoke
 async def echo(request: ResponsesRequest) -> str:
-    logging.getLogger("mine").warning("own %s", "words", extra={"colour": "blue"})
+    logging.getLogger("mine").info("own %s", "words", extra={"colour": "blue"})
+    logging.getLogger("httpx").info("chatter")
     if request.to_dict()["input"] == "x":
         return "hi"
     raise ValueError("no")
@@ -71,6 +75,12 @@ def served(folder: Path, log_format: str) -> tuple[list[str], str]:
         with connect(f"http://127.0.0.1:{port}") as client:
             with pytest.raises(openai.InternalServerError) as failed:
                 client.responses.create(input="fail")
+            with pytest.raises(openai.BadRequestError):
+                client.responses.create(input=3, extra_headers={"x-request-id": "req_bad"})
+            client.get("/models", cast_to=object, options={"headers": {"x-request-id": "req_models"}})
+        for path in ("health", "ready", "metrics", "playground/app.js", "favicon.ico"):
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10).close()
     finally:
         process.terminate()
         try:
@@ -94,19 +104,29 @@ def test_a_server_s_json_log_is_json_line_by_line(tmp_path: Path) -> None:
     assert {"time", "level", "logger", "message", "request_id"} <= set.intersection(*map(set, log))
     of = [each for each in log if each["request_id"] == id_]
     by = {each["logger"]: each for each in of}
-    assert set(by) == {"mine", "agent_asgi", "agent_asgi.runs", "uvicorn.access"}
+    assert set(by) == {"mine", "agent_asgi", "agent_asgi.runs"}
     assert (by["mine"]["message"], by["mine"]["colour"]) == ("own words", "blue")
     assert "ValueError: no" in by["agent_asgi"]["exception"]
-    assert '"POST /v1/responses HTTP/1.1" 500' in by["uvicorn.access"]["message"]
     assert (by["agent_asgi.runs"]["status"], by["agent_asgi.runs"]["error"]) == (
         *("failed", "agent_error"),
     )
     assert {each["logger"] for each in log if each["request_id"] == "-"} >= {"uvicorn.error"}
+    access = [each["message"] for each in log if each["logger"] == "uvicorn.access"]
+    assert [each.partition('"')[2] for each in access] == [
+        'POST /v1/responses HTTP/1.1" 400',
+        'GET /v1/models HTTP/1.1" 200',
+    ]
 
 
 def test_a_server_s_text_log_has_the_ids_too(tmp_path: Path) -> None:
     text, id_ = served(tmp_path, "text")
     of = [each for each in text if f"[{id_}]" in each]
-    assert [each for each in of if "of echo failed in" in each]
-    assert [each for each in of if '"POST /v1/responses HTTP/1.1" 500' in each]
-    assert [each for each in of if "Handler 'echo' of agent 'echo' failed." in each]
+    assert [each.partition("] ")[2].partition(" in ")[0] for each in of] == [
+        "own words",
+        "Handler 'echo' of agent 'echo' failed.",
+        "echo failed (agent_error)",
+    ]
+    error = text.index("ValueError: no")
+    assert text[error - 3].startswith("Traceback")  # then the handler's frame
+    assert "[-]" not in "".join(text)
+    assert "chatter" not in "".join(text)

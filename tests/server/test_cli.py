@@ -160,13 +160,13 @@ def test_reload_serves_the_changed_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere:app",), "nowhere"),
-        (("served",), "served"),
+        (("nowhere:app",), "There is no module 'nowhere', neither in"),
+        (("vars.env",), "There is no module 'vars'"),
+        (("./nowhere.py",), "There is no file './nowhere.py'."),
         (("served:nothing",), "nothing"),
         (("served:number",), "is not an app but of type int."),
-        (("served:router",), "is not an app but of type AgentRouter. Serve AgentApp(router)."),
+        (("served.py:router",), "is not an app but of type AgentRouter. Serve AgentApp(router)"),
         (("served:app", "--env-file", "none.env"), "none.env"),
-        (("broken:app",), "no_such_module_at_all"),
         (("served:app", "--workers", "0"), "at least 1"),
         (("served:app", "--drain-lead", "-1"), "must not be negative"),
         (("served:app", "--drain-lead", "nan"), "must not be negative"),
@@ -180,6 +180,25 @@ def test_one_clear_line(folder: Path, arguments: tuple[str, ...], message: str) 
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.strip().splitlines()[-1].startswith("agent-asgi")
+
+
+def test_an_error_of_the_module_shows_its_line_only(folder: Path) -> None:
+    result = subprocess.run(
+        command("serve", "broken"), cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    first, *_, last = result.stderr.strip().splitlines()
+    assert first == "agent-asgi: Cannot import 'broken':"
+    assert last == "ModuleNotFoundError: No module named 'no_such_module_at_all'"
+    assert result.stderr.count("File ") == 1
+    assert "broken.py" in result.stderr
+
+
+@pytest.mark.parametrize("target", ["served", "served.py", "./served.py:app"])
+def test_a_target_is_a_module_or_a_file(folder: Path, target: str) -> None:
+    port = free_port()
+    with running(command("serve", target, "--port", str(port)), folder, port):
+        assert ask_text(port).startswith("hi ")
 
 
 def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:

@@ -80,7 +80,7 @@ class WebSocket:
 
     def __init__(self, config: AppConfig, router: AgentRouter | None) -> None:
         self._config = config
-        self._router = router
+        self.router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -92,7 +92,7 @@ class WebSocket:
         try:
             with runtime.engine.streams:
                 await send({"type": "websocket.accept"})
-                connection = Connection(self._config, self._router, runtime, scope, send)
+                connection = Connection(self._config, self.router, runtime, scope, send)
                 await connection.serve(receive)
         except TooMany as error:
             await deny(error, TRY_LATER, scope, receive, send)
@@ -141,7 +141,7 @@ class Connection:
         send: Send,
     ) -> None:
         self._config = config
-        self._router = router
+        self.router = router
         self._runtime = runtime
         self._scope = scope
         self._headers = Headers(scope["headers"])

@@ -1,0 +1,64 @@
+"""Tracebacks that begin with the user's code, without the frames that led to it."""
+
+import importlib
+import os
+import sysconfig
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
+_OURS = (f"{Path(__file__).parents[1]}{os.sep}", str(Path(importlib.__file__).parent), "<frozen ")
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def exc_info(error: BaseException) -> ExcInfo:
+    """Return an exception with the traceback to log: from the user's first frame on.
+
+    Frames of this package are left out.
+    """
+    entries: list[TracebackType] = []
+    entry = error.__traceback__
+    while entry is not None:
+        entries.append(entry)
+        entry = entry.tb_next
+    shown: TracebackType | None = None
+    for entry in reversed(_shown(entries, lambda each: each.tb_frame.f_code.co_filename)):
+        shown = TracebackType(shown, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return type(error), error, shown
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception and its traceback as text, from the user's first frame on.
+
+    Frames of this package are left out, and so are causes that have no other frames.
+    """
+    report = traceback.TracebackException.from_exception(error)
+    _trim(report)
+    return "".join(report.format()).rstrip()
+
+
+def _trim(report: traceback.TracebackException) -> None:
+    shown = _shown(report.stack, lambda each: each.filename)
+    report.stack = traceback.StackSummary.from_list(shown)
+    for name in ("__cause__", "__context__"):
+        earlier = getattr(report, name)
+        if earlier is not None:
+            _trim(earlier)
+            if not earlier.stack:
+                setattr(report, name, None)
+    for member in report.exceptions or ():
+        _trim(member)
+
+
+def _shown(entries: Sequence[T], filename: Callable[[T], str]) -> list[T]:
+    """Return the entries from the user's first on, without this package's and the import system's.
+
+    If no entry is the user's, those of the libraries are returned.
+    """
+    others = [entry for entry in entries if not filename(entry).startswith(_OURS)]
+    is_user = [not filename(entry).startswith(_LIBRARIES) for entry in others]
+    return others[is_user.index(True) :] if any(is_user) else others

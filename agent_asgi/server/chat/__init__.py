@@ -1,0 +1,1 @@
+"""`agent-asgi chat`: talk to an agent in the terminal."""

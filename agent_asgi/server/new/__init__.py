@@ -1,0 +1,1 @@
+"""`agent-asgi new`: a project to begin with."""

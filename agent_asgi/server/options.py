@@ -1,0 +1,64 @@
+"""What the commands share: options and their types, and the end with a message."""
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # generic only to type checkers
+
+
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `apply_environment` reads."""
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="default: text"
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="of all loggers, yours too (default: info)",
+    )
+    parser.add_argument("--env-file", metavar="FILE", help="environment, set before the import")
+
+
+def apply_environment(options: argparse.Namespace) -> None:
+    """Set what the user's module may read: the import path and the environment."""
+    sys.path.insert(0, str(Path.cwd()))
+    _load_env(options.env_file)
+    if options.log_format == "json":  # MLflow's handlers write text
+        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+
+
+def positive(text: str) -> int:
+    """Return a number that is at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Return a time that is not negative."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def fail(message: str) -> NoReturn:
+    """End the process with a message and the exit code 1."""
+    sys.exit(f"agent-asgi: {message}")
+
+
+def _load_env(path: str | None) -> None:
+    if path is None:
+        return
+    if not Path(path).is_file():
+        fail(f"There is no file {path!r}.")
+    from dotenv import load_dotenv  # comes with uvicorn[standard]
+
+    load_dotenv(path)

@@ -1,0 +1,65 @@
+"""The command `agent-asgi routes`."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from .options import add_environment, apply_environment, fail
+from .target import load_any, parse
+
+if TYPE_CHECKING:
+    from .options import Commands
+
+HEAD = ("METHOD", "PATH", "ENDPOINT", "AGENT")
+Row = tuple[str, str, str, str]
+
+
+def add_parser(commands: "Commands") -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "routes",
+        help="list the paths of an app",
+        description="List the methods and paths of an app, with the protocol and the agent of "
+        "each. If no agent is named, a request's `model` names it, or none is needed.",
+        epilog="example:\n  agent-asgi routes agent.py",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", metavar="TARGET", help="a file or a module, and what is in it")
+    add_environment(parser)
+    parser.set_defaults(command=show)
+
+
+def show(options: argparse.Namespace) -> None:
+    """Write the table of an app's routes to standard output.
+
+    Raises:
+        SystemExit: The target has no routes.
+    """
+    apply_environment(options)
+    app = load_any(parse(options.target))
+    routes = getattr(app, "routes", None)
+    if routes is None:
+        fail(f"{options.target!r} is a {type(app).__name__} and lists no routes.")
+    rows = [HEAD, *_rows(routes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _rows(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Row]:
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from _rows(route.routes, prefix + route.path)
+        elif isinstance(route, Route | WebSocketRoute):
+            yield _row(route, prefix)
+
+
+def _row(route: Route | WebSocketRoute, prefix: str) -> Row:
+    methods = getattr(route, "methods", None) or {"WEBSOCKET"}
+    endpoint = getattr(route.endpoint, "__self__", route.endpoint)
+    agent = getattr(getattr(endpoint, "router", None), "name", "")
+    return ", ".join(sorted(methods - {"HEAD"})), prefix + route.path, route.name, agent

@@ -1,0 +1,76 @@
+"""`agent-asgi routes`, `--version`, and the help."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from agent_asgi.server.cli import main
+
+APPS = """
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from tests.support.talker import app, single
+
+host = Starlette(routes=[Mount("/agents", app)])
+
+async def bare(scope, receive, send):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "listed.py").write_text(APPS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "listed", raising=False)
+
+
+def rows(target: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    main(["routes", target])
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_routes_of_one_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    head, *table = rows("listed:single", capsys)
+    assert head == ["METHOD", "PATH", "ENDPOINT", "AGENT"]
+    assert ["POST", "/v1/responses", "Responses", "talker"] in table
+    assert ["WEBSOCKET", "/responses", "WebSocket", "talker"] in table
+    assert ["GET", "/health", "health"] in table
+
+
+@pytest.mark.parametrize(("target", "prefix"), [("listed:app", ""), ("listed:host", "/agents")])
+def test_routes_of_several_agents(
+    capsys: pytest.CaptureFixture[str], target: str, prefix: str
+) -> None:
+    table = rows(target, capsys)
+    assert ["POST", f"{prefix}/responses", "Responses"] in table
+    assert ["POST", f"{prefix}/parrot/responses", "Responses", "parrot"] in table
+
+
+def test_an_app_without_routes() -> None:
+    with pytest.raises(SystemExit, match="is a function and lists no routes"):
+        main(["routes", "listed:bare"])
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"agent-asgi {version('agent-asgi')}\n"
+
+
+def test_alone_it_shows_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    shown = capsys.readouterr().out
+    assert "examples:" in shown
+    for command in ("chat", "new", "routes", "serve", "worker"):
+        assert command in shown
+
+
+@pytest.mark.parametrize("command", ["chat", "new", "routes"])
+def test_each_command_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"agent-asgi {command} " in capsys.readouterr().out.partition("example")[2]
