@@ -63,6 +63,7 @@ check: install
 	$(BIN)/mypy agent_asgi tests docs/examples
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.tools.prose
 	$(BIN)/python -m tests.tools.audit $(BIN)/pip-audit
 
 docs: install
