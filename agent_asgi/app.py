@@ -23,6 +23,7 @@ from .endpoints.feedback import Feedback
 from .endpoints.health import Health
 from .endpoints.metrics import MetricsEndpoint
 from .endpoints.models import Models
+from .endpoints.openapi import viewer
 from .endpoints.openapi.endpoint import Docs
 from .endpoints.playground.endpoint import Playground
 from .errors import AgentError
@@ -65,8 +66,9 @@ class AgentApp:
         timeouts: Bounds on time. Default: `Timeouts()`.
         authenticate: Returns the authenticated user: a sync or async function of Starlette's
             `HTTPConnection` that returns a principal (an id, or an object like Starlette's
-            `BaseUser`) or None for a 401. Not called for `/health`, `/ready` and `/ping`, or if
-            middleware has authenticated the request. Default None: no authentication.
+            `BaseUser`) or None for a 401. Not called for `/health`, `/ready`, `/ping` and the page
+            at `/docs`, or if middleware has authenticated the request. Default None: no
+            authentication.
         allowed_origins: Origins of the web pages that may use the app besides its own, such as
             `https://app.example.com`; "*" for all. Default none, and no CORS.
         fallback: An ASGI app for the requests and WebSockets that no endpoint takes, such as
@@ -157,7 +159,7 @@ class AgentApp:
         routes = _routes(config, spoken, playground)
         inner: ASGIApp = Routes(routes, fallback)
         if authenticate is not None:
-            public = registry.public_paths(config, spoken)
+            public = registry.public_paths(config, spoken) | viewer.PATHS
             more = registry.challenges(spoken)
             inner = Access(
                 inner, authenticate, playground=playground, public=public, challenges=more
@@ -337,5 +339,9 @@ def _routes(config: AppConfig, protocols: Sequence[Protocol], playground: bool) 
             Route("/playground.json", page.playground_settings),
         ]
     docs = Docs(config, routes, registry.operations(protocols), registry.schemas(protocols))
-    routes += [Route("/openapi.json", docs.document), Route("/docs", docs.page)]
+    routes += [
+        Route("/openapi.json", docs.document),
+        Route("/docs", viewer.viewer),
+        Route("/docs/{file}", viewer.viewer_file),
+    ]
     return routes

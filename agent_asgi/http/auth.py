@@ -34,7 +34,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 class Access:
     """ASGI middleware that requires authentication, except for probes, the playground's files and
-    what protocols make public.
+    other public paths.
 
     A request that other middleware has authenticated (`scope["user"]`) is accepted as it is.
 

@@ -48,4 +48,4 @@ def _path(request: str) -> str:
     path = re.sub(r"models/\w+", "models/{id}", path)
     path = re.sub(r"conversations/[\w-]+", "conversations/{id}", path)
     path = re.sub(r"(?<=\}/items)/\w+", "/{item_id}", path)
-    return re.sub(r"playground/[\w.]+", "playground/{file}", path)
+    return re.sub(r"(docs|playground)/[\w.]+", r"\1/{file}", path)

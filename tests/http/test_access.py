@@ -103,7 +103,8 @@ def reply_to(url: str, method: str, path: str, row: Row, token: str | None) -> R
         id_ = made(url) if "/responses/{id}" in path or "/tasks/{id}" in path else "one"
     if "{taskId}" in path:
         path = path.replace("{taskId}", made(url))
-    path = path.replace("{id}", id_).replace("{item_id}", ITEM).replace("{file}", "app.js")
+    path = path.replace("{id}", id_).replace("{item_id}", ITEM)
+    path = path.replace("{file}", "viewer.js" if "docs" in path else "app.js")
     path += row.query
     return knock(url, path, token) if method == "WS" else fetch(url, method, path, token, row.body)
 

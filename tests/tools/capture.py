@@ -146,6 +146,7 @@ EXCHANGES = {
     "metrics": Exchange("counted", "GET /metrics", first={"input": "2 + 3"}, lines=6),
     "openapi": Exchange("calculator", "GET /openapi.json", lines=6),
     "docs": Exchange("calculator", "GET /docs", lines=1),
+    "docs file": Exchange("calculator", "GET /docs/viewer.js", lines=1),
     "websocket": Exchange("tutor", "WS /v1/responses", ASK),
 }
 DEEP = {"input": [{"role": "user", "content": [{"type": "x", "y": {"z": {}}}]}]}

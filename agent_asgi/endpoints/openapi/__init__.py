@@ -1,1 +1,1 @@
-"""The OpenAPI document of an app, and the page that shows it."""
+"""The OpenAPI document of an app, and the viewer that shows it."""

@@ -9,13 +9,13 @@ from starlette.routing import BaseRoute, Route
 
 from ...agents.router import AgentRouter
 from ...runtime import AppConfig
-from ...schema.openapi import BOOLEAN, JSON, TEXT, Operation, Schema, ref
+from ...schema.openapi import BOOLEAN, JSON, STREAM, TEXT, Operation, Schema, ref
 from ...schema.requests import ResponsesRequest
 from .components import of_annotation, schemas
 from .operations import ERRORS, OPERATIONS, REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, TRACE_ID
 
-SERVER = "the server"
-"""Tag of the server's own operations; no agent can have this name."""
+SERVER, ALL = "the server", "all agents"
+"""Tags of the server's own operations and of all agents'; no agent can have these names."""
 JSON_OBJECT: Schema = {
     "type": "object",
     "properties": {
@@ -32,6 +32,8 @@ def document(
 ) -> dict[str, Any]:
     """Return the OpenAPI document of an app.
 
+    Of two paths that differ in `/v1` only, it has the one with `/v1`, which OpenAI's clients use.
+
     Args:
         config: The app.
         routes: The app's routes; each has the name of its operation.
@@ -41,13 +43,17 @@ def document(
     known = {**operations, **OPERATIONS}
     made: dict[str, Schema] = {**components, **schemas()}
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        if isinstance(route, Route) and route.name in known:
+    listed = [each for each in routes if isinstance(each, Route) and each.name in known]
+    short = {(each.name, each.path.replace("/v1/", "/")) for each in listed if "/v1/" in each.path}
+    for route in listed:
+        if (route.name, route.path) not in short:
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 operation = _operation(route, method.lower(), known[route.name], config, made)
                 paths.setdefault(route.path, {})[method.lower()] = operation
     scheme = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     tags = [{"name": each.name, "description": _about(each)} for each in config.routers]
+    if len(tags) > 1:
+        tags.insert(0, {"name": ALL, "description": "Operations of the agent that `model` names."})
     return {
         "openapi": "3.1.0",
         "info": _info(config),
@@ -60,13 +66,16 @@ def document(
 def _info(config: AppConfig) -> dict[str, Any]:
     title = config.routers[0].name if len(config.routers) == 1 else "agents"
     agents = "".join(f"- {each.name}: {_about(each)}\n" for each in config.routers)
-    size = f"A request body has at most {config.limits.max_body_bytes} bytes."
-    integers = "Integers are written without a fraction or an exponent."
+    notes = (
+        f"A request body has at most {config.limits.max_body_bytes} bytes. "
+        "Integers are written without a fraction or an exponent. "
+        "Paths of OpenAI's APIs work without `/v1` too."
+    )
     try:
         version = importlib.metadata.version("agent-asgi")
     except importlib.metadata.PackageNotFoundError:
         version = "unknown"  # a copy of the source, not an installed package
-    return {"title": title, "version": version, "description": f"{agents}\n{size} {integers}"}
+    return {"title": title, "version": version, "description": f"{agents}\n{notes}"}
 
 
 def _about(router: AgentRouter) -> str:
@@ -88,7 +97,7 @@ def _operation(
     ]
     operation: dict[str, Any] = {
         "operationId": f"{method} {route.path}",
-        "tags": [each.name for each in agents] or [SERVER],
+        "tags": [_tag(route.path, agents)],
         "summary": about.summary,
         "description": about.description,
         "parameters": [*in_path, *about.parameters],
@@ -104,6 +113,12 @@ def _operation(
         operation["security"] = [{"token": []}]
         operation["responses"]["401"] = _error(401, "Error")
     return operation
+
+
+def _tag(path: str, agents: Sequence[AgentRouter]) -> str:
+    if len(agents) < 2:
+        return agents[0].name if agents else SERVER
+    return next((each.name for each in agents if path.startswith(f"/{each.name}/")), ALL)
 
 
 def _answers(path: str, about: Operation) -> dict[str, Any]:
@@ -141,7 +156,7 @@ def _error(status: int | None, form: str) -> dict[str, Any]:
 
 def _links(path: str) -> dict[str, Any]:
     """Describe the operations that take the id of a response."""
-    one = path.removesuffix("/invocations").removesuffix("/responses") + "/responses/{id}"
+    one = re.sub("(/v1)?/(invocations|responses)$", "/v1/responses/{id}", path)
     names = (f"get {one}", f"delete {one}", f"post {one}/cancel", f"get {one}/input_items")
     parameters = {"id": "$response.body#/id"}
     return {
@@ -163,13 +178,23 @@ def _content(
     if not wanted or any(
         each.takes_any or each.input_type is ResponsesRequest for _, each in wanted
     ):
-        return {"schema": schema, "example": about.example}
+        return {"schema": schema, "examples": _examples(about, components)}
     options = []
     for name, handler in wanted:
         option, made = of_annotation(handler.input_type, name)
         components.update(made)
         options.append(option)
     return {"schema": {"allOf": [schema, {"anyOf": options}]}}
+
+
+def _examples(about: Operation, components: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return an example for each kind of answer that a body may ask for."""
+    examples = {"json": {"summary": "One answer", "value": about.example}}
+    body = components.get(about.body, {}) if about.body else JSON_OBJECT
+    if STREAM in about.answers and "stream" in body.get("properties", {}):
+        value = about.example | {"stream": True}
+        examples["stream"] = {"summary": "A stream of events", "value": value}
+    return examples
 
 
 def _escaped(name: str) -> str:
@@ -183,5 +208,5 @@ def _require_model(content: dict[str, Any], agents: Iterable[AgentRouter]) -> No
     model = {"type": "string", "enum": names} if names else TEXT
     required = {"properties": {"model": model}, "required": ["model"]}
     content["schema"] = {"allOf": [content["schema"], required]}
-    if "example" in content:
-        content["example"] = {"model": names[0] if names else "agent"} | content["example"]
+    for example in content.get("examples", {}).values():
+        example["value"] = {"model": names[0] if names else "agent"} | example["value"]

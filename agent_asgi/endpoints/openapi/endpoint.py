@@ -1,19 +1,18 @@
-"""`GET /openapi.json` and `GET /docs`: the app's operations, for machines and for people."""
+"""`GET /openapi.json`: the app's operations."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ...http.responses import json_response, page_headers
+from ...http.responses import json_response
 from ...runtime import AppConfig
 from ...schema import codec
 from ...schema.openapi import Operation, Schema
 from .document import document
-from .page import POLICY, page
 
 
 class Docs:
@@ -39,15 +38,7 @@ class Docs:
     def _document(self) -> dict[str, Any]:
         return self._build()
 
-    @cached_property
-    def _page(self) -> str:
-        return page(self._document)
-
     async def document(self, request: Request) -> Response:
         """Return the OpenAPI document; its server is the path where the app is mounted."""
         servers = [{"url": request.scope.get("root_path") or "/"}]
         return json_response(codec.encode(self._document | {"servers": servers}))
-
-    async def page(self, _: Request) -> Response:
-        """Return the page that shows the document."""
-        return HTMLResponse(self._page, headers=page_headers(POLICY))

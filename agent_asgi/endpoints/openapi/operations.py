@@ -55,6 +55,7 @@ TRACE_ID = _header("x-mlflow-trace-id", "Id of the run's trace, if it is traced.
 MODEL = object_of(id=TEXT, object=one_of("model"), created=NUMBER, owned_by=TEXT)
 MODEL["properties"] |= {"description": TEXT}
 _HTML = {"text/html": TEXT}
+_FILE = {"text/css": TEXT, "text/javascript": TEXT}
 _probe = partial(Operation, open=True)
 OPERATIONS = {
     "Feedback": Operation(
@@ -97,11 +98,10 @@ OPERATIONS = {
         (404,),
     ),
     "document": Operation("Get this document", {JSON: {"type": "object"}}),
-    "page": Operation("Read this document", _HTML),
+    "viewer": _probe("Use this document in a browser; 404 without the extra `docs`", _HTML, (404,)),
+    "viewer_file": _probe("Get a file of the viewer", _FILE, (404,)),
     "playground": _probe("Talk to the agents in a browser", _HTML),
-    "playground_file": _probe(
-        "Get a file of the playground", {"text/css": TEXT, "text/javascript": TEXT}, (404,)
-    ),
+    "playground_file": _probe("Get a file of the playground", _FILE, (404,)),
     "playground_settings": Operation(
         "Get the addresses of the agents' traces",
         {JSON: object_of(traces={"type": "object", "additionalProperties": MAYBE})},
