@@ -26,57 +26,53 @@ def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
 class Limits:
     """Bounds on sizes and on concurrency.
 
-    Args:
-        max_body_bytes: The size of a request body or a WebSocket message. A larger one is
-            answered with 413. Default 8 MiB: a photo as a data URL.
-        max_depth: The nesting depth of a body's arrays and objects. Default 100.
-        max_nodes: The number of arrays and objects in a body. A message, its list of parts and
-            each part count one each. Default 10,000.
-        max_runs: The number of concurrent runs of one agent in one process, without background
-            runs, which `worker_concurrency` bounds. As many again wait for up to `Timeouts.room`;
-            then they are answered with 429. Default 5,000.
-        max_queued: The number of background runs that wait in one process; one more is
-            answered with 429. Runs that wait in PostgreSQL do not count, nor do those that wait
-            for their turn in a conversation (`conversation_queue`). Default 1,000.
-        max_streams: The number of open streams and WebSocket connections of one app, and of
-            requests that read stored responses or conversations; one more is answered with 429.
-            Default 10,000.
-        max_outputs: The number of outputs of a handler in one run. Default 1,000,000.
-        max_output_bytes: The size of one run's output: the bytes of its events or, without a
-            stream, the characters of its texts and the bytes of its other outputs. Default 64 MiB.
-        max_state_bytes: The size of the state that a handler keeps with `context.save_state`.
-            Default 1 MiB.
-        max_conversation_bytes: The size of the earlier responses or items that a request may
-            continue, as JSON; a larger one is answered with 400. Default 32 MiB.
-        max_conversation_items: The number of their items. Default 50,000.
-        conversation_queue: The number of runs that wait for one another in a conversation, in the
-            order in which they came; one more is answered with 409, and so is every second one if
-            it is 0. Default None: 100 for Agent Bricks, 0 for the other protocols.
-        worker_concurrency: The number of background runs that one process executes at once. 0
-            leaves them to other processes, for example `agent-asgi worker`, and needs PostgreSQL.
-            Default 20.
-        max_attempts: The number of attempts of a run whose process died; then the run fails.
-            Default 20.
-
     Raises:
         TypeError: A bound is not an int.
         ValueError: A bound is too small.
     """
 
     max_body_bytes: int = 8 << 20
+    """Maximum size of a request body or a WebSocket message, in bytes. A larger one is answered
+    with 413. Default 8 MiB, enough for a photo as a data URL."""
     max_depth: int = 100
+    """Maximum nesting depth of a body's arrays and objects. Default 100."""
     max_nodes: int = 10_000
+    """Maximum number of arrays and objects in a body. A message, its list of parts and each part
+    count one each. Default 10,000."""
     max_runs: int = 5_000
+    """Maximum number of concurrent runs of one agent in one process, without background runs, which
+    `worker_concurrency` bounds. As many again wait for up to `Timeouts.room`; then they are
+    answered with 429. Default 5,000."""
     max_queued: int = 1_000
+    """Maximum number of background runs that wait in one process; one more is answered with 429.
+    Runs that wait in PostgreSQL do not count, nor do those that wait for their turn in a
+    conversation (`conversation_queue`). Default 1,000."""
     max_streams: int = 10_000
+    """Maximum number of open streams and WebSocket connections of one app, and of requests that
+    read stored responses or conversations; one more is answered with 429. Default 10,000."""
     max_outputs: int = 1_000_000
+    """Maximum number of outputs of a handler in one run. Default 1,000,000."""
     max_output_bytes: int = 64 << 20
+    """Maximum size of one run's output: the bytes of its events or, without a stream, the
+    characters of its texts and the bytes of its other outputs. Default 64 MiB."""
     max_state_bytes: int = 1 << 20
+    """Maximum size of the state that a handler keeps with `context.save_state`, in bytes. Default
+    1 MiB."""
     max_conversation_bytes: int = 32 << 20
+    """Maximum size of the earlier responses or items that a request continues, in bytes of JSON; a
+    larger one is answered with 400. Default 32 MiB."""
     max_conversation_items: int = 50_000
+    """Maximum number of the earlier items that a request continues; more are answered with 400.
+    Default 50,000."""
     conversation_queue: int | None = None
+    """Maximum number of runs that wait for one another in a conversation, in the order in which
+    they arrived; one more is answered with 409. With 0, so is every run that would have to wait.
+    Default None: 100 for Agent Bricks, 0 for the other protocols."""
     worker_concurrency: int = 20
+    """Maximum number of background runs that one process executes at once. 0 leaves them to other
+    processes, for example `agent-asgi worker`, and needs PostgreSQL. Default 20."""
     max_attempts: int = 20
+    """Maximum number of attempts of a run whose process died; then the run fails. Default 20."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -92,33 +88,6 @@ class Limits:
 class Timeouts:
     """Bounds on time, in seconds.
 
-    Args:
-        body: How long a request's body may take to arrive; then it is answered with 408.
-            Default 30.
-        room: How long a run waits if `Limits.max_runs` is reached; then it is answered with 429.
-            Default 1.
-        run: How long a run may take; then it is answered with 504. Default None: no bound.
-        background: How long one attempt of a background run may take. Default None: no bound.
-        silence: The time between two outputs of a handler; a longer one is answered with
-            504. Default None: no bound.
-        write: How long a client may read nothing. Then its connection is closed, and the run of a
-            stream is cancelled. Default 60.
-        ping: How long a stream is silent before a comment is sent, which prevents read timeouts
-            of proxies and clients. Default 15.
-        cleanup: How long a cancelled handler may clean up. Default 5.
-        tracing: How long runs and `/ready` wait after the start until MLflow is imported and
-            answers. Then runs are served without traces until it does. Default 10.
-        drain: How long runs may continue at shutdown. Then they are cancelled, and detached ones
-            are released for another process. Default 30.
-        drain_lead: How long `/ready` answers 503 before `drain` begins, while requests are still
-            served, so that a load balancer notices. With `agent-asgi serve` only. Default 0.
-        websocket: How long a WebSocket connection may last. Default 3600 (Open Responses).
-        heartbeat: The time between two heartbeats of a process that executes runs. Default 5.
-        stalled: The time without a heartbeat after which its runs are taken over. Default 20.
-        rescue: The time between two checks for runs to take over. Default 10.
-        poll: The time between two polls of PostgreSQL's queue, in case notifications are lost.
-            Default 5.
-
     Raises:
         TypeError: A bound is not a number.
         ValueError: A bound is negative, an interval is 0, or `stalled` is less than twice the
@@ -126,21 +95,45 @@ class Timeouts:
     """
 
     body: float = 30.0
+    """How long a request's body may take to arrive; then it is answered with 408. Default 30."""
     room: float = 1.0
+    """How long a run waits if `Limits.max_runs` is reached; then it is answered with 429.
+    Default 1."""
     run: float | None = None
+    """How long a run may take; then it is answered with 504. Default None: no bound."""
     background: float | None = None
+    """How long one attempt of a background run may take. Default None: no bound."""
     silence: float | None = None
+    """How long a handler may output nothing; then the run is answered with 504. Default None: no
+    bound."""
     write: float = 60.0
+    """How long a client may stop reading. Then its connection is closed, and the run of a stream is
+    cancelled. Default 60."""
     ping: float = 15.0
+    """How long a stream may be silent before a comment is sent, which prevents read timeouts of
+    proxies and clients. Default 15."""
     cleanup: float = 5.0
+    """How long a cancelled handler may clean up. Default 5."""
     tracing: float = 10.0
+    """How long runs and `/ready` wait after the start until MLflow is imported and answers. Then
+    runs are served without traces until it does. Default 10."""
     drain: float = 30.0
+    """How long runs may continue at shutdown. Then they are cancelled, and detached ones are
+    released for another process. Default 30."""
     drain_lead: float = 0.0
+    """How long `/ready` answers 503 before `drain` begins, while requests are still served, so that
+    a load balancer notices. With `agent-asgi serve` only. Default 0."""
     websocket: float = 3600.0
+    """How long a WebSocket connection may last. Default 3600 (Open Responses)."""
     heartbeat: float = 5.0
+    """The time between two heartbeats of a process that executes runs. Default 5."""
     stalled: float = 20.0
+    """The time without a heartbeat after which its runs are taken over. Default 20."""
     rescue: float = 10.0
+    """The time between two checks for runs to take over. Default 10."""
     poll: float = 5.0
+    """The time between two polls of PostgreSQL's queue, in case notifications are lost.
+    Default 5."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

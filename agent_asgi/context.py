@@ -117,27 +117,7 @@ class Approval(Protocol):
 
 
 class Context:
-    """What a handler may need to know about its run besides the request.
-
-    Args:
-        response_id: The response's id.
-        agent: The router's name.
-        headers: The request's headers. Default none.
-        session_id: The session. Default None.
-        user: The user. Default None.
-        model: The model that the request names. Default None.
-        attempt: 1, or more after a recovery. Default 1.
-        previous_events: The events of the previous attempts, whose processes died, in order.
-            Default none.
-        state: The state that the lifespan, middleware and authentication set. Default empty.
-        request_id: The request's id, as in the `x-request-id` header and in logs; a detached run
-            keeps the id of the request that created it. Default empty.
-
-    Attributes:
-        trace_id: The run's MLflow trace; None if the run is not traced.
-        saved_state: If the request answers approval requests, what the handler saved with
-            `save_state` when it asked; otherwise None.
-    """
+    """What a handler may need to know about its run besides the request."""
 
     __slots__ = (
         "_cause",
@@ -156,6 +136,32 @@ class Context:
         "trace_id",
         "user",
     )
+    response_id: str
+    """The response's id."""
+    agent: str
+    """The router's name."""
+    headers: Mapping[str, str]
+    """The request's headers, by names in any case."""
+    session_id: str | None
+    """The session; None if the request names none."""
+    user: str | None
+    """The authenticated user, or the one that the request names; None if there is none."""
+    model: str | None
+    """The model that the request names; None if it names none."""
+    attempt: int
+    """1, or more after a recovery."""
+    previous_events: list[dict[str, Any]]
+    """The events of the previous attempts, whose processes died, in order."""
+    state: dict[str, Any]
+    """The state that the lifespan, middleware and authentication set."""
+    request_id: str
+    """The request's id, as in the `x-request-id` header and in logs. A detached run keeps the id of
+    the request that created it."""
+    trace_id: str | None
+    """The run's MLflow trace; None if the run is not traced."""
+    saved_state: bytes | None
+    """What the handler saved with `save_state` when it asked for approval, if the request answers
+    that; otherwise None."""
 
     def __init__(
         self,
@@ -181,8 +187,8 @@ class Context:
         self.previous_events = list(previous_events)
         self.state = {} if state is None else state
         self.request_id = request_id
-        self.trace_id: str | None = None
-        self.saved_state: bytes | None = None
+        self.trace_id = None
+        self.saved_state = None
         self._state: bytes | None = None
         self._cause: Cause | None = None
         self._waiters: list[asyncio.Future[None]] | None = None

@@ -63,6 +63,19 @@ class AgentError(Exception):
         ValueError: The status is not an error status.
     """
 
+    message: str
+    """The message for the client."""
+    status: int
+    """The HTTP status, 400 to 599."""
+    type: str
+    """The error type."""
+    code: str
+    """A short machine-readable name."""
+    param: str | None
+    """JSON path of the invalid field; None if no field is invalid."""
+    headers: dict[str, str]
+    """Headers of the response."""
+
     def __init__(
         self,
         message: str,

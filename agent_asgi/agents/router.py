@@ -4,16 +4,16 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Any, Literal, get_args
 
 from ..config import require
 from ..errors import AgentError
 from ..schema.annotations import Schema, object_schema
 from ..schema.own_calls import View
 from .handler import Handler
-from .skill import skills_of
+from .registration import Registration
+from .skill import Skill, skills_of
 
-F = TypeVar("F", bound=Callable[..., Any])
 Mode = Literal["invoke", "stream", "compact"]
 _NAME = re.compile(r"[^\s/?#{}\x00-\x1f\x7f]+")
 Reducer = Callable[[Sequence[Any]], Any]
@@ -51,6 +51,29 @@ class AgentRouter:
         ValueError: `name` is not a path segment, `protocol` or `own_tools` is unknown,
             `max_threads` is below 1, `keep_headers` is a str, or a skill is invalid.
     """
+
+    name: str
+    """The agent's name: its model id and, if the app has several agents, its path."""
+    description: str | None
+    """What the agent does."""
+    protocol: Literal["responses", "json"]
+    """The form of its requests: "responses" or "json"."""
+    own_tools: View
+    """How clients of the Responses API see calls of the agent's own tools."""
+    experiment: str | None
+    """MLflow experiment of its traces; None for MLflow's active one."""
+    max_threads: int
+    """How many of its sync handlers may run at once."""
+    reducer: Reducer | None
+    """Turns the chunks of a "json" stream into the output of its trace."""
+    recover: bool
+    """Whether a stored run is started again if its process dies."""
+    keep_headers: tuple[str, ...]
+    """Names of the request headers that are stored with a detached run, in lower case."""
+    skills: tuple[Skill, ...]
+    """What the agent can do, for its A2A card."""
+    handlers: dict[Mode, Handler]
+    """The registered handlers."""
 
     def __init__(
         self,
@@ -105,16 +128,11 @@ class AgentRouter:
         self.recover = recover
         self.keep_headers = tuple(each.lower() for each in keep_headers)
         self.skills = skills_of(skills)
-        self.handlers: dict[Mode, Handler] = {}
+        self.handlers = {}
 
-    @overload
-    def invoke(self, function: F, /) -> F: ...
-
-    @overload
-    def invoke(self) -> Callable[[F], F]: ...
-
-    def invoke(self, function: Any = None) -> Any:
-        """Register the handler of requests for one JSON answer.
+    @property
+    def invoke(self) -> Registration:
+        """Decorator that registers the handler of requests for one JSON answer.
 
         Use it as a decorator, with or without parentheses. It returns the function unchanged.
 
@@ -122,16 +140,11 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("invoke", function)
+        return Registration(partial(self._register, "invoke"))
 
-    @overload
-    def stream(self, function: F, /) -> F: ...
-
-    @overload
-    def stream(self) -> Callable[[F], F]: ...
-
-    def stream(self, function: Any = None) -> Any:
-        """Register the handler of requests for a stream.
+    @property
+    def stream(self) -> Registration:
+        """Decorator that registers the handler of requests for a stream.
 
         Use it as a decorator, with or without parentheses. It returns the function unchanged.
 
@@ -139,16 +152,11 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("stream", function)
+        return Registration(partial(self._register, "stream"))
 
-    @overload
-    def compact(self, function: F, /) -> F: ...
-
-    @overload
-    def compact(self) -> Callable[[F], F]: ...
-
-    def compact(self, function: Any = None) -> Any:
-        """Register the handler of `POST /responses/compact`.
+    @property
+    def compact(self) -> Registration:
+        """Decorator that registers the handler of `POST /responses/compact`.
 
         It gets the conversation as `request.input` and returns or yields the items that replace
         it, including a `compaction` item, and its `Usage`. Use it as a decorator, with or without
@@ -158,7 +166,7 @@ class AgentRouter:
             ValueError: The router already has such a handler.
             TypeError: The function has unsuitable parameters.
         """
-        return self._register("compact", function)
+        return Registration(partial(self._register, "compact"))
 
     @property
     def invoke_handler(self) -> Callable[..., Any] | None:
@@ -194,8 +202,6 @@ class AgentRouter:
         return handler
 
     def _register(self, mode: Mode, function: Any) -> Any:
-        if function is None:
-            return partial(self._register, mode)
         existing = self.handlers.get(mode)
         if existing is not None:
             article = "an" if mode == "invoke" else "a"

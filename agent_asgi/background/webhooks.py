@@ -19,17 +19,17 @@ PREFIX = "whsec_"
 
 
 class Webhook:
-    """Where the ends of background runs are reported: `AgentApp(webhooks=[Webhook(...)])`.
+    """A URL to notify when a background run ends: `AgentApp(webhooks=[Webhook(...)])`.
 
     The body and the signature are those of OpenAI's webhooks, so that `client.webhooks.unwrap` of
     its SDK verifies them (https://www.standardwebhooks.com). The body has the response's id, with
-    which the receiver gets the response. Each end is reported at least once, with the same
-    `webhook-id`.
+    which the receiver can fetch the response. Each end is reported at least once, always with the
+    same `webhook-id`.
 
     Args:
-        url: An https URL. Redirects are not followed.
+        url: The https URL. Redirects are not followed.
         secret: The shared secret: `whsec_` and at least 16 bytes in base64.
-        events: Which ends are reported. Default: `response.completed`, `response.failed`,
+        events: The events to report. Default: `response.completed`, `response.failed`,
             `response.incomplete` and `response.cancelled`.
         allow_private: Whether the URL may be http and lead to a private, loopback or link-local
             address. Default False.
@@ -41,6 +41,12 @@ class Webhook:
     """
 
     __slots__ = ("_key", "allow_private", "events", "url")
+    url: str
+    """The URL."""
+    events: frozenset[str]
+    """The events to report."""
+    allow_private: bool
+    """Whether the URL may be http and lead to a private, loopback or link-local address."""
 
     def __init__(
         self,

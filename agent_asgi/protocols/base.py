@@ -102,49 +102,43 @@ class Encoder:
 
 
 class Protocol:
-    """A wire protocol.
-
-    Attributes:
-        name: A short name for the OpenAPI document and the log.
-        paths: The paths of its POST requests, relative to the agent's.
-        headers: Further headers of a stream. Default none.
-        accepted_status: The HTTP status of the answer that a background run was accepted. Default
-            200.
-        stored_path: A path with `{id}`. GET requests to it return a stored response or, with
-            `stream=true`, its events after `starting_after`. Default None: there is none.
-        has_history: Whether a request has the whole conversation, so that it replaces what its
-            `conversation` has, from the first difference on. Default False: its input is added.
-        own_tools: How calls of the agent's own tools appear in events and responses: "mcp_call", as
-            `AgentRouter(own_tools=...)` says; "function_call", always as pairs of `function_call`
-            and `function_call_output`; "hidden", never. Default "mcp_call".
-        operation: Documents the POST requests in the OpenAPI document. Default None: they are not
-            documented.
-        conversation_queue: How many runs wait for one another in a conversation, unless
-            `Limits.conversation_queue` says it. Default 0: a second run is a 409.
-        public: The paths, relative to the agent's, that need no authentication. Default none.
-        app_paths: Paths at the app's root, for all agents. Default none.
-        challenges: What the `www-authenticate` header of a 401 says besides, by path. Default
-            nothing.
-        answers_calls: Whether a function's output in a request has to answer a call in the same
-            conversation, unless the request names a session, whose calls the agent may know.
-            Default False.
-        receivers: Where its subscribers may have notices sent. Default none.
-    """
+    """A wire protocol."""
 
     name: ClassVar[str]
+    """A short name for the OpenAPI document and the log."""
     paths: Sequence[str]
+    """The paths of its POST requests, relative to the agent's."""
     headers: Sequence[tuple[bytes, bytes]] = ()
+    """Further headers of a stream. Default none."""
     accepted_status: int = 200
+    """The HTTP status of the answer that a background run was accepted. Default 200."""
     stored_path: str | None = None
+    """A path with `{id}`. GET requests to it return a stored response or, with `stream=true`, its
+    events after `starting_after`. Default None: there is none."""
     has_history: ClassVar[bool] = False
+    """Whether a request has the whole conversation, so that it replaces what its `conversation`
+    has, from the first difference on. Default False: its input is added."""
     own_tools: ClassVar[View] = "mcp_call"
+    """How calls of the agent's own tools appear in events and responses: "mcp_call", as
+    `AgentRouter(own_tools=...)` says; "function_call", always as pairs of `function_call` and
+    `function_call_output`; "hidden", never. Default "mcp_call"."""
     operation: ClassVar[Operation | None] = None
+    """Documents the POST requests in the OpenAPI document. Default None: they are not
+    documented."""
     conversation_queue: ClassVar[int] = 0
+    """How many runs wait for one another in a conversation, unless `Limits.conversation_queue` says
+    it. Default 0: a second run is a 409."""
     public: Sequence[str] = ()
+    """The paths, relative to the agent's, that need no authentication. Default none."""
     app_paths: Sequence[str] = ()
+    """Paths at the app's root, for all agents. Default none."""
     challenges: Mapping[str, str] = MappingProxyType({})
+    """What the `www-authenticate` header of a 401 says besides, by path. Default nothing."""
     answers_calls: ClassVar[bool] = False
+    """Whether a function's output in a request has to answer a call in the same conversation,
+    unless the request names a session, whose calls the agent may know. Default False."""
     receivers: "Sequence[Receiver]" = ()
+    """Where its subscribers may have notices sent. Default none."""
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:
         """Decode a request.

@@ -270,8 +270,8 @@ class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
     server_label: str | None = None
     """The server of the tool. Default: the agent's name."""
     id: Id | None = None
-    """The item's id, which the answer names. Default: a new one, as for a handler's id that others
-    could guess: it stays if it is `mcpr_` and at least 32 hexadecimal digits."""
+    """The item's id, which the answer names. Default: a new one. An id that others could guess is
+    replaced: `mcpr_` and at least 32 hexadecimal digits stay."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.arguments, str):

@@ -1,11 +1,12 @@
 """What a handler may return or yield besides items and events."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from .items import Typed
-from .responses import Response, Usage
+from .responses import Usage
 
 
 class Reasoning(Typed, tag="reasoning"):
@@ -53,5 +54,13 @@ class HasType(Protocol):
         """The type of the item or event, as on the wire."""
 
 
-Output = str | dict[str, Any] | HasType | Citation | Usage | Response | list[Any]
+class HasOutput(Protocol):
+    """A response: `Response`, or the one of a model's SDK."""
+
+    @property
+    def output(self) -> Sequence[Any]:
+        """The items."""
+
+
+Output = str | dict[str, Any] | HasType | HasOutput | Citation | Usage | list[Any]
 """What a handler yields: `async def agent(...) -> AsyncIterator[Output]`."""

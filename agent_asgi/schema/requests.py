@@ -1,7 +1,7 @@
 """The bodies of requests: `POST /responses`, `POST /invocations` and `POST /feedback`."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -232,6 +232,8 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
     """The body's bytes; a body cannot set this field or `earlier`."""
     earlier: int = 0
     """How many items of `input` are from before this request."""
+    if TYPE_CHECKING:
+        __struct_config__: ClassVar[None]  # type: ignore[assignment]  # see registration._Struct
 
     @property  # type: ignore[misc]  # mypy wants fields to be overridden by fields
     def input(self) -> list[InputItem]:

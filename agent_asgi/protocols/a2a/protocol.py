@@ -51,13 +51,13 @@ class A2A(Protocol):
             Default: the one that a request for a card was sent to; such a card is not cached.
         path: The path of JSON-RPC, below which HTTP+JSON is. Default "/a2a".
         version: The version of the agents in their cards. Default "1.0.0".
-        push_hosts: The hosts that clients may have notified when a task ends or waits, for example
-            `hooks.example.com`, with a port if it is not 443. Default: none, and the cards have no
-            push notifications.
+        push_hosts: The hosts to which clients may direct notifications of a task's end or wait, for
+            example `hooks.example.com`, with a port if it is not 443. Default: none, and the cards
+            have no push notifications.
 
     Raises:
         TypeError: An argument has a wrong type.
-        ValueError: `url` is no URL, `path` no path, or a host is none.
+        ValueError: `url` is not a URL, `path` not a path, or a host is invalid.
         ImportError: Push notifications need a package that is not installed.
     """
 

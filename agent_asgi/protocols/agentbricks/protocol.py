@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 class AgentBricks(Protocol):
     """The invocation API of Databricks Agent Bricks (`databricks-agentbricks`).
 
-    Each invocation has an id of its client's, which is its idempotency key, and its run goes on if
-    the client leaves. A session is a conversation.
+    The client chooses the id of an invocation, which is its idempotency key. The run goes on if the
+    client leaves. A session is a conversation.
 
     Args:
         path: The path, relative to the agent's. Default "/api/invocations".
 
     Raises:
         TypeError: `path` is not a str.
-        ValueError: It is no path.
+        ValueError: `path` is not a path.
     """
 
     name = "AgentBricks"

@@ -32,8 +32,8 @@ class MCP(Protocol):
 
     Args:
         path: The path. Default "/mcp".
-        resource: The public URL of the path, if clients are to find out where they get a token
-            (RFC 9728). Default None.
+        resource: The public URL of the path, with which clients find out where to get a token
+            (RFC 9728). Default None: they do not.
         authorization_servers: The URLs of the servers that issue tokens. Default none.
         scopes: The scopes that a token may have. Default none.
 
