@@ -128,27 +128,23 @@ class Limits:
 class Quota:
     """What one user may use; a request beyond it is answered with 429.
 
-    Args:
-        concurrent_runs: The number of runs at once, without background runs. Default None: no
-            bound.
-        runs_per_minute: The number of runs that begin in a minute. As many may begin at once;
-            then the room for them returns evenly over a minute. Default None: no bound.
-        tokens_per_minute: The number of tokens, input and output, that handlers report as used. A
-            run is admitted as long as any are left and counted when it has ended. Default None:
-            no bound.
-        stored_bytes: The size of the user's stored responses and conversations, without the logs
-            of their events. It is measured at most every 10 seconds, and does not bound requests
-            with `store: false`. Default None: no bound.
-
     Raises:
         TypeError: A bound is neither an int nor None.
         ValueError: A bound is below 1.
     """
 
     concurrent_runs: int | None = None
+    """Maximum number of runs at once, without background runs. Default None: no bound."""
     runs_per_minute: int | None = None
+    """Maximum number of runs that begin in a minute. As many may begin at once; then the room for
+    them returns evenly over a minute. Default None: no bound."""
     tokens_per_minute: int | None = None
+    """Maximum number of tokens in a minute, input and output, that handlers report as used. A run
+    is admitted as long as any are left and counted when it has ended. Default None: no bound."""
     stored_bytes: int | None = None
+    """Maximum size of the user's stored responses and conversations, in bytes, without the logs of
+    their events. It is measured at most every 10 seconds, and does not bound requests with
+    `store: false`. Default None: no bound."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -169,6 +169,8 @@ def test_its_files_allow_nothing_from_elsewhere(serve: Serve) -> None:
         assert reply.headers["content-security-policy"] == viewer.POLICY
         assert reply.headers["x-content-type-options"] == "nosniff"
     assert "unsafe" not in viewer.POLICY
+    assert fetch(url, "GET", "/docs/swagger-ui.js").status == 401
+    assert fetch(url, "GET", "/docs/swagger-ui.js", ANN).status == 404
 
 
 def test_without_the_extra_it_names_the_command(

@@ -57,7 +57,7 @@ class Editor:
         params = {"textDocument": {"uri": self._uri}, "position": place}
         found = self.ask("textDocument/hover", params)
         text: str = found["contents"]["value"] if found else ""
-        return text.rpartition("\n---\n")[2].strip() if "\n---\n" in text else ""
+        return text.partition("\n\n")[2]
 
     def ask(self, method: str, params: Any) -> Any:
         """Send a request; return its result."""
@@ -94,11 +94,11 @@ class Editor:
 
 
 def members(kind: type) -> Iterator[str]:
-    """Yield the public names of a class that the package declares."""
+    """Yield the public names of a class that the package declares, without overrides."""
     declared = [{*vars(base), *vars(base).get("__annotations__", ())} for base in kind.__mro__]
     for number, base in enumerate(kind.__mro__):
-        inherited = set().union(*declared[number + 1 :])
-        names = declared[number] - inherited if base.__module__.startswith("agent_asgi") else ()
+        others = set().union(*declared[:number], *declared[number + 1 :])
+        names = declared[number] - others if base.__module__.startswith("agent_asgi") else ()
         yield from sorted(name for name in names if not name.startswith("_"))
 
 
