@@ -20,21 +20,18 @@ def main() -> None:
 
     from agent_asgi import AgentApp
     from tests.support.browsing import SCHEMES, WIDTHS, Tab, chromium
-    from tests.support.servers import Server
+    from tests.support.servers import serving
 
     IMAGES.mkdir(exist_ok=True)
-    app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
-    server = Server(app)
-    try:
-        with chromium() as browser:
-            for scheme in SCHEMES:
-                for width in WIDTHS:
+    with chromium() as browser:
+        for scheme in SCHEMES:
+            for width in WIDTHS:
+                app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
+                with serving(app) as server:
                     tab = Tab(browser, server.url, width, scheme)
                     talk(tab)
                     tab.page.screenshot(path=IMAGES / f"playground-{scheme}-{width}.png")
                     tab.close()
-    finally:
-        server.stop()
 
 
 def talk(tab: Any) -> None:
