@@ -34,7 +34,7 @@ def main() -> None:
                 with serving(app) as server:
                     until(
                         partial(sets_tracing_up, app), operator.not_, 60
-                    )  # or a run waits for MLflow
+                    )
                     tab = Tab(browser, server.url, width, scheme)
                     talk(tab)
                     tab.page.screenshot(path=IMAGES / f"playground-{scheme}-{width}.png")
