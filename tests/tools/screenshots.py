@@ -32,9 +32,7 @@ def main() -> None:
             for width in WIDTHS:
                 app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
                 with serving(app) as server:
-                    until(
-                        partial(sets_tracing_up, app), operator.not_, 60
-                    )
+                    until(partial(sets_tracing_up, app), operator.not_, 60)
                     tab = Tab(browser, server.url, width, scheme)
                     talk(tab)
                     tab.page.screenshot(path=IMAGES / f"playground-{scheme}-{width}.png")
