@@ -1,8 +1,10 @@
 """Retakes the screenshots of docs/playground.md: `python -m tests.tools.screenshots`."""
 
+import operator
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,22 @@ def main() -> None:
     import calculator  # traces to the database above
 
     from agent_asgi import AgentApp
+    from tests.support.apps import sets_tracing_up
     from tests.support.browsing import SCHEMES, WIDTHS, Tab, chromium
-    from tests.support.servers import Server
+    from tests.support.calling import until
+    from tests.support.servers import serving
 
     IMAGES.mkdir(exist_ok=True)
-    app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
-    server = Server(app)
-    try:
-        with chromium() as browser:
-            for scheme in SCHEMES:
-                for width in WIDTHS:
+    with chromium() as browser:
+        for scheme in SCHEMES:
+            for width in WIDTHS:
+                app = AgentApp(calculator.router, playground=True, single_user=True, debug=True)
+                with serving(app) as server:
+                    until(partial(sets_tracing_up, app), operator.not_, 60)
                     tab = Tab(browser, server.url, width, scheme)
                     talk(tab)
                     tab.page.screenshot(path=IMAGES / f"playground-{scheme}-{width}.png")
                     tab.close()
-    finally:
-        server.stop()
 
 
 def talk(tab: Any) -> None:

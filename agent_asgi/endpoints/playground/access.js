@@ -15,6 +15,7 @@ export class Access {
       event.preventDefault();
       token.set(this.#field.value.trim());
       this.ask(false);
+      byId("message").focus();
       saved();
     });
   }

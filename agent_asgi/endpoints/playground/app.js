@@ -18,7 +18,6 @@ import { TurnView } from "./turn-view.js";
 
 const STATES = { completed: "Done", incomplete: "Incomplete", failed: "Failed", cancelled: "Stopped", stopped: "Stopped", lost: "" };
 
-const log = byId("log");
 const status = byId("status");
 const views = new Map();
 let drawing = false;
@@ -26,23 +25,20 @@ let notice = ""; // what the user must know until something else is done
 
 const library = new Library(() => sidebar?.update());
 const conversation = new Conversation(library, changed);
-const access = new Access(() => {
-  composer.focus();
-  load();
-});
+const access = new Access(load);
 const agents = new Agents((text) => ask(text, composer.background));
 const settings = new SettingsView(showSettings);
 const composer = new Composer({ ask, stop: () => conversation.stop(), running: () => conversation.running, recall: () => edit(conversation.last) });
 const left = new Drawer("sidebar", "(min-width: 56rem)");
 const right = new Drawer("panel", "(min-width: 75rem)");
-const sidebar = new Sidebar(library, { open, deleted, current: () => conversation.id });
+const sidebar = new Sidebar(library, { open, deleted: (id) => id === conversation.id && begin(), current: () => conversation.id });
 const panel = new Panel(settings, { page: (turn) => agents.page(turn), bodyOf: (turn) => conversation.bodyOf(turn), loadEvents: (turn) => conversation.loadEvents(turn) });
 const actions = {
   retry: (turn) => doing(() => conversation.again(turn)),
   edit: (turn, text) => doing(() => conversation.again(turn, withText(turn.input, text))),
   fork: (turn) => doing(() => conversation.fork(turn)),
   link: copyLink,
-  show: (tab, turn) => show(tab, turn),
+  show,
   saved: () => conversation.save(),
   answer,
   tool: (turn, name) => turn.settings.tools?.find((tool) => tool.name === name),
@@ -70,7 +66,7 @@ function draw() {
   turns.forEach((turn, at) => {
     if (!views.has(turn)) {
       views.set(turn, new TurnView(turn, actions));
-      log.append(views.get(turn).node);
+      byId("log").append(views.get(turn).node);
     }
     views.get(turn).update(turn === last, turn === panel.turn, answersIn(turns[at + 1]?.input));
   });
@@ -163,10 +159,6 @@ function open(id) {
     await conversation.open(id, agents.name);
     toEnd();
   });
-}
-
-function deleted(id) {
-  if (id === conversation.id) begin();
 }
 
 function begin() {

@@ -4,7 +4,7 @@ const TOKEN = "agent_asgi.token";
 const PAUSES = [200, 500, 1000, 2000, 4000, 8000, 8000, 8000];
 
 // An answer of 4xx or 5xx, or no answer.
-export class ServerError extends Error {
+class ServerError extends Error {
   constructor(message, status = 0, code = null) {
     super(message);
     this.status = status;

@@ -39,7 +39,7 @@ class Inline {
     }
     this.#write(this.text.slice(this.#at));
     if (this.unfinished) this.#closeAll();
-    return this.#out.map(plain);
+    return joined(this.#out);
   }
 
   #write(text) {
@@ -142,7 +142,7 @@ class Inline {
 
   // Replace an opener and all that follows it by a node that contains that.
   #wrap(at, make) {
-    const children = this.#out.splice(at).slice(1).map(plain);
+    const children = joined(this.#out.splice(at).slice(1));
     for (const places of Object.values(this.#open)) while (places.at(-1) >= at) places.pop();
     this.#out.push(make(children));
   }
@@ -170,9 +170,15 @@ function link(href, children = []) {
   return { tag: "a", href, children: children.length ? children : [href] };
 }
 
-// An opener that opened nothing is text.
-function plain(node) {
-  return node.mark ? node.text : node;
+// Return nodes with the texts beside each other as one: an opener that opened nothing is text too.
+function joined(nodes) {
+  const found = [];
+  for (const node of nodes) {
+    const text = node.mark ? node.text : node;
+    if (typeof text === "string" && typeof found.at(-1) === "string") found[found.length - 1] += text;
+    else found.push(text);
+  }
+  return found;
 }
 
 function withoutLinks(node) {

@@ -23,14 +23,14 @@ function shortened(value) {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shortened(each)]));
 }
 
-export function curl(body, base) {
+function curl(body, base) {
   const json = JSON.stringify({ ...body, stream: true }, null, 2).replaceAll("'", "'\\''");
   const lines = [`curl -N ${base}/responses`, "-H 'content-type: application/json'"];
   if (token.get()) lines.push('-H "authorization: Bearer $TOKEN"');
   return [...lines, `-d '${json}'`].join(" \\\n  ");
 }
 
-export function python(body, base) {
+function python(body, base) {
   const key = token.get() ? 'os.environ["TOKEN"]' : '"none"';
   const fields = Object.entries(body).map(([name, value]) => `    ${name}=${literal(value, 1)},`);
   return [
@@ -50,7 +50,7 @@ export function python(body, base) {
 }
 
 // Return a value as Python writes it.
-export function literal(value, depth) {
+function literal(value, depth) {
   const indent = "    ".repeat(depth);
   if (value === null || value === undefined) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
@@ -63,7 +63,7 @@ export function literal(value, depth) {
   return `${open}\n${pairs.map((pair) => `${indent}    ${pair},\n`).join("")}${indent}${close}`;
 }
 
-export function javascript(body, base) {
+function javascript(body, base) {
   const key = token.get() ? "process.env.TOKEN" : '"none"';
   const json = JSON.stringify({ ...body, stream: true }, null, 2);
   return [

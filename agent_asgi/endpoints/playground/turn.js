@@ -166,7 +166,7 @@ export class Turn {
   }
 }
 
-export function textsOf(content) {
+function textsOf(content) {
   if (typeof content === "string") return [content];
   return (content ?? []).map((part) => part?.text).filter((text) => typeof text === "string");
 }

@@ -8,12 +8,15 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import Browser, expect
 
 from agent_asgi import AgentApp, AgentRouter, FunctionCall, FunctionCallOutput, ResponsesRequest
+from agent_asgi.tracing import query
 from tests.endpoints.playground.agents import Echo, Held, Serve
 from tests.support.asking import ANN, BOB, TOKENS, fetch
 from tests.support.browsing import WIDTHS, Tab
+from tests.support.traces import traces
 
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "number"}}}
 TOOL = {"type": "function", "name": "look", "parameters": {}}
@@ -82,6 +85,17 @@ def test_there_is_no_trace_without_debug_or_for_an_unknown_response(serve: Serve
     assert fetch(url, "GET", f"/playground/traces/{told(url)}").error["code"] == "trace_not_found"
     url = serve(AgentApp(traced(), playground=True, debug=True))
     assert fetch(url, "GET", "/playground/traces/resp_no").error["code"] == "response_not_found"
+
+
+def test_a_trace_that_was_deleted_is_not_there(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = serve(AgentApp(traced(), playground=True, debug=True))
+    id_ = told(url)
+    (trace,) = traces(response_id=id_)
+    MlflowClient().delete_traces(trace.info.experiment_id, trace_ids=[trace.info.trace_id])
+    monkeypatch.setattr(query, "GRACE_SECONDS", 0.1)
+    assert fetch(url, "GET", f"/playground/traces/{id_}").error["code"] == "trace_not_found"
 
 
 def test_an_untraced_response_has_no_trace(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
