@@ -94,11 +94,11 @@ class AgentApp:
             does not remember, since a stranger could guess the name. Default False.
         continue_trace: Whether a run continues the trace that a `traceparent` header names, for
             callers that trace with MLflow. Default False: the trace becomes a link.
-        debug: Whether errors include the handler's exception and its traceback. Default False.
+        debug: Whether errors include the handler's exception. Default False.
 
-    Under `agent-asgi dev` it has a playground unless it has a fallback, is `debug`, is
-    `single_user` unless it authenticates, and speaks all protocols that are installed if
-    `protocols` is not given.
+    Under `agent-asgi dev` it has a playground unless it has a fallback, its errors include the
+    handler's traceback, it is `single_user` unless it authenticates, and it speaks all protocols
+    that are installed if `protocols` is not given.
 
     Raises:
         TypeError: An option has a wrong type, or an agent cannot be served.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from .. import config
 from ..agents.handler import PREPARE
 from ..errors import AgentError, AgentFailed, from_http
 from ..observability.tracebacks import describe, exc_info
@@ -28,7 +29,8 @@ def visible(run: "Run", error: BaseException) -> AgentError:
     logger.error("Handler %r of agent %r failed.%s", name, run.agent, hint, exc_info=shown)
     if not run.engine.debug:
         return AgentFailed()
-    return AgentFailed(f"{type(error).__name__}: {error}\n\n{describe(error)}")
+    message = f"{type(error).__name__}: {error}"
+    return AgentFailed(f"{message}\n\n{describe(error)}" if config.development else message)
 
 
 def _hint(run: "Run", error: BaseException) -> str:

@@ -150,7 +150,10 @@ def test_bad_apps() -> None:
         ),
         (lambda: AgentApp(AgentRouter(), fallback=wrong("/")), "fallback must be Callable"),
         (lambda: AgentApp(AgentRouter(), lifespan=wrong(1)), "lifespan must be Callable or None"),
-        (lambda: AgentApp(AgentRouter(), lifespan=undecorated), "'undecorated' must be an async"),
+        (
+            lambda: AgentApp(AgentRouter(), lifespan=wrong(undecorated)),
+            "'undecorated' must be an async",
+        ),
         (
             lambda: AgentApp(AgentRouter(), lifespan=wrong(no_manager)),
             "'no_manager' must be an async",

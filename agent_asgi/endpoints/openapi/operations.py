@@ -98,6 +98,13 @@ OPERATIONS = {
     ),
     "document": Operation("Get this document", {JSON: {"type": "object"}}),
     "page": Operation("Read this document", _HTML),
+    "index": Operation(
+        "Get what is served",
+        {
+            JSON: object_of(agents={"type": "array"}, docs=TEXT, openapi=TEXT, playground=TEXT),
+            **_HTML,
+        },
+    ),
     "playground": _probe("Talk to the agents in a browser", _HTML),
     "playground_file": _probe(
         "Get a file of the playground", {"text/css": TEXT, "text/javascript": TEXT}, (404,)
