@@ -34,7 +34,12 @@ def visible(run: "Run", error: BaseException) -> AgentError:
 
 
 def _hint(run: "Run", error: BaseException) -> str:
-    """Return what mends a handler that expects another request than it gets, as MLflow's do."""
+    """Return where the handler is, if no frame shows it, or what mends its parameter.
+
+    Some handlers, such as MLflow's, expect another request than they get.
+    """
+    if exc_info(error)[2] is None and run.handler.place:
+        return f" It is at {run.handler.place}."
     unannotated = run.handler.input_type is None
     if not (unannotated and isinstance(error, AttributeError) and error.obj is run.value):
         return ""
