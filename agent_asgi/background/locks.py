@@ -20,21 +20,29 @@ class Locks:
         lease: How long a lock lasts without being renewed, in seconds.
 
     Attributes:
-        ids: The runs, by response id.
+        ids: The runs, by response id, each with its owner and conversation.
     """
 
     def __init__(self, store: Store, lease: float) -> None:
-        self.ids: set[str] = set()
+        self.ids: dict[str, tuple[str, str]] = {}
         self._store = store
         self._lease = lease
+        self._locked: dict[tuple[str, str], str] = {}
         self._waiting: set[str] = set()
         self._turns: dict[tuple[str, str], list[str]] = {}  # the runs that wait here, in order
 
     async def lock(self, conversation: str, owner: str, response_id: str) -> bool:
-        """Lock a conversation and keep it locked; return whether it was free."""
+        """Lock a conversation and keep it locked; return whether it was free.
+
+        What a run of this process has locked is not free, even if a slow store let the lease end.
+        """
+        place = owner, conversation
+        if self._locked.get(place, response_id) != response_id:
+            return False
         free = await self._store.lock(conversation, owner, response_id, self._lease)
         if free:
-            self.ids.add(response_id)
+            self.ids[response_id] = place
+            self._locked[place] = response_id
         return free
 
     async def queue(self, conversation: str, owner: str, response_id: str, most: int) -> None:
@@ -52,7 +60,7 @@ class Locks:
                 "conversation_locked",
                 retry=True,
             )
-        self.ids.add(response_id)
+        self.ids[response_id] = owner, conversation
         self._waiting.add(response_id)
 
     def waits(self, response_id: str) -> bool:
@@ -101,9 +109,8 @@ class Locks:
     async def unlock(self, response_id: str) -> None:
         """Unlock a run's conversation; if the store does not answer, the lock expires."""
         if response_id in self.ids:
-            self.ids.discard(response_id)
             waited = response_id in self._waiting
-            self._waiting.discard(response_id)
+            self.hand_over(response_id)
             with contextlib.suppress(StoreUnavailable):
                 await self._store.unlock(response_id)
                 if waited:
@@ -111,5 +118,7 @@ class Locks:
 
     def hand_over(self, response_id: str) -> None:
         """Leave a lock, or a place in the queue, to its stored run."""
-        self.ids.discard(response_id)
         self._waiting.discard(response_id)
+        place = self.ids.pop(response_id, None)
+        if place is not None and self._locked.get(place) == response_id:
+            del self._locked[place]

@@ -1,6 +1,6 @@
 """`Routes`: Starlette's router, with errors in this package's form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
@@ -19,20 +19,21 @@ class Routes(Router):
     Args:
         routes: The routes.
         fallback: Serves requests that no route matches. Default None: a 404.
+
+    Raises:
+        ValueError: Two routes have the same method and path.
     """
 
     def __init__(self, routes: Sequence[BaseRoute], fallback: ASGIApp | None = None) -> None:
         default = None if fallback is None else _uncounted(fallback)
         super().__init__(routes, redirect_slashes=False, default=default)
+        by_place = _by_place(route for route in routes if isinstance(route, Route))
         self._posts = {
-            route.path: route
-            for route in routes
-            if isinstance(route, Route)
-            and "POST" in (route.methods or ())
-            and not route.param_convertors
+            path: route
+            for (method, path), route in by_place.items()
+            if method == "POST" and not route.param_convertors
         }
-        paths = [route.path for route in routes if isinstance(route, Route)]
-        self._offered = {path.split("/")[2] for path in paths if path.startswith("/v1/")}
+        self._offered = {path.split("/")[2] for _, path in by_place if path.startswith("/v1/")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -73,6 +74,18 @@ class Routes(Router):
         path = next(route.path for route in routes if route.matches(scope)[0] is not Match.NONE)
         methods = {name for route in routes if route.path == path for name in route.methods or ()}
         return ", ".join(sorted(methods))
+
+
+def _by_place(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
+    """Return routes by their methods and paths."""
+    by_place: dict[tuple[str, str], Route] = {}
+    for route in routes:
+        for method in route.methods or ():
+            other = by_place.setdefault((method, route.path), route)
+            if other is not route:
+                names = " and ".join(sorted((other.name, route.name)))
+                raise ValueError(f"{method} {route.path} is served twice: by {names}.")
+    return by_place
 
 
 def _uncounted(app: ASGIApp) -> ASGIApp:

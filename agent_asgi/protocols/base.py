@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from starlette.routing import BaseRoute
 
 from ..agents.router import AgentRouter
+from ..config import require
 from ..context import Headers
 from ..errors import AgentError
 from ..events.accumulator import OutputItem
@@ -26,6 +27,22 @@ from ..store.delivery_store import Notice
 if TYPE_CHECKING:
     from ..background.deliverer import Receiver
     from ..runtime import AppConfig
+
+
+def check_path(owner: str, path: str) -> None:
+    """Check the `path=` of a protocol.
+
+    Args:
+        owner: The protocol's class, for the message.
+        path: The path.
+
+    Raises:
+        TypeError: It is not a str.
+        ValueError: It does not begin with a slash, or it ends with one or has parameters.
+    """
+    require(owner, {"path": (path, str)})
+    if not path.startswith("/") or path.endswith("/") or not set("{}?# ").isdisjoint(path):
+        raise ValueError(f"{owner}: path must be like '/agents/chat', not {path!r}.")
 
 
 class Encoder:

@@ -28,6 +28,12 @@ async def agent(request: ResponsesRequest):
 """
 
 
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def edit(folder: Path, version: int) -> None:
     """Replace the agent's file at once, as editors do."""
     (folder / "new").write_text(AGENT.replace("VERSION", f"version {version}"))
@@ -67,7 +73,7 @@ def end(dev: Development) -> None:
     """End the server as Ctrl-C does, with an open stream."""
     with dev.client.responses.create(input="hold", stream=True) as stream:
         next(each for each in stream if each.type == "response.output_text.delta")
-        print(f"Ctrl-C with an open stream: {timed(lambda: stop(dev)):.2f} s")
+        say(f"Ctrl-C with an open stream: {timed(lambda: stop(dev)):.2f} s")
 
 
 def stop(dev: Development) -> None:
@@ -85,11 +91,11 @@ def main(rounds: int) -> None:
         began = time.perf_counter()
         with developing(folder, "agent.py", env=env, ready="") as dev:
             answered(dev, 0)
-            print(f"dev to first answer: {time.perf_counter() - began:.2f} s")
+            say(f"dev to first answer: {time.perf_counter() - began:.2f} s")
             for held in (False, True):
                 times = edits(dev, folder, rounds, held=held)
                 shown = " ".join(f"{each:.2f}" for each in sorted(times))
-                print(f"edit to new answer, stream open {held}: {median(times):.2f} s ({shown})")
+                say(f"edit to new answer, stream open {held}: {median(times):.2f} s ({shown})")
             end(dev)
 
 

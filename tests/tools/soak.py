@@ -74,6 +74,12 @@ async def closed_loop(traffic: Traffic, seconds: float) -> float:
     return (traffic.done.total() - before) / seconds
 
 
+async def fill_pools(traffic: Traffic) -> None:
+    """Send so many requests at once that each pool of connections and threads has its full size."""
+    for _ in range(3):
+        await asyncio.gather(*(traffic.one() for _ in range(300)))
+
+
 async def paced(traffic: Traffic, rate: float, seconds: float) -> None:
     """Send at a fixed rate, without waiting for the answers."""
     begun = time.monotonic()
@@ -95,6 +101,8 @@ async def quiet(traffic: Traffic, watched: Watched) -> dict[str, int]:
     """Wait until the server is idle; return what the process still holds."""
     await asyncio.sleep(8)  # keep-alive connections close, stubborn handlers are abandoned
     found = await traffic.tell()
+    files = collections.Counter(Path(each.path).name for each in watched.process.open_files())
+    say(f"open files: {dict(sorted(files.items()))}")
     return found | {"files": watched.process.num_fds()}
 
 
@@ -168,6 +176,7 @@ async def soak(port: int, process: psutil.Process, minutes: float) -> tuple[list
     await started(port)
     traffic = Traffic(port)
     watched = Watched(process)
+    await fill_pools(traffic)
     rate = await closed_loop(traffic, CALIBRATION_SECONDS) / 2
     before = await quiet(traffic, watched)
     say(f"half load is {rate:.1f} requests a second; before: {before}")

@@ -13,7 +13,7 @@ from ...config import require
 from ...schema.openapi import Operation, Schema
 from ...store.base import Ending, Record
 from ...store.delivery_store import Notice
-from ..base import Protocol
+from ..base import Protocol, check_path
 from .card import CARD_PATH, Card
 from .endpoints import HttpEndpoint, RpcEndpoint
 from .notices import PushHost, notice_of
@@ -72,12 +72,11 @@ class A2A(Protocol):
         version: str = "1.0.0",
         push_hosts: Sequence[str] = (),
     ) -> None:
-        options = {"url": (url, str, NoneType), "path": (path, str), "version": (version, str)}
+        options = {"url": (url, str, NoneType), "version": (version, str)}
         require("A2A", {**options, "push_hosts": (push_hosts, Sequence)})
+        check_path("A2A", path)
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError(f"A2A: url must begin with https:// or http://, not be {url!r}.")
-        if not path.startswith("/") or path.endswith("/") or "{" in path:
-            raise ValueError(f"A2A: path must be like '/a2a', not {path!r}.")
         self._url = url
         self._path = path
         self._version = version

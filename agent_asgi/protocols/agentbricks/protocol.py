@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Route
 
 from ...agents.router import AgentRouter
-from ...config import require
 from ...context import Headers
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
-from ..base import Protocol
+from ..base import Protocol, check_path
 from .encoder import InvocationEncoder
 from .endpoints import InvocationEvents, Invocations, InvocationState
 from .openapi import INVOCATION, OPERATIONS, SCHEMAS
@@ -42,9 +41,7 @@ class AgentBricks(Protocol):
     operation = INVOCATION
 
     def __init__(self, path: str = "/api/invocations") -> None:
-        require("AgentBricks", {"path": (path, str)})
-        if not path.startswith("/") or path.endswith("/"):
-            raise ValueError(f"AgentBricks: path must be like '/api/invocations', not {path!r}.")
+        check_path("AgentBricks", path)
         self._path = path
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:

@@ -9,7 +9,7 @@ from ...errors import AgentError
 from ...schema.openapi import Schema
 from ...schema.requests import FunctionTool, ResponsesRequest
 from ...schema.responses import Response
-from ..base import Protocol
+from ..base import Protocol, check_path
 from .encoder import AGUIEncoder
 from .openapi import RUN_AGENT, schemas
 from .request import AGUIRequest, decode_input
@@ -22,6 +22,10 @@ class AGUI(Protocol):
 
     Args:
         path: The path of its requests, relative to the agent's. Default "/agui".
+
+    Raises:
+        TypeError: `path` is not a str.
+        ValueError: It is no path.
     """
 
     name = "AGUI"
@@ -29,6 +33,7 @@ class AGUI(Protocol):
     operation = RUN_AGENT
 
     def __init__(self, path: str = "/agui") -> None:
+        check_path("AGUI", path)
         self.paths = (path,)
 
     def decode(self, body: bytes, headers: Headers, query: bytes) -> ResponsesRequest:

@@ -14,7 +14,7 @@ from ...schema import codec
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import ResponsesRequest
 from ...schema.responses import Response
-from ..base import Protocol
+from ..base import Protocol, check_path
 from .openapi import METADATA, OPERATION, schemas
 from .progress import ProgressEncoder
 
@@ -39,8 +39,9 @@ class MCP(Protocol):
 
     Raises:
         ImportError: The extra is not installed.
-        ValueError: Only one of `resource` and `authorization_servers` is given, or `resource` is
-            not the URL of the path.
+        TypeError: `path` is not a str.
+        ValueError: `path` is no path, only one of `resource` and `authorization_servers` is
+            given, or `resource` is not the URL of the path.
     """
 
     name = "MCP"
@@ -56,6 +57,7 @@ class MCP(Protocol):
     ) -> None:
         if importlib.util.find_spec("mcp") is None:
             raise ImportError("MCP needs the package mcp: pip install 'agent-asgi[mcp]'")
+        check_path("MCP", path)
         if (resource is None) is not (not authorization_servers):
             raise ValueError("MCP: `resource` and `authorization_servers` belong together.")
         self.app_paths = (path,)

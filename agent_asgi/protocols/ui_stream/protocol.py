@@ -13,7 +13,7 @@ from ...schema import codec
 from ...schema.openapi import Operation, Schema
 from ...schema.requests import FunctionTool, ResponsesRequest, each_tool
 from ...schema.responses import Response
-from ..base import Protocol
+from ..base import Protocol, check_path
 from .encoder import UIEncoder
 from .endpoints import NothingToResume, ResumeChat, StopChat
 from .openapi import OPERATIONS, UI_STREAM, schemas
@@ -41,9 +41,8 @@ class UIStream(Protocol):
     operation = UI_STREAM
 
     def __init__(self, *, resume: bool = False, path: str = "/api/chat") -> None:
-        require("UIStream", {"resume": (resume, bool), "path": (path, str)})
-        if not path.startswith("/") or path.endswith("/"):
-            raise ValueError(f"UIStream: path {path!r} must begin, and not end, with a slash.")
+        require("UIStream", {"resume": (resume, bool)})
+        check_path("UIStream", path)
         self.paths = (path,)
         self._resume = resume
 

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai.types.responses import Response
 
-from agent_asgi import AgentRouter, Context, ResponsesRequest
-from tests.support.calling import Serve, client_of, ended, error_of, until
+from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, Timeouts
+from agent_asgi.store import open_store
+from tests.support.calling import Serve, client_of, connect, ended, error_of, until
 
 TALK: Any = {"input": "x", "conversation": "talk"}
 
@@ -131,16 +133,55 @@ def test_free_again_after_a_background_run(serve: Serve, store_url: str, way: st
         assert until(lambda: free_again(client), seconds=3)
 
 
-def test_a_long_run_keeps_it(serve: Serve, store_url: str) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty store that two servers can share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/responses.db"
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
+def test_a_long_run_keeps_it(serve: Serve, durable_url: str) -> None:
     agent = Halting()
-    with client_of(serve, store_url, agent.router) as client:
+    timeouts = Timeouts(heartbeat=0.2, stalled=4)
+    urls = [
+        serve(AgentApp(agent.router, store=durable_url, timeouts=timeouts)),
+        serve(AgentApp(Halting().router, store=durable_url, timeouts=timeouts)),
+    ]
+    with connect(urls[0]).responses.create(**TALK, stream=True) as stream:
+        next(iter(stream))
+        for _ in range(10):  # longer than `stalled`
+            check_locked(connect(urls[1]))
+            threading.Event().wait(0.5)
+        agent.go_on.set()
+        list(stream)
+
+
+def test_a_lease_that_ends_too_early_lets_no_second_run_begin(serve: Serve, store_url: str) -> None:
+    agent = Halting()
+    app = AgentApp(agent.router, store=store_url)
+    with connect(serve(app)) as client:
         with client.responses.create(**TALK, stream=True) as stream:
-            next(iter(stream))
-            for _ in range(8):  # longer than Timeouts.stalled
-                check_locked(client)
-                threading.Event().wait(0.2)
+            made: Any = next(iter(stream))
+            asyncio.run(forget(app, store_url, made.response.id))
+            check_locked(client)
+            check_locked(client, background=True)
             agent.go_on.set()
             list(stream)
+        assert until(lambda: free_again(client))
+
+
+async def forget(app: AgentApp, store_url: str, response_id: str) -> None:
+    """Delete a run's lock from the store, as if its lease had ended."""
+    if not app.store.shared:
+        await app.store.unlock(response_id)
+        return
+    store = open_store(store_url)
+    try:
+        await store.unlock(response_id)
+    finally:
+        await store.close()
 
 
 def test_a_refused_request_leaves_it_free(serve: Serve, store_url: str) -> None:
