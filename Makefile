@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos drain fairness fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -82,6 +82,9 @@ chaos: install
 
 drain: install
 	$(BIN)/python -m tests.tools.drain
+
+dev-times: install
+	$(BIN)/python -m tests.tools.dev_times
 
 # An environment with Ray, which nothing else needs.
 .venv/ray/installed: .venv/installed

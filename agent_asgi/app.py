@@ -107,11 +107,11 @@ class AgentApp:
             Default True.
         span_baggage: Names of entries of `Context.baggage` to copy to all spans of a run. Default
             none.
-        debug: Whether errors include the handler's exception and its traceback. Default False.
+        debug: Whether errors include the handler's exception. Default False.
 
-    Under `agent-asgi dev` it has a playground unless it has a fallback, is `debug`, is
-    `single_user` unless it authenticates, and speaks all protocols that are installed if
-    `protocols` is not given.
+    Under `agent-asgi dev` it has a playground unless it has a fallback, its errors include the
+    handler's traceback, it is `single_user` unless it authenticates, and it speaks all protocols
+    that are installed if `protocols` is not given.
 
     Raises:
         TypeError: An option has a wrong type, or an agent cannot be served.

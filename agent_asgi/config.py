@@ -23,7 +23,8 @@ def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:
     for name, (value, *kinds) in options.items():
         if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
             names = ["None" if each is NoneType else each.__name__ for each in kinds]
-            mend = " Pass an instance of it." if isinstance(value, type) else ""
+            is_class = isinstance(value, type) and issubclass(value, tuple(kinds))
+            mend = " Pass an instance of it." if is_class else ""
             raise TypeError(f"{owner}: {name} must be {' or '.join(names)}, not {value!r}.{mend}")
 
 
@@ -47,11 +48,14 @@ def require_texts(owner: str, options: Mapping[str, Collection[str]]) -> None:
 
 
 def require_context_manager(owner: str, lifespan: Callable[..., Any]) -> None:
-    """Check that a function returns an async context manager, as far as its kind shows it.
+    """Check that a function takes the app and returns an async context manager, if that is known.
 
     Raises:
-        TypeError: It is an async generator without a decorator, or a sync one.
+        TypeError: It is an async generator without a decorator, a sync one, a context manager
+            itself, or takes no argument.
     """
+    if hasattr(lifespan, "__aenter__"):
+        raise TypeError(f"{owner}: lifespan must be the function; do not call it: lifespan=NAME.")
     inner = inspect.unwrap(lifespan)
     bare = inspect.isasyncgenfunction(lifespan) or inspect.iscoroutinefunction(lifespan)
     if bare or inspect.isgeneratorfunction(inner):
@@ -59,6 +63,10 @@ def require_context_manager(owner: str, lifespan: Callable[..., Any]) -> None:
             f"{owner}: lifespan {inner.__name__!r} must be an async generator, decorated with "
             "`@contextlib.asynccontextmanager`."
         )
+    try:
+        inspect.signature(lifespan).bind(None)
+    except TypeError as error:
+        raise TypeError(f"{owner}: lifespan is called with the app: {error}.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Handler:
 
     Attributes:
         name: Its name, for spans and logs.
+        place: Its file and line, for logs; empty if it has none.
         input_type: The annotation of its request parameter; None if it has none.
         takes_any: Whether that parameter takes the body as a dict.
         output_type: The return annotation; None if there is none.
@@ -42,6 +43,8 @@ class Handler:
         inner = _unwrap(function)
         self.function = function
         self.name = _name(inner)
+        code = getattr(inner, "__code__", None)
+        self.place = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
         self.input_type, self._bound = _parameters(function, inner, self.name)
         self.takes_any = self.input_type in (None, Any, dict) or get_origin(self.input_type) is dict
         known = self.takes_any or self.input_type in (str, ResponsesRequest)

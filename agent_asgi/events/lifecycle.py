@@ -287,8 +287,7 @@ class Lifecycle:
         if kind is None and isinstance(get("output"), list):
             self._merge(as_dict(output))
         elif not isinstance(kind, str) or kind == "response":
-            name = type(output).__name__
-            raise TypeError(f"{name} is not a string, item, event, response or usage.")
+            raise TypeError(_unknown(output))
         elif kind.startswith("response.") or kind == "error":
             self._take_event(kind, get, output)
         elif ":" in kind and get("id") is None and get("status") is None:
@@ -339,3 +338,14 @@ class Lifecycle:
 
     def _add_usage(self, usage: Usage) -> None:
         self.response.usage = (self.response.usage or _NO_USAGE) + usage  # checks what was changed
+
+
+def _unknown(output: object) -> str:
+    """Return what is wrong with an output that is none, and the mend."""
+    if output is None:
+        return "The handler's output is None. Is a `return` or a `yield` missing?"
+    name = "A dict without `type`" if isinstance(output, dict) else type(output).__name__
+    return (
+        f"{name} is not a string, item, event, response or usage. To return it as JSON text, use "
+        "an invoke handler whose return annotation names its class."
+    )

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..config import require
 from ..errors import AgentError, from_http
 from .responses import refuse
 
@@ -105,10 +106,11 @@ class BearerTokens:
 
     Raises:
         ValueError: There is no token, a token is malformed, or a principal is not authenticated.
-        TypeError: A principal is neither a str nor such an object.
+        TypeError: `tokens` is not a mapping, or a principal is neither a str nor such an object.
     """
 
     def __init__(self, tokens: Mapping[str, str | BaseUser]) -> None:
+        require("BearerTokens", {"tokens": (tokens, Mapping)})
         if not tokens:
             raise ValueError("BearerTokens: at least one token is required.")
         if not all(map(_TOKEN.fullmatch, tokens)):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from .. import config
 from ..agents.handler import PREPARE
 from ..context import GIVEN_BACK
 from ..errors import AgentError, AgentFailed, from_http
@@ -31,11 +32,17 @@ def visible(run: "Run", error: BaseException) -> AgentError:
     logger.error("Handler %r of agent %r failed.%s", name, run.agent, hint, exc_info=shown)
     if not run.engine.debug:
         return AgentFailed()
-    return AgentFailed(f"{type(error).__name__}: {error}\n\n{describe(error)}")
+    message = f"{type(error).__name__}: {error}"
+    return AgentFailed(f"{message}\n\n{describe(error)}" if config.development else message)
 
 
 def _hint(run: "Run", error: BaseException) -> str:
-    """Return what mends a handler that expects another request than it gets, as MLflow's do."""
+    """Return where the handler is, if no frame shows it, or what mends its parameter.
+
+    Some handlers, such as MLflow's, expect another request than they get.
+    """
+    if exc_info(error)[2] is None and run.handler.place:
+        return f" It is at {run.handler.place}."
     unannotated = run.handler.input_type is None
     if not (unannotated and isinstance(error, AttributeError) and error.obj is run.value):
         return ""

@@ -17,7 +17,7 @@ def banner(app: Any, url: str) -> str:
     if not hasattr(app, "routers"):  # the host of an AgentApp
         return _lines({"App": url})
     only_here = ", ".join(app.dev_protocols)
-    more = f" (and, unlike `serve` without protocols=, {only_here})" if only_here else ""
+    more = f" (also {only_here}; `serve` needs protocols= for these)" if only_here else ""
     traces = setup.destination()
     return _lines(
         {

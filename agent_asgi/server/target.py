@@ -28,15 +28,10 @@ class Target(NamedTuple):
     """The module's name."""
     attribute: str | None
     """The app or agent in it; None to look for it."""
+    folder: Path
+    """The folder that the module's name is relative to."""
     path: Path | None = None
     """The module's file, if it was named by that."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder that the module's name is relative to."""
-        if self.path is None:
-            return Path.cwd()
-        return self.path.parents[self.module.count(".")]
 
     def __str__(self) -> str:
         return self.module if self.attribute is None else f"{self.module}:{self.attribute}"
@@ -57,7 +52,7 @@ def parse(text: str) -> Target:
     if not module.endswith(".py") and not {os.sep, "/"} & {*module}:
         if not module or ":" in module:
             fail(f"{text!r} is neither `module:app` nor `module` nor the path of a file.")
-        return Target(module, attribute)
+        return Target(module, attribute, Path.cwd())
     path = Path(module).resolve()
     if path.is_dir():
         fail(f"{module!r} is a folder. Name a file in it.")
@@ -65,9 +60,9 @@ def parse(text: str) -> Target:
         fail(f"There is no file {module!r}.")
     if path.suffix != ".py" or "." in path.stem:
         fail(f"{module!r} is not a file that Python can import: its name must be like `agent.py`.")
-    target = Target(".".join(_names(path)), attribute, path)
-    sys.path.insert(0, str(target.folder))
-    return target
+    name, folder = _located(path)
+    sys.path.insert(0, str(folder))
+    return Target(name, attribute, folder, path)
 
 
 def load_app(target: Target) -> tuple[str, Any]:
@@ -113,17 +108,18 @@ def _needs_app(value: Any) -> bool:
     """Return whether a callable is an agent or a handler, and no ASGI app."""
     if is_agent(value):
         return True
-    return inspect.isroutine(value) and len(inspect.signature(value).parameters) < 3
+    # an ASGI app takes three arguments, a factory of one none
+    return inspect.isroutine(value) and 0 < len(inspect.signature(value).parameters) < 3
 
 
-def _names(path: Path) -> list[str]:
-    """Return the parts of the name of a file's module: those of its packages and its own."""
+def _located(path: Path) -> tuple[str, Path]:
+    """Return the name of a file's module, with its packages, and the folder that has these."""
     names = [] if path.stem == "__init__" else [path.stem]
-    for folder in path.parents:
-        if not (folder / "__init__.py").is_file():
-            break
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
         names.insert(0, folder.name)
-    return names
+        folder = folder.parent
+    return ".".join(names), folder
 
 
 def _find(target: Target) -> tuple[str, Any]:

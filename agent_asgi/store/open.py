@@ -39,7 +39,8 @@ def open_store(url: str) -> Store:
 
 
 def _unknown(scheme: str) -> str:
+    what = f"{scheme}:..." if scheme else "The value"
     return (
-        f"{scheme}:... is not the URL of a store. "
+        f"{what} is not the URL of a store. "
         "Use memory://, sqlite:///FILE or postgresql://USER@HOST/NAME."
     )

@@ -285,8 +285,26 @@ def test_an_unsupported_result_names_handler_and_type(caplog: pytest.LogCaptureF
 
     answer = post(router, {"input": "x"})
     assert (answer.status, answer.json()["error"]["code"]) == (500, "agent_error")
-    assert "odd_one" in caplog.text
-    assert "float" in caplog.text
+    assert "Handler 'odd_one' of agent 'agent' failed. It is at " in caplog.text
+    assert "test_handler.py:" in caplog.text
+    assert "float is not a string, item, event, response or usage" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(None, "Is a `return` or a `yield` missing?"), ({"a": 1}, "A dict without `type` is not a")],
+)
+def test_a_likely_mistake_has_its_mend(
+    output: Any, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = AgentRouter()
+
+    @router.invoke
+    async def reply(request: ResponsesRequest) -> Any:
+        return output
+
+    assert post(router, {"input": "x"}).status == 500
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -1,14 +1,22 @@
 """Registration: what a router accepts, returns and rejects."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, assert_type
 
 import pytest
 from starlette.requests import Request
 
 import agent_asgi
-from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest, Timeouts
+from agent_asgi import (
+    AgentApp,
+    AgentRouter,
+    BearerTokens,
+    Context,
+    Limits,
+    ResponsesRequest,
+    Timeouts,
+)
 from agent_asgi.protocols import A2A
 
 
@@ -151,7 +159,10 @@ def test_bad_apps() -> None:
         ),
         (lambda: AgentApp(AgentRouter(), fallback=wrong("/")), "fallback must be Callable"),
         (lambda: AgentApp(AgentRouter(), lifespan=wrong(1)), "lifespan must be Callable or None"),
-        (lambda: AgentApp(AgentRouter(), lifespan=undecorated), "'undecorated' must be an async"),
+        (
+            lambda: AgentApp(AgentRouter(), lifespan=wrong(undecorated)),
+            "'undecorated' must be an async",
+        ),
         (
             lambda: AgentApp(AgentRouter(), lifespan=wrong(no_manager)),
             "'no_manager' must be an async",
@@ -164,6 +175,12 @@ def test_bad_apps() -> None:
             lambda: AgentApp(AgentRouter(), protocols=[wrong(A2A)]),
             "each protocol must be Protocol, not .*A2A.* Pass an instance of it",
         ),
+        (
+            lambda: AgentApp(AgentRouter(), lifespan=wrong(asynccontextmanager(undecorated)(None))),
+            "lifespan must be the function; do not call it",
+        ),
+        (lambda: AgentApp(AgentRouter(), lifespan=wrong(lambda: None)), "called with the app: too"),
+        (lambda: BearerTokens(wrong(["t"])), "BearerTokens: tokens must be Mapping"),
         (lambda: AgentApp(AgentRouter(), allowed_origins=wrong(5)), "allowed_origins must be"),
         (lambda: AgentApp(AgentRouter(), middleware=wrong(5)), "middleware must be Sequence"),
         (lambda: AgentApp(AgentRouter(), protocols=wrong(3)), "protocols must be Collection"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from agent_asgi import AgentRouter
 from agent_asgi.observability.tracebacks import describe, exc_info
-from agent_asgi.schema import codec
+from agent_asgi.schema.decode import decode_body
 
 
 def caught(fail: Callable[[], object]) -> Exception:
@@ -39,7 +39,7 @@ def with_cause() -> None:
 
 
 def with_our_cause() -> None:
-    codec.decode(b"{", dict)
+    decode_body(b"{", dict)
 
 
 def deep(levels: int = 10_000) -> None:

@@ -74,6 +74,20 @@ def test_the_one_agent_of_a_module_is_served(folder: Path, code: str, agent: str
     assert [router.name for router in app.routers] == [agent]
 
 
+def test_a_package_is_named_by_its_init_file(folder: Path) -> None:
+    name = f"package_{next(NUMBERS)}"
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("async def app(scope, receive, send): ...")
+    target = parse(f"{name}/__init__.py")
+    assert (target.module, target.folder) == (name, folder)
+    assert load_app(target)[0] == f"{name}:app"
+
+
+def test_a_factory_of_an_app_is_called_by_uvicorn(folder: Path) -> None:
+    name = module(folder, "def create(): ...")
+    assert load_any(parse(f"{name}:create")).__name__ == "create"
+
+
 def test_a_named_function_needs_no_annotation(folder: Path) -> None:
     name = module(folder, "def reply(request):\n    return 'hi'")
     assert isinstance(load_any(parse(f"{name}:reply")), AgentApp)

@@ -44,12 +44,12 @@ class Development:
         return until(lambda: self.log, lambda log: text in log, seconds=60)
 
     def ask(self, said: str = "x") -> str:
-        """Return the answer to a question; a connection that a reload cuts is opened again."""
+        """Return the answer to a question; ask again if a reload cuts or refuses it."""
         end = time.monotonic() + 60
         while True:
             try:
                 return self.client.responses.create(input=said).output_text
-            except openai.APIConnectionError:
+            except (openai.APIConnectionError, openai.InternalServerError):
                 assert time.monotonic() < end, self.log
 
     def get(self, path: str, accept: str = "*/*") -> tuple[int, str]:

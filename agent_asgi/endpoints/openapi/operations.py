@@ -107,6 +107,13 @@ OPERATIONS = {
     "document": Operation("Get this document", {JSON: {"type": "object"}}),
     "viewer": _probe("Use this document in a browser; 404 without the extra `docs`", _HTML, (404,)),
     "viewer_file": _probe("Get a file of the viewer", _FILE, (404,)),
+    "index": Operation(
+        "Get what is served",
+        {
+            JSON: object_of(agents={"type": "array"}, docs=TEXT, openapi=TEXT, playground=TEXT),
+            **_HTML,
+        },
+    ),
     "playground": _probe("Talk to the agents in a browser", _HTML),
     "playground_file": _probe("Get a file of the playground", _FILE, (404,)),
     "playground_settings": Operation(
