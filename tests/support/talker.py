@@ -59,9 +59,10 @@ async def use_tools() -> AsyncIterator[Output]:
     for name in ("look", "reach"):
         call = FunctionCall(name, {"at": "the sky"})
         yield call
-        failed = name == "reach"
-        output = {"error": "too high"} if failed else {"output": "blue" * 300}
-        yield FunctionCallOutput(call.call_id, **output)
+        if name == "look":
+            yield FunctionCallOutput(call.call_id, "blue" * 300)
+        else:
+            yield FunctionCallOutput(call.call_id, error="too high")
     yield "It is blue."
 
 

@@ -141,7 +141,7 @@ class Connection:
         send: Send,
     ) -> None:
         self._config = config
-        self.router = router
+        self._router = router
         self._runtime = runtime
         self._scope = scope
         self._headers = Headers(scope["headers"])

@@ -33,8 +33,7 @@ class Answer:
     @property
     def ended(self) -> bool:
         """Whether the last event has come."""
-        status: str = self.response.get("status", "in_progress")
-        return status != "in_progress"
+        return self.response.get("status") not in (None, "queued", "in_progress")
 
     def show(self, event: Event) -> None:
         """Show one event, if it has something for the user."""
