@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..context import Context
 from ..errors import AgentError
 from ..schema.responses import Usage
 
-PROVIDER = "agent_asgi"
 _KINDS = {
     '"AGENT"': ("invoke_agent", "gen_ai.agent.name"),
     '"TOOL"': ("execute_tool", "gen_ai.tool.name"),
@@ -46,7 +46,7 @@ class Ending(NamedTuple):
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the run's span that are known at its end."""
-        attributes: dict[str, Any] = {"agent_asgi.status": self.status}
+        attributes: dict[str, Any] = {}
         if self.finish_reason is not None:
             attributes["gen_ai.response.finish_reasons"] = [self.finish_reason]
         if self.status == "failed":
@@ -73,6 +73,23 @@ def _tokens(usage: Usage) -> dict[str, int]:
     counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     counts |= {name: count for name, count in details.items() if count}
     return {f"gen_ai.usage.{name}": count for name, count in counts.items()}
+
+
+def conversation_of(context: Context) -> dict[str, str]:
+    """Return the attributes of all spans of a run: its agent, and its conversation."""
+    attributes = {"gen_ai.agent.name": context.agent}
+    if context.session_id is not None:
+        attributes["gen_ai.conversation.id"] = context.session_id
+    return attributes
+
+
+def invocation_of(context: Context) -> dict[str, str]:
+    """Return the attributes of a run's own span that are known at its start."""
+    return {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.provider.name": "agent_asgi",
+        "gen_ai.response.id": context.response_id,
+    }
 
 
 def operation_of(name: str, attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -11,12 +11,14 @@ from typing import Any
 
 import mlflow
 from mlflow.tracing.export.mlflow_v3 import MlflowV3SpanExporter
+from mlflow.tracing.processor.base_mlflow import BaseMlflowSpanProcessor
 from mlflow.tracing.processor.mlflow_v3 import MlflowV3SpanProcessor
 from mlflow.tracing.processor.otel import OtelSpanProcessor
 from mlflow.tracing.provider import provider
 from mlflow.tracing.utils.otlp import get_otlp_exporter, should_export_otlp_metrics
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import get_tracer_provider
 
 from .export import MAX_SPANS, STALL_SECONDS, is_root, pending, size_of
 from .mlflow_exporter import TraceExporter
@@ -84,24 +86,35 @@ class OtlpProcessor(OtelSpanProcessor, BoundedBatchProcessor):
 
 _lock = threading.Lock()
 _taken: Any = None
+_named = False
 
 
-def take_over() -> None:
+def take_over() -> bool:
     """Replace the processors of MLflow's provider that this package bounds, and add its own.
 
     MLflow has one provider per process and makes a new one after `mlflow.tracing.enable()` or a
     change of destination, so each run calls this; it returns at once if nothing has changed.
+
+    Returns:
+        Whether spans may go elsewhere than to MLflow, so that they need OpenTelemetry's names.
     """
-    global _taken
+    global _named, _taken
     active: Any = getattr(provider.get(), "_active_span_processor", None)
     if active is None or active is _taken:
-        return
+        return _named
     with _lock:
         if active is not _taken:
+            is_shared = provider.get() is get_tracer_provider()
+            _named = is_shared or not all(map(_is_mlflows, active._span_processors))
             bounded = map(_bounded, active._span_processors)
             active._span_processors = (RunSpanProcessor(), *bounded)
             _taken = active
     _flush_at_exit()
+    return _named
+
+
+def _is_mlflows(processor: Any) -> bool:
+    return isinstance(processor, BaseMlflowSpanProcessor)
 
 
 def _bounded(processor: Any) -> Any:

@@ -20,15 +20,20 @@ class RunSpans(NamedTuple):
 
     Args:
         attributes: Attributes that each of them has.
+        root: Further attributes of the run's own span.
         capture_content: Whether they have the words of the conversation.
+        named: Whether they have OpenTelemetry's names.
     """
 
     attributes: Mapping[str, str]
+    root: Mapping[str, str]
     capture_content: bool
+    named: bool
 
 
 runs: WeakKeyDictionary[Any, RunSpans] = WeakKeyDictionary()
-"""The run that a span belongs to: a run's root span is put here, those below follow."""
+"""The run that a span belongs to: a run's root span is put here, those below follow. Runs that are
+traced with content to MLflow alone are not here: there is nothing to do."""
 
 
 class RunSpanProcessor(SpanProcessor):
@@ -40,7 +45,7 @@ class RunSpanProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Give a span what its run's spans have in common."""
-        run = runs.get(get_current_span(parent_context))
+        run = None if span.parent is None else runs.get(get_current_span(parent_context))
         if run is not None:
             runs[span] = run
             span.set_attributes(run.attributes)
@@ -50,7 +55,7 @@ class RunSpanProcessor(SpanProcessor):
         if run is None:
             return
         attributes = span.attributes or {}
-        added: dict[str, Any] = operation_of(span.name, attributes)
+        added: dict[str, Any] = operation_of(span.name, attributes) if run.named else {}
         if added and span.status.status_code is StatusCode.ERROR:
             types = (event.attributes or {} for event in span.events if event.name == EXCEPTION)
             added["error.type"] = next((str(each.get(TYPE)) for each in types), "_OTHER")

@@ -26,7 +26,7 @@ class Trace:
         token: Restores the context that was current before the span.
         remote: Entered contexts to leave at the end.
         continued: Whether the span is a part of a caller's trace.
-        shared: What all spans of the run have in common.
+        spans: What all spans of the run have in common. None if it is traced to MLflow alone.
 
     Attributes:
         id: MLflow's id of the trace.
@@ -38,11 +38,9 @@ class Trace:
         token: Any,
         remote: contextlib.ExitStack,
         continued: bool,
-        shared: "RunSpans",
+        spans: "RunSpans | None",
     ) -> None:
         from mlflow.tracing.provider import get_current_otel_span
-
-        from .run_spans import runs
 
         self.id: str = span.trace_id
         self._span = span
@@ -50,18 +48,26 @@ class Trace:
         self._token = token
         self._remote = remote
         self._continued = continued
-        self._captures = shared.capture_content
-        runs[self._otel] = shared
+        self._captures = spans is None or spans.capture_content
+        self._named = spans is not None and spans.named
+        if spans is not None:
+            self._join(spans)
 
-    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Set attributes as they are; MLflow's own setter writes JSON, with quotes around strings.
+    def _join(self, spans: "RunSpans") -> None:
+        from .run_spans import runs
+
+        runs[self._otel] = spans
+        self._otel.set_attributes({**spans.attributes, **spans.root})
+
+    def set_attributes(self, attributes: Mapping[str, str | None]) -> None:
+        """Set attributes as plain strings; MLflow's own setter quotes them.
 
         Args:
             attributes: Their values; None is left out.
         """
-        self._otel.set_attributes(
-            {name: value for name, value in attributes.items() if value is not None}
-        )
+        for key, value in attributes.items():
+            if value is not None:
+                self._otel.set_attribute(key, value)
 
     def set_inputs(self, inputs: Any) -> None:
         """Set the request's body."""
@@ -128,7 +134,9 @@ class Trace:
         if error is not None:
             self._span.record_exception(error if _has_text(error) else type(error).__name__)
         self._end_children()
-        self.set_attributes(ending.attributes())
+        self.set_attributes({"agent_asgi.status": ending.status})
+        if self._named:
+            self._otel.set_attributes(ending.attributes())
         with manager().get_trace(self.id) as trace:
             if trace is not None:
                 trace.info.tags["agent_asgi.status"] = ending.status

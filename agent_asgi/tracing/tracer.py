@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..context import Context
@@ -20,10 +20,13 @@ from ..errors import NotSupported, Unavailable
 from . import feedback, reader, setup
 from .export import pending
 from .feedback import Feedback
-from .genai import PROVIDER
+from .genai import conversation_of, invocation_of
 from .options import TraceOptions
 from .propagation import TRACEPARENT, continued, is_sampled, link_to
 from .span import Trace
+
+if TYPE_CHECKING:
+    from .run_spans import RunSpans
 
 logger = logging.getLogger("agent_asgi.tracing")
 LISTEN_SECONDS = 0.05
@@ -265,9 +268,8 @@ class Tracer:
         from mlflow.tracing.provider import set_span_in_context
 
         from .processors import take_over
-        from .run_spans import RunSpans
 
-        take_over()
+        spans = self._spans(context, take_over())
         caller = TRACEPARENT.fullmatch(context.headers.get("traceparent", ""))
         tags = {"agent_asgi.agent": context.agent, "agent_asgi.response_id": context.response_id}
         if caller is not None:
@@ -288,18 +290,13 @@ class Tracer:
             )
             if span.span_id is None or span.trace_id == "MLFLOW_NO_OP_SPAN_TRACE_ID":
                 return None
-            shared = self._shared(context)
-            token, spans = set_span_in_context(span), RunSpans(shared, self._captures)
+            token = set_span_in_context(span)
             trace = Trace(span, token, remote.pop_all(), parent, spans)
         trace.set_attributes(
             {
-                **shared,
                 "mlflow.message.format": '"openai"' if responses else None,  # MLflow's, as JSON
                 "session.id": context.session_id,
                 "user.id": context.user,
-                "gen_ai.operation.name": "invoke_agent",
-                "gen_ai.provider.name": PROVIDER,
-                "gen_ai.response.id": context.response_id,
             }
         )
         if self._captures and (body := inputs()) is not None:
@@ -307,16 +304,27 @@ class Tracer:
         context.trace_id = trace.id
         return trace
 
-    def _shared(self, context: Context) -> dict[str, str]:
-        """Return the attributes that all spans of a run have."""
-        names, shared = self._options.span_baggage, {}
-        if names:
-            baggage = context.baggage
-            shared = {name: baggage[name] for name in names if name in baggage}
-        shared["gen_ai.agent.name"] = context.agent
-        if context.session_id is not None:
-            shared["gen_ai.conversation.id"] = context.session_id
-        return shared
+    def _spans(self, context: Context, named: bool) -> "RunSpans | None":
+        """Return what all spans of a run have in common; None if that is nothing.
+
+        Args:
+            context: The run's context.
+            named: Whether the spans have OpenTelemetry's names.
+        """
+        copied = self._options.span_baggage
+        if self._captures and not copied and not named:
+            return None
+        from .run_spans import RunSpans
+
+        baggage = context.baggage if copied else {}
+        attributes = {name: baggage[name] for name in copied if name in baggage}
+        for name, value in (("session.id", context.session_id), ("user.id", context.user)):
+            if name in attributes and value is not None:  # the caller's claim does not count
+                attributes[name] = value
+        if not named:
+            return RunSpans(attributes, {}, self._captures, named)
+        attributes |= conversation_of(context)
+        return RunSpans(attributes, invocation_of(context), self._captures, named)
 
     def _set_up_until_done(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = 0.5

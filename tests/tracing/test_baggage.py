@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import mlflow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,20 +137,25 @@ def test_other_processes_have_it_too(postgres: str) -> None:
     assert [trace.info.tags["agent_asgi.traceparent"] for trace in linked] == [caller]
 
 
-def test_spans_have_the_entries_that_the_app_names() -> None:
-    router = AgentRouter("t-baggage-spans")
-    router.invoke(lambda request: "x")
-    app = AgentApp(router, span_baggage=["tenant", "absent", "gen_ai.agent.name"])
-    ask(
-        app,
-        "/responses",
-        {"input": "x"},
-        {"baggage": "tenant=t,region=eu,gen_ai.agent.name=forged"},
-    )
-    (trace,) = traces(agent="t-baggage-spans")
-    attributes = trace.data.spans[0].attributes
-    assert (attributes["tenant"], attributes["gen_ai.agent.name"]) == ("t", "t-baggage-spans")
-    assert not {"region", "absent"} & set(attributes)
+@pytest.mark.parametrize("user", [None, "ann"])
+def test_spans_have_the_entries_that_the_app_names(user: str | None) -> None:
+    """What a caller claims of the user does not count if the user is known."""
+    router = AgentRouter(f"t-baggage-spans-{user}")
+
+    @router.invoke
+    async def handler() -> str:
+        with mlflow.start_span("below"):
+            return "x"
+
+    app = AgentApp(router, span_baggage=["tenant", "absent", "user.id"])
+    header = {"baggage": "tenant=t,region=eu,user.id=claimed"}
+    ask(app, "/responses", {"input": "x"} | ({"user": user} if user else {}), header)
+    (trace,) = traces(agent=router.name)
+    assert len(trace.data.spans) == 2
+    for span in trace.data.spans:
+        assert span.attributes["tenant"] == "t"
+        assert span.attributes["user.id"] == (user or "claimed")
+        assert not {"region", "absent"} & set(span.attributes)
 
 
 def test_names_of_entries_are_no_str() -> None:

@@ -62,36 +62,21 @@ def test_database_has_no_word_of_the_conversation(
     assert not answered.info.response_preview
     assert answered.info.trace_metadata["mlflow.trace.session"] == "s-shy"
     root, tool = answered.data.spans
-    assert root.attributes["gen_ai.agent.name"] == "t-shy"
-    assert root.attributes["gen_ai.usage.input_tokens"] == 3
+    assert root.attributes["session.id"] == "s-shy"
     assert (root.inputs, root.outputs, tool.inputs, tool.outputs) == (None,) * 4
-    assert (tool.span_type, tool.attributes["gen_ai.tool.name"]) == ("TOOL", "tool")
+    assert (tool.name, tool.span_type) == ("tool", "TOOL")
     assert (failed.info.state.value, failed.data.spans[0].status.description) == ("ERROR", "")
-    assert failed.data.spans[0].attributes["error.type"] == "ValueError"
+    (event,) = failed.data.spans[0].events
+    assert event.attributes == {"exception.type": "ValueError"}
 
 
-def test_database_has_the_tokens_of_a_run_and_its_tools() -> None:
+def test_database_has_no_second_set_of_names() -> None:
     ask(AgentApp(shy("t-open")), "/responses", {"input": "hello"})
     (trace,) = traces(agent="t-open")
     root, tool = trace.data.spans
-    assert root.attributes["gen_ai.operation.name"] == "invoke_agent"
-    assert root.attributes["gen_ai.response.finish_reasons"] == ["stop"]
-    assert tool.attributes["gen_ai.operation.name"] == "execute_tool"
     assert tool.inputs["asked"] == "hello"
-
-
-def test_tool_that_failed_without_an_exception() -> None:
-    router = AgentRouter("t-failed-tool")
-
-    @router.invoke
-    async def fails() -> str:
-        with mlflow.start_span("tool", span_type="TOOL") as span:
-            span.set_status("ERROR")
-        return "x"
-
-    ask(AgentApp(router), "/responses", {"input": "x"})
-    (trace,) = traces(agent="t-failed-tool")
-    assert trace.data.spans[1].attributes["error.type"] == "_OTHER"
+    names = {*root.attributes, *tool.attributes}
+    assert not [name for name in names if name.startswith("gen_ai.")]
 
 
 def test_app_leaves_the_spans_of_its_host_alone() -> None:
@@ -163,20 +148,3 @@ def test_tokens_of_a_run() -> None:
         "gen_ai.usage.output_tokens": 2,
         "gen_ai.usage.reasoning.output_tokens": 9,
     }
-
-
-@pytest.mark.parametrize(
-    ("reason", "finish"),
-    [("max_output_tokens", "length"), ("content_filter", "content_filter")],
-)
-def test_finish_reason_of_an_incomplete_run(reason: str, finish: str) -> None:
-    router = AgentRouter(f"t-cut-{finish}")
-
-    @router.stream
-    async def cut() -> AsyncIterator[Any]:
-        details = {"incomplete_details": {"reason": reason}}
-        yield {"type": "response.incomplete", "response": details}
-
-    ask(AgentApp(router), "/responses", {"input": "x"})
-    (trace,) = traces(agent=router.name)
-    assert trace.data.spans[0].attributes["gen_ai.response.finish_reasons"] == [finish]
