@@ -211,7 +211,7 @@ class Connection:
                 return
             previous = fields.get("previous_response_id")
             request = _decode(fields)
-            router = self.router or self._config.by_model(request.model)
+            router = self._router or self._config.by_model(request.model)
             run, _ = await prepare(
                 self._runtime,
                 router,
