@@ -3,7 +3,7 @@
 import os
 import sys
 
-DIM, BOLD, RED, CYAN = "2", "1", "31", "36"
+DIM, RED, CYAN = "2", "31", "36"
 """Styles, as the parameters of the terminal's control sequence."""
 _UNSAFE = dict.fromkeys(
     [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]

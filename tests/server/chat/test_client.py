@@ -143,3 +143,24 @@ def test_an_incomplete_answer_says_why(serve: Serve, say: Say) -> None:
     )
     shown = say(serve(server_of(lambda _: events(frames(FRAME, end)))) + "/v1", "Hi")
     assert shown == "(incomplete: max_output_tokens)\n"
+
+
+def test_the_page_of_a_trace(serve: Serve, say: Say) -> None:
+    async def models(_: Request) -> JSONResponse:
+        return JSONResponse({"data": [{"id": "m"}]})
+
+    async def settings(_: Request) -> JSONResponse:
+        return JSONResponse({"traces": {"m": "https://mlflow.example.com/#/traces?id="}})
+
+    async def respond(_: Request) -> StreamingResponse:
+        answer = events(frames(FRAME.replace(b"in_progress", b"completed")))
+        answer.headers["x-mlflow-trace-id"] = "tr-1"
+        return answer
+
+    routes = [
+        Route("/models", models),
+        Route("/playground.json", settings),
+        Route("/responses", respond, methods=["POST"]),
+    ]
+    shown = say(serve(Starlette(routes=routes)), "Hi", "/trace")
+    assert shown == "https://mlflow.example.com/#/traces?id=tr-1\n"
