@@ -3,9 +3,8 @@
 import asyncio
 import dataclasses
 import os
-import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import NoneType
@@ -33,13 +32,13 @@ from .errors import AgentError
 from .http.auth import Access, Authenticate
 from .http.connection import PIECE, ClientStalled, cut, send_in_pieces, watch_unread
 from .http.cors import Origins, foreign_origin
+from .http.request_id import id_and_origin, with_id
 from .http.responses import REFUSED, error_response, refuse
 from .http.routing import Routes
 from .protocols import installed, registry
 from .protocols.base import Protocol
 from .protocols.chat_completions.protocol import ChatCompletions
 from .runtime import AppConfig, Lifespan
-from .schema.ids import random_text
 from .store.base import Store
 from .store.open import open_store
 from .tracing.options import TraceOptions
@@ -55,8 +54,6 @@ ENDPOINTS = {
 """First segments of the server's own paths."""
 DEV_CLEANUP = 0.5
 """`Timeouts.cleanup` under `agent-asgi dev`, at most: the server ends within a second."""
-REQUEST_ID = re.compile(rb"[!-~]{1,200}")
-"""The request ids that are taken over from a client; others could forge fields of a log."""
 
 
 class AgentApp:
@@ -251,13 +248,13 @@ class AgentApp:
             await self._lifespan(receive, send)
             return
         scope["app"] = self
-        id_, origin = _id_and_origin(scope)
+        id_, origin = id_and_origin(scope)
         request_id.set(id_)
         has_run.set(False)  # a pipelined request has the context of the one before it
         begun = False
         seconds = self._config.timeouts.write
 
-        def with_id(message: Message) -> Awaitable[None]:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal begun
             if not begun and message["type"] in STARTS:
                 begun = True
@@ -267,17 +264,17 @@ class AgentApp:
             return send(message)
 
         if origin is not None and self._origins.refuses(scope, origin):
-            await refuse(foreign_origin(), scope, receive, with_id)
+            await refuse(foreign_origin(), scope, receive, send_with_id)
             return
         try:
-            await self._serve(scope, receive, with_id)
+            await self._serve(scope, receive, send_with_id)
             watch_unread(send, seconds)
         except ClientStalled:
             await cut(send)
         except Exception:
             if not begun and scope["type"] == "http":
                 failure = AgentError("The server failed. Its log has the reason.")
-                await error_response(failure)(scope, receive, with_id)
+                await error_response(failure)(scope, receive, send_with_id)
             raise  # to the server's log
 
     @asynccontextmanager
@@ -336,7 +333,7 @@ class AgentApp:
         """Return the message that begins an answer, with the request's id; count a refusal."""
         start = {**start}
         if start["type"] != CLOSE:
-            start["headers"] = _with_id(start.get("headers", ()), id_)
+            start["headers"] = with_id(start.get("headers", ()), id_)
         if start.get("status", 0) >= 400 or start["type"] == CLOSE:
             code = start.pop(REFUSED, "other")
             if code is not None:
@@ -354,23 +351,6 @@ class AgentApp:
         await receive()
         await self.drain()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _id_and_origin(scope: Scope) -> tuple[str, str | None]:
-    """Return the request's id, and the origin of the web page that sends it, if there is one."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
-    id_ = ""
-    if b"x-request-id" in headers:
-        ids = (value for name, value in scope["headers"] if name == b"x-request-id")
-        id_ = next((value.decode() for value in ids if REQUEST_ID.fullmatch(value)), "")
-    return id_ or "req_" + random_text(), None if origin is None else origin.decode("latin-1")
-
-
-def _with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers with the request's id; a fallback may have set one of its own."""
-    others = [pair for pair in headers if pair[0].lower() != b"x-request-id"]
-    return [*others, (b"x-request-id", id_.encode("latin-1"))]
 
 
 def _routes(

@@ -106,12 +106,18 @@ class Quotas:
     def leave(self, run: "Run") -> None:
         """Count a run no longer, unless it has already ended."""
         if run.permit is not None and run.permit.holds:
-            task = asyncio.create_task(self.end(run))
+            task = asyncio.create_task(self._end(run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def end(self, run: "Run") -> None:
-        """Count what a run has used that ends."""
+        """Count what a run has used that ends, even if its task is cancelled meanwhile."""
+        try:
+            await self._end(run)
+        except asyncio.CancelledError as error:  # the store counts nevertheless
+            run.keep_cancellation(error)
+
+    async def _end(self, run: "Run") -> None:
         permit, usage = run.permit, run.output.usage
         tokens = 0 if usage is None else usage.input_tokens + usage.output_tokens
         if permit is not None:

@@ -112,7 +112,7 @@ class SqlDeliveries(DeliveryStore):
 
     @shielded
     async def sweep(self) -> None:
-        """Give up some of the deliveries that have been kept for `KEPT_SECONDS`."""
+        """Drop some of the deliveries that have been kept for `KEPT_SECONDS`."""
         old = select(deliveries.c.id).where(deliveries.c.created_at < time.time() - KEPT_SECONDS)
         async with self._writing() as db:
             ids = (await db.execute(old.limit(SWEEP).with_for_update(skip_locked=True))).scalars()

@@ -44,7 +44,7 @@ class RunSpanProcessor(SpanProcessor):
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Give a span what its run's spans have in common."""
+        """Set the attributes that the spans of a run have in common."""
         run = None if span.parent is None else runs.get(get_current_span(parent_context))
         if run is not None:
             runs[span] = run
