@@ -11,9 +11,9 @@ from ..context import has_run
 from ..observability.logging import LOGGERS
 
 QUIET = re.compile(
-    r"/(health|ready|ping|metrics|playground\.json|favicon\.ico|(playground|docs)/[^/]+)"
+    r"/(health|ready|ping|metrics|playground\.json|favicon\.ico|(playground|docs)/[^/]+)$"
 )
-"""The ends of paths whose successful requests are not logged: health checks, files of pages."""
+"""The ends of paths whose requests are not logged if all is well: health checks, pages' files."""
 CHATTY = ("httpx", "httpx2", "mcp", "alembic", "watchfiles")
 """Libraries that log each of their calls at INFO."""
 
@@ -40,8 +40,8 @@ class AccessFilter(logging.Filter):
         if not isinstance(record.args, tuple) or len(record.args) != 5:
             return True
         _, _, path, _, status = record.args
-        is_quiet = QUIET.search(str(path).partition("?")[0])
-        return is_quiet is None or (isinstance(status, int) and status >= 500)
+        is_quiet = QUIET.search(str(path).partition("?")[0]) is not None
+        return not is_quiet or status not in (200, 304, 404)
 
 
 def log_config(log_format: str, level: str = "info", *, brief: bool = False) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def log_config(log_format: str, level: str = "info", *, brief: bool = False) -> 
 
     Args:
         log_format: "text" or "json".
-        level: The level of all loggers, such as "info". Libraries that log each of their calls
-            are at WARNING, unless it is "debug". Default "info".
+        level: The level of all loggers: "debug", "info", "warning" or "error". With "info",
+            libraries that log each of their calls are at WARNING. Default "info".
         brief: Whether uvicorn's own messages are left out below WARNING. Default False.
     """
     formatters = {
@@ -73,7 +73,7 @@ def log_config(log_format: str, level: str = "info", *, brief: bool = False) -> 
     loggers["uvicorn.error"] = {"filters": ["handshake"]}
     if brief:
         loggers["uvicorn.error"]["level"] = "WARNING"
-    if level != "debug":
+    if level == "info":
         loggers |= {name: {"level": "WARNING"} for name in CHATTY}
     return {
         "version": 1,

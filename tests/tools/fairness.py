@@ -2,8 +2,8 @@
 
     python -m tests.tools.fairness [--callers 1000] [--flood 500] [--store memory|postgres]
 
-Each user of a real `agent-asgi serve` sends a run every ten seconds over a connection of their own,
-answered by JSON and as a stream in turn. One more user sends many times as many as their quota
+Each user of a real `agent-asgi serve` sends a run every ten seconds over a new connection, answered
+by JSON and as a stream in turn. One more user sends many times as many as their quota
 allows, whatever comes back. Quiet and flooded periods alternate; the report has the other users'
 latencies, from when a request was due until the whole answer had arrived, and the ratio of the p99
 in each flooded period to that of the quiet periods around it. It fails if the median of the ratios
@@ -21,13 +21,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.support.commands import command
 from tests.support.postgres import postgres_running
 from tests.support.servers import free_port
 from tests.tools.hostile.watched import pinned
-from tests.tools.hostile.wire import Address, Connection, answer, connect, post
+from tests.tools.hostile.wire import Address, answer, connect, post
 
 PACE = 10.0
 """Seconds between two runs of a user."""
@@ -36,31 +37,17 @@ MOST = 1.2
 BODIES = (b'{"input": "hi"}', b'{"input": "hi", "stream": true}')
 
 
-class Caller:
-    """A user with a connection of their own.
-
-    Args:
-        address: The server.
-        user: The user.
-    """
-
-    def __init__(self, address: Address, user: str) -> None:
-        self._address = address
-        self._user = user
-        self._connection: Connection | None = None
-
-    async def ask(self, turn: int) -> int:
-        """Send a run; return the status of the answer, or 0 if there is none."""
+async def ask(address: Address, user: str, turn: int) -> int:
+    """Send a user's run over a new connection; return the status, or 0 if there is no answer."""
+    try:
+        connection = await connect(address)
         try:
-            if self._connection is None:
-                self._connection = await connect(self._address)
-            self._connection.writer.write(
-                post(BODIES[turn % 2], "/responses", f"x-user: {self._user}")
-            )
-            return (await answer(self._connection.reader))[0]
-        except (OSError, asyncio.IncompleteReadError):
-            self._connection = None
-            return 0
+            connection.writer.write(post(BODIES[turn % 2], "/responses", f"x-user: {user}"))
+            return (await answer(connection.reader))[0]
+        finally:
+            connection.leave()
+    except (OSError, asyncio.IncompleteReadError):
+        return 0
 
 
 class Period:
@@ -77,55 +64,63 @@ class Period:
         return sorted(self.latencies)[int(len(self.latencies) * 0.99)]
 
 
-async def call(caller: Caller, period: Period, number: int, due: float, end: float) -> None:
+async def call(address: Address, period: Period, number: int, due: float, end: float) -> None:
     """Send a user's runs of a period."""
     turn = number
     while due < end:
         await asyncio.sleep(due - time.monotonic())
-        period.answers[await caller.ask(turn)] += 1
+        period.answers[await ask(address, f"user-{number}", turn)] += 1
         period.latencies.append(time.monotonic() - due)
         due += PACE
         turn += 1
 
 
-async def flood(caller: Caller, period: Period, pause: float, due: float, end: float) -> None:
-    """Send runs at a fixed rate, or as fast as they are answered if that is slower."""
-    for turn in itertools.count():
-        due = max(due + pause, time.monotonic())
-        if due >= end:
-            return
-        await asyncio.sleep(due - time.monotonic())
-        period.flood[await caller.ask(turn)] += 1
+def flood(address: Address, seconds: float, rate: float) -> Counter[int]:
+    """Send one user's runs at a fixed rate in this process; return how they were answered."""
+    answers: Counter[int] = Counter()
+
+    async def send(due: float, end: float) -> None:
+        for turn in itertools.count():
+            due = max(due + FLOOD_CONNECTIONS / rate, time.monotonic())
+            if due >= end:
+                return
+            await asyncio.sleep(due - time.monotonic())
+            answers[await ask(address, "flooder", turn)] += 1
+
+    async def send_all() -> None:
+        begin = time.monotonic()
+        works = [send(begin + n / rate, begin + seconds) for n in range(FLOOD_CONNECTIONS)]
+        await asyncio.gather(*works)
+
+    asyncio.run(send_all())
+    return answers
 
 
-async def measure(address: Address, callers: list[Caller], seconds: float, rate: float) -> Period:
-    """Measure one period; `rate` is that of the flood, 0 for none."""
+async def measure(
+    address: Address, callers: int, seconds: float, flooding: asyncio.Future[Counter[int]] | None
+) -> Period:
+    """Measure one period."""
     period, begin = Period(), time.monotonic() + 0.1
     end = begin + seconds
     works = [
-        call(each, period, number, begin + number * PACE / len(callers), end)
-        for number, each in enumerate(callers)
+        call(address, period, number, begin + number * PACE / callers, end)
+        for number in range(callers)
     ]
-    if rate:
-        pause = FLOOD_CONNECTIONS / rate
-        crowd = [Caller(address, "flooder") for _ in range(FLOOD_CONNECTIONS)]
-        works += [
-            flood(each, period, pause, begin + number / rate, end)
-            for number, each in enumerate(crowd)
-        ]
     await asyncio.gather(*works)
+    period.flood = Counter() if flooding is None else await flooding
     return period
 
 
-async def compare(address: Address, count: int, seconds: float, rate: float, rounds: int) -> None:
+async def compare(address: Address, callers: int, seconds: float, rate: float, rounds: int) -> None:
     """Print quiet and flooded periods, and exit with 1 if the others notice too much."""
-    callers = [Caller(address, f"user-{number}") for number in range(count)]
-    await measure(address, callers, PACE, 0)  # opens the connections
-    quiet = [await measure(address, callers, seconds, 0)]
+    await measure(address, callers, PACE, None)  # a warm-up
+    quiet = [await measure(address, callers, seconds, None)]
     ratios: list[float] = []
+    loop, pool = asyncio.get_running_loop(), ProcessPoolExecutor(1)
     for _ in range(rounds):
-        flooded = await measure(address, callers, seconds, rate)
-        quiet.append(await measure(address, callers, seconds, 0))
+        flooding = loop.run_in_executor(pool, flood, address, seconds, rate)
+        flooded = await measure(address, callers, seconds, flooding)
+        quiet.append(await measure(address, callers, seconds, None))
         around = statistics.mean([quiet[-2].p99, quiet[-1].p99])
         ratios.append(flooded.p99 / around)
         for name, each in (("quiet", quiet[-1]), ("flood", flooded)):
@@ -135,6 +130,7 @@ async def compare(address: Address, count: int, seconds: float, rate: float, rou
                 f"answers {dict(each.answers)}, flooder {dict(each.flood)}"
             )
         say(f"ratio of the p99: {ratios[-1]:.2f}")
+    pool.shutdown()
     noise = [each.p99 * 1000 for each in quiet]
     ratio = statistics.median(ratios)
     say(f"quiet p99 from {min(noise):.1f} to {max(noise):.1f} ms; median ratio {ratio:.2f}")
@@ -165,7 +161,7 @@ def served(store: str) -> Iterator[Address]:
 async def until_ready(address: Address) -> None:
     """Wait until a run is answered."""
     until = time.monotonic() + 60
-    while await Caller(address, "first").ask(0) != 200:
+    while await ask(address, "first", 0) != 200:
         if time.monotonic() > until:
             raise TimeoutError("The server does not answer.")
         await asyncio.sleep(0.1)

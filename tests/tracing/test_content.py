@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import pytest
@@ -54,8 +55,11 @@ def test_database_has_no_word_of_the_conversation(
 
     asyncio.run(main())
     answered, failed = traces(agent="t-shy")
-    folder = Path(tracking_uri.removeprefix("sqlite:///")).parent
-    stored = b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    folders = [Path(tracking_uri.removeprefix("sqlite:///")).parent]
+    for trace in (answered, failed):  # where attachments would be
+        folders.append(Path(urlsplit(trace.info.tags["mlflow.artifactLocation"]).path))
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    stored = b"".join(file.read_bytes() for file in files)
     assert b"t-shy" in stored
     assert [word for word in (*WORDS, "RWNoaWRuYQ") if word.encode() in stored] == []
     assert not answered.info.request_preview
