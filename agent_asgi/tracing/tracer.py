@@ -326,12 +326,24 @@ class Tracer:
         attributes |= conversation_of(context)
         return RunSpans(attributes, invocation_of(context), self._captures, named)
 
+    def _check_content(self) -> None:
+        """Switch tracing off if the content of spans is to be left out and cannot be."""
+        from opentelemetry.sdk.trace import SpanProcessor
+
+        if not self._captures and not hasattr(SpanProcessor, "_on_ending"):
+            self.off = True
+            logger.error(
+                "Runs go untraced: `capture_content=False` needs opentelemetry-sdk 1.40 or later. "
+                "Update it: pip install -U opentelemetry-sdk"
+            )
+
     def _set_up_until_done(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = 0.5
         while not self._stop.is_set():
             try:
                 with setup.collecting_later():
                     self._ids.update(setup.set_up(self._names, self._stop))
+                self._check_content()
             except Exception as error:  # noqa: BLE001  runs go on untraced
                 if pause > 2:  # until then it may be another worker that makes the database too
                     pending.complain("Runs go untraced, MLflow cannot be reached: %s", error)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
 
 from agent_asgi import AgentApp, AgentError, AgentRouter, ResponsesRequest, Usage
 from agent_asgi.errors import AgentFailed
@@ -56,8 +57,8 @@ def test_database_has_no_word_of_the_conversation(
     asyncio.run(main())
     answered, failed = traces(agent="t-shy")
     folders = [Path(tracking_uri.removeprefix("sqlite:///")).parent]
-    for trace in (answered, failed):  # where attachments would be
-        folders.append(Path(urlsplit(trace.info.tags["mlflow.artifactLocation"]).path))
+    locations = (trace.info.tags["mlflow.artifactLocation"] for trace in (answered, failed))
+    folders += [Path(urlsplit(each).path) for each in locations]  # where attachments would be
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     stored = b"".join(file.read_bytes() for file in files)
     assert b"t-shy" in stored
@@ -152,3 +153,12 @@ def test_tokens_of_a_run() -> None:
         "gen_ai.usage.output_tokens": 2,
         "gen_ai.usage.reasoning.output_tokens": 9,
     }
+
+
+def test_an_sdk_that_cannot_leave_content_out_traces_nothing(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(SpanProcessor, "_on_ending")
+    assert ask(AgentApp(shy("t-old"), capture_content=False), "/responses", {"input": "x"}).status
+    assert not traces(agent="t-old")
+    assert "needs opentelemetry-sdk 1.40 or later" in caplog.text

@@ -73,10 +73,14 @@ def new(options: argparse.Namespace) -> None:
 
 
 def _copy(layer: Path, folder: Path, name: str) -> None:
-    """Write the files of a layer of templates, over those of the layers before it."""
+    """Write the files of a layer of templates, over those of the layers before it.
+
+    A template of a Python file ends in `.py-tpl`, so that no tool takes it for the package's code.
+    """
     for source in layer.rglob("*"):
-        if source.is_file() and "__pycache__" not in source.parts:
+        if source.is_file():
             path = source.relative_to(layer)
-            target = folder / path.with_name(re.sub("^dot_", ".", path.name))
+            file = re.sub("^dot_", ".", path.name).removesuffix("-tpl")
+            target = folder / path.with_name(file)
             target.parent.mkdir(exist_ok=True)
             target.write_text(source.read_text("utf-8").replace(PLACEHOLDER, name), "utf-8")

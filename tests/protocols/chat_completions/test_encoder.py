@@ -374,7 +374,9 @@ def test_a_conversation_takes_one_run_at_a_time() -> None:
 
 
 def test_the_limits_hold_here_too() -> None:
-    app = AgentApp(AgentRouter(), limits=Limits(max_body_bytes=300, max_depth=5))
+    router = AgentRouter()
+    router.invoke(lambda request: "ok")
+    app = AgentApp(router, limits=Limits(max_body_bytes=300, max_depth=5))
     large = complete(app, CHAT | {"x": "x" * 300})
     deep = complete(app, CHAT | {"x": [[[[[[]]]]]]})
     assert (large.status, large.json()["error"]["code"]) == (413, "request_too_large")

@@ -406,12 +406,6 @@ def test_the_path() -> None:
     assert ask(app, "/api/chat", {}).status == 404
 
 
-@pytest.mark.parametrize("path", ["chat", "/chat/", "", "/"])
-def test_a_wrong_path(path: str) -> None:
-    with pytest.raises(ValueError, match="slash"):
-        UIStream(path=path)
-
-
 def test_wrong_types() -> None:
     with pytest.raises(TypeError, match="resume"):
         UIStream(resume="yes")  # type: ignore[arg-type]  # what is tested
