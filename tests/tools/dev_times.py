@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -63,7 +64,7 @@ def edits(dev: Development, folder: Path, rounds: int, *, held: bool) -> list[fl
             next(each for each in stream if each.type == "response.output_text.delta")
         time.sleep(2.5)  # MLflow is imported meanwhile, as it is while somebody edits
         edit(folder, version)
-        times.append(timed(lambda version=version: answered(dev, version)))
+        times.append(timed(partial(answered, dev, version)))
         if stream is not None:
             stream.close()
     return times
