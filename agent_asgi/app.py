@@ -169,12 +169,9 @@ class AgentApp:
         )
         if lifespan is not None:
             require_context_manager("AgentApp", lifespan)
-        for layer in middleware:
-            require("AgentApp", {"each middleware": (layer, Middleware)})
-        for protocol in protocols:
-            require("AgentApp", {"each protocol": (protocol, Protocol)})
-        for webhook in webhooks:
-            require("AgentApp", {"each webhook": (webhook, Webhook)})
+        _require_each("middleware", middleware, Middleware)
+        _require_each("protocol", protocols, Protocol)
+        _require_each("webhook", webhooks, Webhook)
         if settings.development:
             playground, debug = fallback is None, True
             single_user = single_user or authenticate is None
@@ -207,11 +204,7 @@ class AgentApp:
         self._routes = _routes(config, spoken, playground, index=fallback is None)
         inner: ASGIApp = Routes(self._routes, fallback)
         if authenticate is not None:
-            public = registry.public_paths(config, spoken) | viewer.PATHS
-            more = registry.challenges(spoken)
-            inner = Access(
-                inner, authenticate, playground=playground, public=public, challenges=more
-            )
+            inner = _authenticated(inner, authenticate, config, spoken, playground)
         for layer in reversed(middleware):
             inner = layer.cls(inner, *layer.args, **layer.kwargs)
         self._origins = Origins(allowed_origins)
@@ -351,6 +344,23 @@ class AgentApp:
         await receive()
         await self.drain()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _require_each(name: str, members: Iterable[object], kind: type) -> None:
+    for member in members:
+        require("AgentApp", {f"each {name}": (member, kind)})
+
+
+def _authenticated(
+    app: ASGIApp,
+    authenticate: Authenticate,
+    config: AppConfig,
+    protocols: Sequence[Protocol],
+    playground: bool,
+) -> ASGIApp:
+    public = registry.public_paths(config, protocols) | viewer.PATHS
+    more = registry.challenges(protocols)
+    return Access(app, authenticate, playground=playground, public=public, challenges=more)
 
 
 def _routes(
