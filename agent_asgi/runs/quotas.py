@@ -104,14 +104,14 @@ class Quotas:
         run.permit = Permit(quota, use, meters, holds=holds)
 
     def leave(self, run: "Run") -> None:
-        """Count a run no longer, unless it has already ended."""
+        """Stop counting a run, unless it has ended before."""
         if run.permit is not None and run.permit.holds:
             task = asyncio.create_task(self.end(run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def end(self, run: "Run") -> None:
-        """Count what a run has used that ends."""
+        """Count the end of a run, and the tokens that it used."""
         permit, usage = run.permit, run.output.usage
         tokens = 0 if usage is None else usage.input_tokens + usage.output_tokens
         if permit is not None:
