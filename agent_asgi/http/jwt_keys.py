@@ -58,7 +58,7 @@ class Keys:
     async def find(self, id: str | None) -> jwt.PyJWK | None:
         """Return the key with an id, or the only key if the id is None; None if there is none.
 
-        An unknown id makes the issuer be asked again, since it may have rotated its keys.
+        An unknown id causes a fetch, since the issuer may have rotated its keys.
 
         Raises:
             Unavailable: The issuer's keys are not known, since it does not answer.
@@ -135,7 +135,10 @@ def _without_text() -> Iterator[None]:
 
 def _signing(key_set: dict[str, Any]) -> list[jwt.PyJWK]:
     keys = jwt.PyJWKSet.from_dict(key_set).keys
-    return [key for key in keys if key.public_key_use in ("sig", None)]
+    signing = [key for key in keys if key.public_key_use in ("sig", None)]
+    if not signing:
+        raise jwt.PyJWKSetError("The JWK Set has no key for signatures")
+    return signing
 
 
 def _get(url: str) -> dict[str, Any]:

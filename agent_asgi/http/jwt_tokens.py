@@ -135,7 +135,7 @@ class JwtTokens:
             if wanted not in (value if isinstance(value, list) else [value]):
                 raise invalid(f"its claim {name!r} is not the required one")
         if not isinstance(claims[self._user], str) or not claims[self._user]:
-            raise invalid(f"its claim {self._user!r} is not a text")
+            raise invalid(f"its claim {self._user!r} is not a string")
         return claims
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ class JwtTokens:
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
-    """Return the scopes of a token: `scope` is a text in RFC 9068, `scp` a text or a list."""
+    """Return the scopes of a token: `scope` is a string (RFC 9068), `scp` a string or a list."""
     scopes = claims.get("scope", claims.get("scp"))
     if isinstance(scopes, str):
         return scopes.split()

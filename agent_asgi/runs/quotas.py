@@ -104,7 +104,7 @@ class Quotas:
         run.permit = Permit(quota, use, meters, holds=holds)
 
     def leave(self, run: "Run") -> None:
-        """Count a run no longer, unless it has already ended."""
+        """Stop counting a run, unless it has ended before."""
         if run.permit is not None and run.permit.holds:
             task = asyncio.create_task(self._end(run))
             self._tasks.add(task)

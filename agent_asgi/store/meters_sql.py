@@ -39,8 +39,15 @@ class SqlMeters(Meters):
         self._unsent: list[Mapping[str, Any]] = []  # the runs whose end is not counted yet
         self._heart: asyncio.Task[None] | None = None
 
-    @shielded
     async def admit(self, user: str, quota: Quota, *, holds: bool) -> Use:
+        left = asyncio.Event()
+        try:
+            return await self._admit(user, quota, left, holds=holds)
+        finally:
+            left.set()
+
+    @shielded
+    async def _admit(self, user: str, quota: Quota, left: asyncio.Event, *, holds: bool) -> Use:
         values = self._values(user, quota, holds=holds)
         async with self._connect() as db:
             row = (await db.execute(_ADMIT, values)).first()
@@ -49,8 +56,9 @@ class SqlMeters(Meters):
                 row = (await db.execute(_READ, values)).first()
         if admitted and holds:
             self._running[user] += 1
-            if self._heart is None:
-                self._heart = asyncio.create_task(self._beat(), context=Context())
+            self._start_beating()
+            if left.is_set():  # the caller was cancelled meanwhile
+                await self.leave(user, quota, 0, holds=True)
         return Use(admitted, *(row or (0, 0.0, 0.0)))
 
     async def leave(self, user: str, quota: Quota, tokens: int, *, holds: bool) -> None:
@@ -61,6 +69,11 @@ class SqlMeters(Meters):
             await self._execute(_LEAVE, values)
         except StoreUnavailable:
             self._unsent.append(values)
+            self._start_beating()
+
+    def _start_beating(self) -> None:
+        if self._heart is None:
+            self._heart = asyncio.create_task(self._beat(), context=Context())
 
     async def close(self) -> None:
         """Stop saying that runs are in flight."""

@@ -336,6 +336,7 @@ def test_bad_scopes(scopes: Any) -> None:
         {"issuer": "example.com"},
         {"jwks": {"keys": []}},
         {"jwks": {"keys": [{"kty": "secret"}]}},
+        {"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0", "use": "enc"}]}},
         {"issuer": "https://example.com", "algorithms": ["RS256", "none"]},
         {"issuer": "https://example.com", "algorithms": []},
         {"issuer": "https://example.com", "audience": ""},

@@ -170,6 +170,28 @@ def test_an_end_that_could_not_be_counted_is_counted_later(
     asyncio.run(main())
 
 
+def test_a_cancelled_admission_holds_no_place(postgres: str) -> None:
+    quota = Quota(concurrent_runs=1)
+
+    async def main() -> None:
+        async with processes(postgres, 1) as (shared,):
+            for pause in (0, 0.0005, 0.001, 0.002, 0.005):
+                task = asyncio.create_task(shared.admit("ann", quota, holds=True))
+                await asyncio.sleep(pause)
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait([task])
+                if not task.cancelled() and task.result().admitted:
+                    await shared.leave("ann", quota, 0, holds=True)
+                async with asyncio.timeout(5):
+                    while not (await shared.admit("ann", quota, holds=True)).admitted:
+                        await asyncio.sleep(0.01)
+                await shared.leave("ann", quota, 0, holds=True)
+            assert not +shared._running
+
+    asyncio.run(main())
+
+
 def test_rows_of_users_who_left_are_removed(postgres: str) -> None:
     async def main() -> None:
         store = SqlStore(postgres)
