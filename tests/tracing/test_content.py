@@ -55,9 +55,9 @@ def test_database_has_no_word_of_the_conversation(
 
     asyncio.run(main())
     answered, failed = traces(agent="t-shy")
-    folders = [Path(tracking_uri.removeprefix("sqlite:///")).parent]
-    for trace in (answered, failed):  # where attachments would be
-        folders.append(Path(urlsplit(trace.info.tags["mlflow.artifactLocation"]).path))
+    places = [trace.info.tags["mlflow.artifactLocation"] for trace in (answered, failed)]
+    folders = [Path(urlsplit(place).path) for place in places]  # of attachments
+    folders.append(Path(tracking_uri.removeprefix("sqlite:///")).parent)
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     stored = b"".join(file.read_bytes() for file in files)
     assert b"t-shy" in stored
