@@ -111,7 +111,7 @@ class Quotas:
             task.add_done_callback(self._tasks.discard)
 
     async def end(self, run: "Run") -> None:
-        """Count what a run has used that ends, even if its task is cancelled meanwhile."""
+        """Count the end of a run and the tokens that it used, even if its task is cancelled."""
         try:
             await self._end(run)
         except asyncio.CancelledError as error:  # the store counts nevertheless

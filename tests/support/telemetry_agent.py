@@ -48,16 +48,18 @@ async def sell(request: ResponsesRequest) -> AsyncIterator[Any]:
             raise ValueError("Numbat")
     if question.startswith("call"):
         yield FunctionCall("pay", {"to": "Quokka"}, client=True)
+    if question.startswith("cut"):
+        yield {"type": "response.incomplete", "response": {}}
     details = {"cached_tokens": 3, "cache_write_tokens": 2}
     yield Usage(input_tokens=7, output_tokens=5, input_tokens_details=details)
 
 
 async def main(options: dict[str, Any]) -> None:
-    """Ask the agent three times, and give feedback."""
+    """Ask the agent four times, and give feedback."""
     app = AgentApp(router, timeouts=Timeouts(tracing=60), **options)
     client = AgentClient(app, HEADERS)
     async with app.lifespan():
-        for text in ("Wombat", "call Wombat", "fail Wombat"):
+        for text in ("Wombat", "call Wombat", "cut Wombat", "fail Wombat"):
             body = {"input": text, "stream": True, "user": "ann"}
             answer = await client.post("/responses", body)
         ids = {

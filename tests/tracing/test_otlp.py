@@ -59,8 +59,8 @@ def words_in(collector: Collector) -> set[str]:
 def test_spans_have_the_names_of_the_conventions(tmp_path: Path, semconv: str) -> None:
     """Also with MLflow's switch, which writes the messages too."""
     collector, _ = export(tmp_path, {"span_baggage": ["tenant"]}, **{SEMCONV: semconv})
-    answered, called, failed = named(collector, "sell", "invoke_agent shop")
-    for root in (answered, called, failed):
+    roots = answered, *_, failed = named(collector, "sell", "invoke_agent shop")
+    for root in roots:
         assert root["gen_ai.operation.name"] == "invoke_agent"
         assert root["gen_ai.provider.name"] == "agent_asgi"
         assert root["gen_ai.agent.name"] == "shop"
@@ -78,8 +78,8 @@ def test_spans_have_the_names_of_the_conventions(tmp_path: Path, semconv: str) -
     assert "error.type" not in answered
     assert (failed["agent_asgi.status"], failed["error.type"]) == ("failed", "ValueError")
     if semconv == "false":  # else they are MLflow's
-        reasons = [each["gen_ai.response.finish_reasons"] for each in (answered, called, failed)]
-        assert reasons == [["stop"], ["tool_calls"], ["error"]]
+        reasons = [root["gen_ai.response.finish_reasons"] for root in roots]
+        assert reasons == [["stop"], ["tool_calls"], ["length"], ["error"]]
 
 
 @pytest.mark.parametrize("semconv", ["false", "true"])
@@ -91,7 +91,7 @@ def test_spans_below_name_their_operation_and_their_conversation(
     (broken,) = named(collector, "broken", "execute_tool broken")
     agents = named(collector, "researcher", "invoke_agent researcher")
     (model, *_) = named(collector, "model", "chat m-1")
-    assert (len(tools), len(agents)) == (3, 3)
+    assert (len(tools), len(agents)) == (4, 4)
     for tool in tools:
         assert tool["gen_ai.operation.name"] == "execute_tool"
         assert tool["gen_ai.tool.name"] == "weather"
@@ -111,7 +111,7 @@ def test_a_callers_span_is_a_link(tmp_path: Path) -> None:
         (link,) = root.links
         assert (link.trace_id.hex(), link.span_id.hex()) == (trace, span)
         assert root.trace_id.hex() != trace
-    assert len({root.trace_id for root in roots}) == 3
+    assert len({root.trace_id for root in roots}) == 4
 
 
 @pytest.mark.parametrize("semconv", ["false", "true"])
@@ -131,7 +131,7 @@ def test_without_content_no_word_of_the_conversation_is_exported(
     (tool, *_) = named(collector, "weather", "execute_tool weather")
     assert tool["gen_ai.tool.name"] == "weather"
     spans = collector.spans()
-    assert len(spans) == 3 * 4 + 1
+    assert len(spans) == 4 * 4 + 1
     events = [event for span in spans for event in span.events]
     assert {event.name for event in events} == {"exception"}
     assert all(set(attributes(event)) == {"exception.type"} for event in events)
@@ -151,7 +151,7 @@ def test_durations_are_a_histogram(tmp_path: Path) -> None:
     counts = {
         attributes(point).get("error.type"): point.count for point in metric.histogram.data_points
     }
-    assert counts == {None: 2, "agent_error": 1}
+    assert counts == {None: 3, "agent_error": 1}
     for point in metric.histogram.data_points:
         assert attributes(point)["gen_ai.agent.name"] == "shop"
         assert list(point.explicit_bounds)[::12] == [0.1, 409.6]
