@@ -56,15 +56,9 @@ def test_database_has_no_word_of_the_conversation(
 
     asyncio.run(main())
     answered, failed = traces(agent="t-shy")
-<<<<<<< HEAD
     folders = [Path(tracking_uri.removeprefix("sqlite:///")).parent]
     locations = (trace.info.tags["mlflow.artifactLocation"] for trace in (answered, failed))
     folders += [Path(urlsplit(each).path) for each in locations]  # where attachments would be
-=======
-    places = [trace.info.tags["mlflow.artifactLocation"] for trace in (answered, failed)]
-    folders = [Path(urlsplit(place).path) for place in places]  # of attachments
-    folders.append(Path(tracking_uri.removeprefix("sqlite:///")).parent)
->>>>>>> telemetry
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     stored = b"".join(file.read_bytes() for file in files)
     assert b"t-shy" in stored
