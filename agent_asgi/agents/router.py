@@ -230,7 +230,7 @@ class AgentRouter:
         Raises:
             ValueError: It has no handler.
         """
-        if not self.handlers.keys() & {"invoke", "stream"}:
+        if not self.handlers:
             raise ValueError(
                 f"Router {self.name!r} has no handler. Register a function with "
                 "`@router.invoke` or `@router.stream`."

@@ -2,9 +2,13 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from ..tracing import setup
+
+VIEWER = "flask_swagger_ui"
+"""The package without which `/docs` is a 404."""
 
 
 def banner(app: Any, url: str) -> str:
@@ -23,7 +27,7 @@ def banner(app: Any, url: str) -> str:
         {
             "Playground": f"{url}/" if app.has_playground else "none: the fallback serves /",
             "API": f"{url}/v1/responses{more}",
-            "Docs": f"{url}/docs",
+            "Docs": f"{url}/docs" if find_spec(VIEWER) else f"{url}/openapi.json",
             "Agents": ", ".join(router.name for router in app.routers),
             "Store": app.store.url + ("" if app.store.shared else " (a reload forgets it)"),
             "Traces": "off (OTEL_SDK_DISABLED)" if traces is None else place(traces),

@@ -41,6 +41,14 @@ def positive(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """Return a port; 0 stands for any that is free."""
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
 def seconds(text: str) -> float:
     """Return a time that is not negative."""
     number = float(text)

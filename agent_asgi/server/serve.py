@@ -13,7 +13,7 @@ from ..store.base import Store
 from .hosts import allowed_hosts
 from .http_protocol import HttpProtocol
 from .logging import log_config
-from .options import add_environment, apply_environment, fail, positive, seconds
+from .options import add_environment, apply_environment, fail, port, positive, seconds
 from .target import load_app, parse
 from .uvicorn import Config, run
 from .websocket_protocol import WebSocketProtocol
@@ -53,7 +53,7 @@ def add_parser(commands: "Commands") -> None:
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the server listens, and to which names it answers."""
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8000, help="port (default: %(default)s)")
     parser.add_argument(
         "--allowed-host",
         dest="allowed_hosts",

@@ -21,6 +21,10 @@ APP = "agent_asgi.app:AgentApp"
 """Serves a bare agent. The server knows apps by their import strings only, its own one too."""
 
 
+HIDDEN = frozenset({"agent_asgi", "mlflow", "msgspec", "sse_starlette", "starlette", "uvicorn"})
+"""The packages that the server needs; a file of such a name would be imported in their place."""
+
+
 class Target(NamedTuple):
     """What a command line names."""
 
@@ -50,10 +54,12 @@ def parse(text: str) -> Target:
     named = bool(colon) and all(part.isidentifier() for part in tail.split("."))
     module, attribute = (head, tail) if named else (text, None)
     if not module.endswith(".py") and not {os.sep, "/"} & {*module}:
-        if not module or ":" in module:
+        if not all(part.isidentifier() for part in module.split(".")):
             fail(f"{text!r} is neither `module:app` nor `module` nor the path of a file.")
         return Target(module, attribute, Path.cwd())
     path = Path(module).resolve()
+    if path.stem in HIDDEN:
+        fail(f"{module!r} would hide the package {path.stem!r}. Rename the file.")
     if path.is_dir():
         fail(f"{module!r} is a folder. Name a file in it.")
     if not path.is_file():

@@ -24,6 +24,12 @@ UNLIMITED = 1e15
 """Stands for no limit."""
 
 
+class _Caller:
+    """Whether who asks to be admitted is, and whether they were cancelled meanwhile."""
+
+    is_admitted = has_left = False
+
+
 class SqlMeters(Meters):
     """Counts in PostgreSQL, for all processes.
 
@@ -40,14 +46,17 @@ class SqlMeters(Meters):
         self._heart: asyncio.Task[None] | None = None
 
     async def admit(self, user: str, quota: Quota, *, holds: bool) -> Use:
-        left = asyncio.Event()
+        caller = _Caller()
         try:
-            return await self._admit(user, quota, left, holds=holds)
-        finally:
-            left.set()
+            return await self._admit(user, quota, caller, holds=holds)
+        except BaseException:
+            caller.has_left = True
+            if caller.is_admitted:  # just as it was cancelled
+                await self.leave(user, quota, 0, holds=True)
+            raise
 
     @shielded
-    async def _admit(self, user: str, quota: Quota, left: asyncio.Event, *, holds: bool) -> Use:
+    async def _admit(self, user: str, quota: Quota, caller: "_Caller", *, holds: bool) -> Use:
         values = self._values(user, quota, holds=holds)
         async with self._connect() as db:
             row = (await db.execute(_ADMIT, values)).first()
@@ -57,8 +66,9 @@ class SqlMeters(Meters):
         if admitted and holds:
             self._running[user] += 1
             self._start_beating()
-            if left.is_set():  # the caller was cancelled meanwhile
+            if caller.has_left:
                 await self.leave(user, quota, 0, holds=True)
+            caller.is_admitted = not caller.has_left
         return Use(admitted, *(row or (0, 0.0, 0.0)))
 
     async def leave(self, user: str, quota: Quota, tokens: int, *, holds: bool) -> None:

@@ -72,3 +72,10 @@ def test_where_traces_go_that_the_module_has_set() -> None:
 
 def test_a_host_has_an_address() -> None:
     assert lines(front) == {"App": URL}
+
+
+def test_without_the_viewer_the_document_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_asgi.server.banner.VIEWER", "no_such_package")
+    router = AgentRouter()
+    router.invoke(lambda request: "hi")
+    assert lines(AgentApp(router))["Docs"] == f"{URL}/openapi.json"

@@ -11,6 +11,7 @@ import httpx2
 import psutil
 import pytest
 
+from agent_asgi.server.cli import main
 from agent_asgi.server.hosts import LOOPBACK_NAMES, allowed_hosts
 from tests.support.calling import until
 from tests.support.commands import ask_text, command, running
@@ -199,6 +200,12 @@ def test_a_target_is_a_module_or_a_file(folder: Path, target: str) -> None:
     port = free_port()
     with running(command("serve", target, "--port", str(port)), folder, port):
         assert ask_text(port).startswith("hi ")
+
+
+def test_a_port_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["dev", "agent.py", "--port", "99999"])
+    assert "--port: must be from 0 to 65535" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:

@@ -17,6 +17,8 @@ def restored() -> Iterator[None]:
     names = ["uvicorn", "uvicorn.error", "uvicorn.access", "agent_asgi", *CHATTY]
     loggers = [logging.getLogger(), *map(logging.getLogger, names)]
     before = [(each, each.level, [*each.handlers], [*each.filters]) for each in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
     yield
     for logger, level, handlers, filters in before:
         logger.setLevel(level)

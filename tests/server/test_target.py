@@ -162,3 +162,19 @@ def test_an_error_of_the_module_has_its_lines_and_no_others(folder: Path) -> Non
         "5, in <module>",
     ]
     assert told.splitlines()[-1] == "ValueError: no settings"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (".", "'.' is neither `module:app` nor `module` nor the path of a file."),
+        ("..", "'..' is neither"),
+        ("my-agent", "'my-agent' is neither"),
+        ("mlflow.py", "'mlflow.py' would hide the package 'mlflow'. Rename the file."),
+        ("agent_asgi.py:app", "'agent_asgi.py' would hide the package 'agent_asgi'."),
+    ],
+)
+def test_names_that_cannot_be_imported(folder: Path, text: str, message: str) -> None:
+    (folder / "mlflow.py").touch()
+    (folder / "agent_asgi.py").touch()
+    assert message in refused(text)

@@ -144,23 +144,32 @@ export class Conversation {
   async *#start(turn, options) {
     if (this.library.remote && this.id && this.removed.length) await cut(this.id, this.removed);
     this.removed = [];
-    if (this.id === null) {
-      const id = await this.library.create(titleOf(turn.text), itemsOf(this.turns));
-      options.signal.throwIfAborted(); // another conversation may be open by now
-      this.id = id;
-      this.library.changed();
-    }
-    const body = this.bodyOf(turn);
+    if (this.id === null) await this.#create(turn, options);
     for (let left = ATTEMPTS; ; ) {
+      const body = this.bodyOf(turn);
       turn.start(body);
       try {
         return yield* run(body, options);
       } catch (error) {
-        if (error.code !== "conversation_locked" || --left === 0 || turn.id) throw error;
-        await pause(500);
-        options.signal.throwIfAborted();
+        if (turn.id || --left === 0) throw error;
+        if (error.code === "conversation_not_found") {
+          this.library.forget(this.id); // a reload under `agent-asgi dev` has emptied a store in memory
+          await this.#create(turn, options);
+        } else if (error.code === "conversation_locked") {
+          await pause(500);
+          options.signal.throwIfAborted();
+        } else throw error;
       }
     }
+  }
+
+  // Create the conversation, with the turns that the page has.
+  async #create(turn, options) {
+    const first = this.turns[0] ?? turn;
+    const id = await this.library.create(titleOf(first.text), itemsOf(this.turns));
+    options.signal.throwIfAborted(); // another conversation may be open by now
+    this.id = id;
+    this.library.changed();
   }
 
   /** Return the body of a turn's request. */

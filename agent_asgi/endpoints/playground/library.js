@@ -58,6 +58,11 @@ export class Library {
     this.#save();
   }
 
+  /** Remove a conversation that the server no longer has. */
+  forget(id) {
+    this.entries = this.entries.filter((entry) => entry.id !== id);
+  }
+
   get(id) {
     return this.entries.find((entry) => entry.id === id);
   }
