@@ -9,9 +9,8 @@ MAX_BYTES = 8_192
 MAX_ENTRIES = 64
 """These bounds are the least that the specification lets a service pass on."""
 _NONE: Mapping[str, str] = MappingProxyType({})
-_ENTRY = re.compile(
-    r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*([!#-+\--:<-\[\]-~]*)[ \t]*(?:;.*)?"
-)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 
 def parse(header: str) -> Mapping[str, str]:
@@ -25,5 +24,10 @@ def parse(header: str) -> Mapping[str, str]:
     """
     if not header or len(header) > MAX_BYTES:
         return _NONE
-    entries = map(_ENTRY.fullmatch, header.split(",")[:MAX_ENTRIES])
-    return MappingProxyType({entry[1]: unquote(entry[2]) for entry in entries if entry is not None})
+    entries: dict[str, str] = {}
+    for member in header.split(",")[:MAX_ENTRIES]:
+        parts = member.partition(";")[0].partition("=")
+        name, equals, value = (part.strip(" \t") for part in parts)
+        if equals and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
+            entries[name] = unquote(value)
+    return MappingProxyType(entries)

@@ -40,11 +40,11 @@ class ForwardedUser:
     async def __call__(self, request: HTTPConnection) -> str | None:
         """Return the user that the proxy names; None if no proxy names one."""
         users = request.headers.getlist(self._header)
-        if len(users) != 1 or not users[0].strip():
+        if len(users) != 1 or not users[0].strip(" \t"):
             return None
         peer = "" if request.client is None else request.client.host
         if self._is_proxy(peer) and not _is_named(peer, request):
-            return users[0].strip()
+            return users[0].strip(" \t")  # other white space may be bytes of UTF-8
         if not self._warned:
             self._warned = True
             logger.warning(

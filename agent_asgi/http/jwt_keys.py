@@ -83,7 +83,7 @@ class Keys:
                 return
             try:
                 self._keys = await anyio.to_thread.run_sync(self._fetch)
-            except (jwt.PyJWTError, ValueError, LookupError, OSError) as error:
+            except (jwt.PyJWTError, ValueError, LookupError, OSError, RecursionError) as error:
                 self._next = time.monotonic() + RETRY
                 state = "The known keys stay in use" if self._keys else "Tokens cannot be verified"
                 logger.warning("Fetching the token issuer's keys failed: %s. %s.", error, state)

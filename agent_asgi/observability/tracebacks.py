@@ -42,16 +42,17 @@ def describe(error: BaseException) -> str:
 
 
 def _trim(report: traceback.TracebackException) -> None:
-    shown = _shown(report.stack, lambda each: each.filename)
-    report.stack = traceback.StackSummary.from_list(shown)
-    for name in ("__cause__", "__context__"):
-        earlier = getattr(report, name)
-        if earlier is not None:
-            _trim(earlier)
-            if not earlier.stack:
-                setattr(report, name, None)
-    for member in report.exceptions or ():
-        _trim(member)
+    reports = [report]
+    for each in reports:  # grows meanwhile; a chain may be too long for a recursion
+        shown = _shown([*each.stack], lambda frame: frame.filename)
+        each.stack = traceback.StackSummary.from_list(shown)
+        linked = (each.__cause__, each.__context__, *(each.exceptions or ()))
+        reports += [other for other in linked if other is not None]
+    for each in reports:
+        if each.__cause__ is not None and not each.__cause__.stack:
+            each.__cause__ = None
+        if each.__context__ is not None and not each.__context__.stack:
+            each.__context__ = None
 
 
 def _shown(entries: Sequence[T], filename: Callable[[T], str]) -> list[T]:

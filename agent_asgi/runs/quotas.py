@@ -4,9 +4,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from ..config import Quota
+from ..config import Quota, require
 from ..errors import AgentError, TooMany
 from ..store.base import Store, StoreUnavailable
 from ..store.meters import MINUTE, MemoryMeters, Meters, Use
@@ -18,6 +19,8 @@ REFUSED_SECONDS = 1.0
 """How long a user who was refused is refused again without counting, at most."""
 MEASURED_SECONDS = 10.0
 """How long the size of what a user has stored counts before it is measured again."""
+AWAY_SECONDS = 5.0
+"""How long this process counts for itself after the store did not answer."""
 REMEMBERED = 10_000
 """The number of users whose refusals and sizes are remembered."""
 
@@ -58,6 +61,7 @@ class Quotas:
         self._quota = quota
         self._store = store
         self._local = MemoryMeters()
+        self._away_until = 0.0
         self._refused: dict[tuple[str, bool], tuple[float, Quota, Use]] = {}
         self._stored: dict[str, tuple[float, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,12 +93,13 @@ class Quotas:
         user, quota = run.owner, self._quota_of(run.owner)
         if quota is None:
             return
-        if quota.stored_bytes is not None and _stores(run):
-            await self._check_stored(user, quota.stored_bytes)
-        holds, meters = not run.request.background, self._store.meters or self._local
+        if _stores(run):
+            await self.check_stored(user)
+        holds, meters = not run.request.background, self._meters()
         try:
             use = await meters.admit(user, quota, holds=holds)
         except StoreUnavailable:  # better counted here than refused
+            self._away_until = time.monotonic() + AWAY_SECONDS
             meters = self._local
             use = await meters.admit(user, quota, holds=holds)
         if not use.admitted:
@@ -126,11 +131,29 @@ class Quotas:
                 self._refused.pop((run.owner, holds), None)
                 await permit.meters.leave(run.owner, permit.quota, tokens, holds=holds)
         elif tokens and (quota := self._quota_of(run.owner)) is not None:
-            meters = self._store.meters or self._local  # another process has admitted it
+            meters = self._meters()  # another process has admitted it
             await meters.leave(run.owner, quota, tokens, holds=False)
 
+    def _meters(self) -> Meters:
+        shared = self._store.meters
+        return self._local if shared is None or time.monotonic() < self._away_until else shared
+
     def _quota_of(self, user: str) -> Quota | None:
-        return self._quota if isinstance(self._quota, Quota) else self._quota(user)
+        if isinstance(self._quota, Quota):
+            return self._quota
+        quota = self._quota(user)
+        require("AgentApp", {"quota(user)": (quota, Quota, NoneType)})
+        return quota
+
+    async def check_stored(self, user: str) -> None:
+        """Refuse to store more for a user who has stored too much.
+
+        Raises:
+            AgentError: The user has.
+        """
+        quota = self._quota_of(user)
+        if quota is not None and quota.stored_bytes is not None:
+            await self._check_stored(user, quota.stored_bytes)
 
     async def _check_stored(self, user: str, limit: int) -> None:
         until, size = self._stored.get(user, (0.0, 0))

@@ -11,7 +11,7 @@ from ..context import has_run
 from ..observability.logging import LOGGERS
 
 QUIET = re.compile(
-    r"/(health|ready|ping|metrics|playground\.json|favicon\.ico|(playground|docs)/[^/]+)$"
+    r"/(health|ready|ping|metrics|playground\.json|favicon\.ico|(playground|docs)/[\w-]+\.(css|js))$"
 )
 """The ends of paths whose requests are not logged if all is well: health checks, pages' files."""
 CHATTY = ("httpx", "httpx2", "mcp", "alembic", "watchfiles")

@@ -1,7 +1,7 @@
 """The meters of several processes in PostgreSQL: a row for each user, a statement for each call."""
 
 import asyncio
-import contextlib
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from .database import Database
 from .engine import shielded
 from .meters import MINUTE, Meters, Use
 
+logger = logging.getLogger("agent_asgi")
 LEASE_SECONDS = 20.0
 """How long the runs of a process count after it was last heard of."""
 BEAT_SECONDS = 5.0
@@ -107,14 +108,21 @@ class SqlMeters(Meters):
         """Renew the leases of the runs in flight, and count what could not be counted."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            with contextlib.suppress(StoreUnavailable):  # until the next beat
-                while self._unsent:
-                    await self._execute(_LEAVE, self._unsent[0])
-                    del self._unsent[0]
-                self._running = +self._running
-                if self._running:
-                    values = {"process": self._process, "lease": LEASE_SECONDS}
-                    await self._execute(_RENEW, values | {"users": [*self._running]})
+            try:
+                await self._renew()
+            except StoreUnavailable:
+                pass  # until the next beat
+            except Exception:
+                logger.exception("The quotas of runs in flight could not be renewed.")
+
+    async def _renew(self) -> None:
+        while self._unsent:
+            await self._execute(_LEAVE, self._unsent[0])
+            del self._unsent[0]
+        self._running = +self._running
+        if self._running:
+            values = {"process": self._process, "lease": LEASE_SECONDS}
+            await self._execute(_RENEW, values | {"users": [*self._running]})
 
     @shielded
     async def _execute(self, statement: TextClause, values: Mapping[str, Any]) -> None:

@@ -43,6 +43,8 @@ def test_odd_headers() -> None:
     assert user_of("127.0.0.1", proxies=proxies) is None
     assert user_of("127.0.0.1", (b"x-forwarded-user", b" "), proxies=proxies) is None
     assert user_of("127.0.0.1", USER, USER, proxies=proxies) is None
+    similar = [(b"x-forwarded-user", name.encode()) for name in ("J\u00e0", "J\u00c5")]
+    assert len({user_of("127.0.0.1", each, proxies=proxies) for each in similar}) == 2
     email = (b"x-forwarded-email", b"ann@example.com")
     assert user_of("127.0.0.1", USER, email, header="X-Forwarded-Email", proxies=proxies) == (
         "ann@example.com"

@@ -111,3 +111,12 @@ def test_a_group_has_its_exceptions() -> None:
     text = describe(caught(fail))
     assert "max_threads must be at least 1" in text
     assert "router.py" not in text
+
+
+def test_a_chain_that_no_recursion_could_follow() -> None:
+    error = ValueError("first")
+    for number in range(3000):
+        following = ValueError(str(number))
+        following.__context__ = error
+        error = following
+    assert describe(error).endswith("ValueError: 2999")

@@ -186,6 +186,11 @@ def test_stored_bytes(serve: Serve, store_url: str, monkeypatch: pytest.MonkeyPa
         ann.responses.create(model="agent", input="x")
     assert error_of(raised)[:2] == (429, "storage_limit_exceeded")
     assert raised.value.response.headers["x-should-retry"] == "false"
+    message: Any = {"type": "message", "role": "user", "content": "x"}
+    with pytest.raises(openai.RateLimitError):
+        ann.conversations.items.create(talk.id, items=[message])
+    with pytest.raises(openai.RateLimitError):
+        ann.conversations.create()
     assert ann.responses.create(model="agent", input="x", store=False).output_text == "begun "
     assert bob.responses.create(model="agent", input="x").output_text == "begun "
     ann.responses.delete(made.id)

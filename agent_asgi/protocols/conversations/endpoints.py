@@ -127,7 +127,7 @@ async def create(call: Call) -> Any:
     """Create a conversation."""
     body = codec.strict(_new, call.request.body or b"{}")
     items = _decoded(call, body.items or [])
-    _check(call, Size(0, 0), items)
+    await _check(call, Size(0, 0), items)
     id_ = RANDOM + random_text()
     metadata = codec.encode(body.metadata or {})
     conversation = Conversation(id_, call.owner, time.time(), metadata)
@@ -176,7 +176,7 @@ async def add_items(call: Call) -> Any:
     size = await call.store.use(call.id, call.owner)
     if size is None:
         raise call.not_found()
-    _check(call, size, items)
+    await _check(call, size, items)
     try:
         stored = await call.store.add(call.id, call.owner, items)
     except ItemExists as error:
@@ -255,7 +255,11 @@ def _public(item: StoredItem) -> Raw | None:
     return Raw(codec.encode(visible[0])) if visible else None
 
 
-def _check(call: Call, size: Size, items: list[StoredItem]) -> None:
+async def _check(call: Call, size: Size, items: list[StoredItem]) -> None:
+    """Check that a conversation may have more items, and the user may store more."""
+    quotas = call.runtime.engine.quotas
+    if quotas is not None:
+        await quotas.check_stored(call.owner)
     added = sum(len(item.data) for item in items)
     check_size(Size(size.items + len(items), size.size + added), call.runtime.engine.limits)
 

@@ -128,7 +128,12 @@ _RULES: dict[str, Callable[[Answer, Event], None]] = {
 
 def call_text(name: str, arguments: str) -> str:
     """Return a call as a line: the tool's name and its arguments."""
-    return shortened(f"{name}({arguments})")
+    return shortened(one_line(f"{name}({arguments})"))
+
+
+def one_line(text: str) -> str:
+    """Return text with its line breaks escaped, which could look like the program's own lines."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def shortened(text: str) -> str:

@@ -51,10 +51,11 @@ class Client:
     def traces(self, agent: str) -> str | None:
         """Return the address of an agent's traces, to be followed by an id; None if unknown."""
         try:
-            page: str | None = self._get("/playground.json")["traces"][agent]
+            agents = self._get("/playground.json")["agents"]
+            pages: list[str | None] = [each["traces"] for each in agents if each["name"] == agent]
         except (KeyError, TypeError, ServerError):
             return None  # the server has no playground
-        return page
+        return pages[0] if pages else None
 
     def stream(self, body: Event) -> Generator[Event, None, None]:
         """Run an agent and yield its events; closing the iterator cancels the run.

@@ -15,7 +15,7 @@ from ..target import load_any, parse
 from .client import Client, ServerError
 from .local_server import serving
 from .repl import Repl
-from .screen import DIM, Screen
+from .screen import DIM, Screen, printable
 
 if TYPE_CHECKING:
     from ..options import Commands
@@ -89,10 +89,11 @@ def _talk(url: str, options: argparse.Namespace, traces: str | None = None) -> b
     try:
         agents = client.agents()
     except ServerError as error:
-        fail(str(error))
+        fail(printable(str(error)))
     agent = options.agent or next(iter(agents), None)
     if agent not in agents:
-        fail(f"There is no agent {agent!r}. Agents: {', '.join(agents)}." if agents else NO_AGENT)
+        known = printable(", ".join(agents))
+        fail(f"There is no agent {agent!r}. Agents: {known}." if agents else NO_AGENT)
     if screen.interactive:
         with contextlib.suppress(ImportError):  # Windows has none
             import readline  # noqa: F401  edits lines and remembers them

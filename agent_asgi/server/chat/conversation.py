@@ -4,7 +4,7 @@ import json
 from contextlib import closing
 from typing import Any
 
-from .answer import Answer, call_text
+from .answer import Answer, one_line
 from .client import Client, Event, ServerError
 from .screen import RED, Hidden, Screen
 
@@ -77,7 +77,8 @@ class Conversation:
         """Ask whether each tool may run."""
         answers = []
         for id_, request in answer.approvals.items():
-            self._screen.line(f"Run {call_text(request['name'], request['arguments'])}?")
+            # whole, since a person answers for it
+            self._screen.line(one_line(f"Run {request['name']}({request['arguments']})?"))
             decision = self._read("y, n, or a reason against it: ")
             answers.append(
                 {
@@ -93,7 +94,7 @@ class Conversation:
         """Ask for the output of each function that the client is to execute."""
         outputs = []
         for id_, call in answer.calls.items():
-            output = self._read(f"Output of {call['name']}, as JSON or text: ")
+            output = self._read(one_line(f"Output of {call['name']}, as JSON or text: "))
             outputs.append({"type": "function_call_output", "call_id": id_, "output": output})
         return outputs
 

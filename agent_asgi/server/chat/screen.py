@@ -11,6 +11,11 @@ _UNSAFE = dict.fromkeys(
 """What would control the terminal or change the order of what it shows."""
 
 
+def printable(text: str) -> str:
+    """Return text without what would control the terminal."""
+    return text.translate(_UNSAFE)
+
+
 class Screen:
     """Writes to standard output and reads lines from standard input.
 
@@ -35,7 +40,7 @@ class Screen:
         self.end_line()
         if self.interactive:
             self._open = True  # until the person presses Enter
-            line = input(prompt)
+            line = input(printable(prompt))
             self._open = False
             return line
         line = sys.stdin.readline()
@@ -45,7 +50,7 @@ class Screen:
 
     def write(self, text: str, style: str = "") -> None:
         """Write text as it comes, without control characters."""
-        text = text.translate(_UNSAFE)
+        text = printable(text)
         if not text:
             return
         self._open = not text.endswith("\n")

@@ -150,7 +150,9 @@ def test_the_page_of_a_trace(serve: Serve, say: Say) -> None:
         return JSONResponse({"data": [{"id": "m"}]})
 
     async def settings(_: Request) -> JSONResponse:
-        return JSONResponse({"traces": {"m": "https://mlflow.example.com/#/traces?id="}})
+        return JSONResponse(
+            {"agents": [{"name": "m", "traces": "https://mlflow.example.com/#/traces?id="}]}
+        )
 
     async def respond(_: Request) -> StreamingResponse:
         answer = events(frames(FRAME.replace(b"in_progress", b"completed")))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent_asgi import AgentApp, AgentRouter, ApprovalRequest, ResponsesRequest
 from tests.server.chat.conftest import Say
 from tests.support import talker
 
@@ -32,7 +33,6 @@ def test_reasoning_and_tools_are_shown(url: str, say: Say) -> None:
 
 
 def test_the_pair_of_a_call_and_its_output_asks_nothing(serve: Serve, say: Say) -> None:
-    from agent_asgi import AgentApp, AgentRouter, ResponsesRequest
 
     router = AgentRouter("pairs", own_tools="function_call")
 
@@ -62,6 +62,19 @@ def test_the_user_executes_the_clients_tools(url: str, say: Say) -> None:
 def test_the_user_is_asked_for_approval(url: str, say: Say, typed: str, answer: str) -> None:
     shown = say(url, "delete", "", typed)
     assert shown == f'Run delete_file({{"path":"a.txt"}})?\n{answer}\n'
+
+
+def test_an_approval_shows_all_that_it_approves(serve: Serve, say: Say) -> None:
+    router = AgentRouter("agent")
+    arguments = {"note": "x" * 1_100, "command": "rm -rf /"}
+
+    @router.stream
+    async def ask(request: ResponsesRequest) -> Any:
+        yield ApprovalRequest("safe()?\ny", arguments)
+
+    shown = say(serve(AgentApp(router)), "go")
+    assert shown.startswith("Run safe()?\\ny(")
+    assert '"command":"rm -rf /"' in shown
 
 
 def test_an_end_of_the_input_leaves_a_question_open(url: str, say: Say) -> None:
