@@ -34,7 +34,7 @@ from agent_asgi.testing import AgentClient
 from tests.support.asking import ANN, TOKENS, fetch
 from tests.support.calling import Serve, connect, until
 from tests.support.scrape import by, scrape
-from tests.support.servers import Server, free_port
+from tests.support.servers import Server, unheard_port
 from tests.support.upstream import (
     echo,
     error_of,
@@ -470,9 +470,10 @@ def test_a_client_that_leaves_within_its_body_ends_the_request(serve: Serve) -> 
 def test_a_front_end_that_is_not_there_is_a_502(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    front = f"http://127.0.0.1:{free_port()}"
-    url = serve(fronted(front))
-    reply = fetch(url, "POST", "/api", None, {"x": 1})
+    with unheard_port() as port:
+        front = f"http://127.0.0.1:{port}"
+        url = serve(fronted(front))
+        reply = fetch(url, "POST", "/api", None, {"x": 1})
     assert error_of(reply) == (502, "bad_gateway")
     assert reply.error["type"] == "server_error"
     assert front not in reply.body.decode()

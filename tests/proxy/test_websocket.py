@@ -29,7 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 from agent_asgi.proxy import ReverseProxy
 from tests.support.asking import ANN, TOKENS, WAIT, bearer, fetch, knock
 from tests.support.calling import Serve, until
-from tests.support.servers import Server, free_port
+from tests.support.servers import Server, unheard_port
 from tests.support.upstream import error_of, fronted, hosted, opened, read_head, says, values
 
 HMR = "vite-hmr"
@@ -233,8 +233,9 @@ def test_redirects_are_not_followed(serve: Serve) -> None:
 
 
 def test_failures_have_a_status(serve: Serve) -> None:
-    nobody = serve(fronted(f"http://127.0.0.1:{free_port()}"))
-    assert error_of(knock(nobody, "/x")) == (502, "bad_gateway")
+    with unheard_port() as port:
+        nobody = serve(fronted(f"http://127.0.0.1:{port}"))
+        assert error_of(knock(nobody, "/x")) == (502, "bad_gateway")
     with says(b"nonsense\r\n\r\n") as (behind, _):
         assert error_of(knock(serve(hosted(behind)), "/x")) == (502, "bad_gateway")
     done = threading.Event()

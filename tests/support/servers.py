@@ -44,6 +44,14 @@ class Server:
             self._thread.join(15)
 
 
+@contextlib.contextmanager
+def unheard_port() -> Iterator[int]:
+    """Yield a port of this machine on which nothing listens, and which no server can get."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
 def free_port() -> int:
     """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:

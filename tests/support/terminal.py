@@ -27,6 +27,8 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Press keys."""
+        if text == CTRL_C:  # readline does not see one that comes between its prompt and its wait
+            time.sleep(0.3)
         os.write(self._master, text.encode())
 
     def wait_for(self, text: str, seconds: float = 30) -> None:

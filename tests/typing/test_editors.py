@@ -1,6 +1,7 @@
 """What editors and pyright say of the package: errors of wrong handlers, and hover texts."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ class Editor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         self._end = threading.Timer(SECONDS, self._server.kill)
         self._end.start()
