@@ -368,8 +368,7 @@ def _routes(
 ) -> list[BaseRoute]:
     health, metrics = Health(config), MetricsEndpoint(config)
     agents = registry.routes(config, protocols)
-    paths = partial(registry.paths_of, agents, protocols)
-    models = Models(config, paths)
+    models = Models(config, partial(registry.paths_of, agents, protocols))
     routes: list[BaseRoute] = [
         *agents,
         *(Route(prefix + "/models", models.models) for prefix in ("", "/v1")),
@@ -390,7 +389,7 @@ def _routes(
             Route("/playground.json", page.playground_settings),
         ]
     elif index:
-        routes.append(Route("/", Index(config, paths).index))
+        routes.append(Route("/", Index(models).index))
     docs = Docs(config, routes, registry.operations(protocols), registry.schemas(protocols))
     routes += [
         Route("/openapi.json", docs.document),

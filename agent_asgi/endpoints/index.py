@@ -1,17 +1,15 @@
 """`GET /` of an app without a playground: what it serves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ..agents.router import AgentRouter
 from ..http.responses import json_response, page_headers
-from ..runtime import AppConfig
 from ..schema import codec
-from .models import about
+from .models import Models, root_of
 
 PLAYGROUND = "Start it with `agent-asgi dev`, or set AgentApp(playground=True)."
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -21,22 +19,17 @@ class Index:
     """The agents and where they are reached, as JSON or, for browsers, as a page.
 
     Args:
-        config: The app.
-        paths: Returns the paths of an agent by the names of the protocols.
+        models: What describes the agents.
     """
 
-    def __init__(
-        self, config: AppConfig, paths: Callable[[AgentRouter], Mapping[str, str]]
-    ) -> None:
-        self._config = config
-        self._paths = paths
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     async def index(self, request: Request) -> Response:
         """Return what is served."""
-        root = request.scope.get("root_path", "").rstrip("/")
-        agents = [about(router, root, self._paths(router)) for router in self._config.routers]
+        root = root_of(request)
         body = {
-            "agents": agents,
+            "agents": self._models.described(root),
             "docs": f"{root}/docs",
             "openapi": f"{root}/openapi.json",
             "playground": PLAYGROUND,

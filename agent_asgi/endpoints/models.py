@@ -46,10 +46,17 @@ class Models:
             return error_response(missing)
         return json_response(codec.encode(_model(router)))
 
+    def described(self, root: str) -> list[dict[str, Any]]:
+        """Return the description of each agent, with the URL of each protocol.
+
+        Args:
+            root: The path where the app is mounted.
+        """
+        return [_about(router, root, self._paths(router)) for router in self._config.routers]
+
     async def agent(self, request: Request) -> Response:
         """Describe the agents as MLflow's `GET /agent/info` does, and how they are reached."""
-        root = request.scope.get("root_path", "").rstrip("/")
-        agents = [about(router, root, self._paths(router)) for router in self._config.routers]
+        agents = self.described(root_of(request))
         first = agents[0] if len(agents) == 1 else {"name": "agents", "agents": agents}
         name = os.environ.get("DATABRICKS_APP_NAME") or first["name"]
         body = {"use_case": "agent", **_versions(), **first, "name": name}
@@ -61,14 +68,13 @@ def _model(router: AgentRouter) -> dict[str, Any]:
     return model | _description(router)
 
 
-def about(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str, Any]:
-    """Return the description of an agent, with the URL of each protocol.
+def root_of(request: Request) -> str:
+    """Return the path where the app is mounted, without a slash at its end."""
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")
 
-    Args:
-        router: The agent.
-        root: The path where the app is mounted.
-        paths: The agent's paths, by the names of the protocols.
-    """
+
+def _about(router: AgentRouter, root: str, paths: Mapping[str, str]) -> dict[str, Any]:
     described: dict[str, Any] = {"name": router.name, "agent_api": router.protocol}
     described["protocols"] = [{"name": name, "url": root + path} for name, path in paths.items()]
     names = ("input_schema", "output_schema")

@@ -16,7 +16,7 @@ def banner(app: Any, url: str) -> str:
 
     Args:
         app: The app.
-        url: Where the server listens.
+        url: The URL that the server listens on.
     """
     if not hasattr(app, "routers"):  # the host of an AgentApp
         return _lines({"App": url})

@@ -26,7 +26,7 @@ UNLIMITED = 1e15
 
 
 class _Caller:
-    """Whether who asks to be admitted is, and whether they were cancelled meanwhile."""
+    """A caller of `admit`: whether it has been admitted, and whether it was cancelled meanwhile."""
 
     is_admitted = has_left = False
 

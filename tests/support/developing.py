@@ -23,7 +23,7 @@ class Development:
     """A running `agent-asgi dev`.
 
     Args:
-        folder: Where it runs.
+        folder: Its current folder.
         process: The process.
         port: Its port.
     """
@@ -69,7 +69,7 @@ def developing(
     """Run `agent-asgi dev` until the block ends.
 
     Args:
-        folder: Where it runs.
+        folder: Its current folder.
         arguments: Its arguments besides the port.
         env: Variables for it. Default: no traces.
         ready: What it prints once it serves. Default: a line of its banner.
