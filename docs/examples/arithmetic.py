@@ -59,7 +59,7 @@ def divide(left: Fraction, right: Fraction) -> Fraction:
 
 
 def power(base: Fraction, exponent: Fraction) -> Fraction:
-    """Raise to a power of bounded size; a fractional exponent gives a rounded result."""
+    """Raise to a power of bounded size; fractional exponents round."""
     if not base and exponent < 0:
         return divide(Fraction(1), base)
     bits = max(base.numerator.bit_length(), base.denominator.bit_length()) - 1

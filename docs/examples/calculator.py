@@ -251,7 +251,7 @@ async def ask_model(body: Body) -> "AsyncStream[ResponseStreamEvent]":
 
 
 def protocols() -> list[Protocol]:
-    """Return all protocols; MCP needs a package of its own."""
+    """Return all protocols; MCP needs an extra package."""
     spoken = [ChatCompletions(), UIStream(resume=True), AGUI(), A2A(), AgentBricks()]
     return [*spoken, MCP()] if find_spec("mcp") else spoken
 

@@ -418,7 +418,7 @@ def _blocks(each: Captured) -> str:
 
 def _events(seen: list[Json]) -> str:
     """Return a table of all events, and the first captured event of each type."""
-    rows = ["| event | what it tells |\n|---|---|\n"]
+    rows = ["| event | meaning |\n|---|---|\n"]
     frames = []
     same = Same()
     for kind in EVENTS:

@@ -11,7 +11,7 @@ from tests.tools.benchmarks.figures import Figure, Measured, Row, misses, number
 from tests.tools.benchmarks.servers import CORES
 
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
-COLUMNS = ("", "ours", "against MLflow", "wanted", "against bare", "wanted", "against AgentCore")
+COLUMNS = ("", "ours", "against MLflow", "target", "against bare", "target", "against AgentCore")
 
 
 def table(rows: Mapping[str, Measured], known: Mapping[str, Row]) -> str:

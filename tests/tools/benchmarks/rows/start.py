@@ -87,7 +87,7 @@ ROWS = (
         [
             Figure("off", "start to first answer, tracing off, s", more=False, mlflow=0.3),
             Figure("on", "start to first answer, tracing to SQLite, s", more=False, mlflow=0.8),
-            Figure("new", "the same, the database new, s", more=False),
+            Figure("new", "the same with a new database, s", more=False),
             Figure("listening", "start to listening, tracing on, s", more=False, limit=0.8),
         ],
         (OURS, MLFLOW),

@@ -152,7 +152,7 @@ ROWS = (
         [
             Figure(
                 "cpu",
-                "10 runs/s traced to SQLite beside 100 paced streams, CPU ms a trace",
+                "10 runs/s traced to SQLite during 100 paced streams, CPU ms per trace",
                 more=False,
                 limit=6,
                 scale=1e3,
