@@ -227,7 +227,7 @@ class AgentApp:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The routes, as a Starlette app has them."""
+        """The routes, like those of a Starlette app."""
         return [*self._routes]
 
     @property

@@ -30,7 +30,7 @@ def tools(request: ResponsesRequest) -> dict[str, Any]:
         request: The request.
 
     Returns:
-        `tools`, `tool_choice` and `parallel_tool_calls`, as far as the request has them.
+        `tools`, `tool_choice` and `parallel_tool_calls`, those that the request has.
     """
     functions = [each for each in request.tools or () if isinstance(each, FunctionTool)]
     if not functions:

@@ -1,7 +1,7 @@
 """LangGraph: compiled graphs whose state has `messages`; needs the extra `langgraph`.
 
-`AgentApp(graph)` serves one. With options: `AgentApp(router(graph, "name", max_threads=4))`. In a
-handler of your own: `return outputs(graph, request, context)`.
+`AgentApp(graph)` serves one. With options: `AgentApp(router(graph, "name", max_threads=4))`. In
+your own handler: `return outputs(graph, request, context)`.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping

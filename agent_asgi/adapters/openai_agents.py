@@ -1,7 +1,7 @@
 """OpenAI Agents SDK: an agent as a router, or a streamed run as outputs of a handler.
 
 `AgentApp(agent)` serves an agent. With options: `AgentApp(router(agent, "name", max_threads=4))`.
-A handler of your own, an `async def`, is
+Your own handler, an `async def`, is
 `return outputs(Runner.run_streamed(agent, inputs(request)))`.
 """
 

@@ -84,7 +84,7 @@ def _mend(agent: object) -> str:
     """Name an object that is no agent, and say what to pass in its place."""
     kind = type(agent).__name__
     if isinstance(agent, list | tuple):
-        return f"a {kind}. Pass each agent as an argument of its own: AgentApp(*agents)."
+        return f"a {kind}. Pass each agent as a separate argument: AgentApp(*agents)."
     if isinstance(agent, type):
         return f"the class {agent.__name__}. Pass an instance of it."
     if kind == "StateGraph":

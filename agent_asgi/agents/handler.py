@@ -176,7 +176,7 @@ def _parameters(function: Function, inner: Function, name: str) -> tuple[Any, Bo
         raise TypeError(
             f"Handler {name!r} takes {', '.join(each.name for each in parameters)}. A handler "
             "takes the request and, optionally, a parameter named `context` or annotated "
-            "`Context`. Rename or annotate it, or give the other parameters defaults."
+            "`Context`. Rename or annotate it, or add defaults to the other parameters."
         )
     hint = hints.get(requests[0].name) if requests else None
     return hint, _bind(function, next(iter(requests), None), next(iter(contexts), None))
@@ -212,7 +212,7 @@ def _hints(function: Function) -> dict[str, Any]:
 
 
 def _classes(hint: Any) -> tuple[type, ...]:
-    """Return the classes that a return annotation names and whose values can be told apart."""
+    """Return the classes that a return annotation names and whose values can be distinguished."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return tuple(kind for member in get_args(hint) for kind in _classes(member))

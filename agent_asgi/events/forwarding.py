@@ -11,7 +11,7 @@ from .coerce import CALLS, Get, as_dict, as_item, as_part, text_name
 
 
 class Upstream:
-    """Takes in what a handler forwards, turn by turn. Its ids and indexes need not be consistent.
+    """Processes what a handler forwards, turn by turn. Its ids and indexes need not be consistent.
 
     Args:
         builder: Builds the items of this stream.
@@ -23,7 +23,7 @@ class Upstream:
         self._turn_start = 0  # how many items there were when the turn began
 
     def event(self, kind: str, get: Get, event: Any) -> None:
-        """Take in an event; one of a type that is not built here is passed through.
+        """Process an event; one of a type that is not built here is passed through.
 
         Raises:
             TypeError: The event is invalid.
@@ -51,7 +51,7 @@ class Upstream:
         return self._turn.get(get("output_index"))
 
     def new_turn(self) -> None:
-        """Begin a turn: the handler's own indexes start again."""
+        """Begin a turn: the handler's indexes restart at 0."""
         self._turn = {}
         self._turn_start = len(self._builder.items)
 

@@ -86,7 +86,7 @@ class Lifecycle:
 
     @property
     def text(self) -> Callable[[str], None]:
-        """A function that takes in text, as `feed` does."""
+        """A function that processes text, as `feed` does."""
         return self._builder.text if self.streams and self._builder else self._add_plain
 
     @property
@@ -140,7 +140,7 @@ class Lifecycle:
             builder.close(item, {"phase": "commentary"} if item.kind == "message" else None)
 
     def feed(self, output: Any) -> None:
-        """Take in one output of the handler and write its events, if it has any.
+        """Process one output of the handler and write its events, if it has any.
 
         Raises:
             TypeError: The output is of a type that a handler may not return or yield.
@@ -341,7 +341,7 @@ class Lifecycle:
 
 
 def _unknown(output: object) -> str:
-    """Return what is wrong with an output that is none, and the mend."""
+    """Return what is wrong with a value that is not an output, and how to fix it."""
     if output is None:
         return "The handler's output is None. Is a `return` or a `yield` missing?"
     name = "A dict without `type`" if isinstance(output, dict) else type(output).__name__

@@ -1,4 +1,4 @@
-"""`OwnCalls`: an agent's calls of its own tools, each one item from its name to its output."""
+"""`OwnCalls`: calls of an agent's own tools, each one item from its name to its output."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,7 +95,7 @@ class OwnCalls:
         return self._begin(self._kept_form(fields), real_id(fields.get("id")))
 
     def note(self, item: OutputItem, fields: Item) -> None:
-        """Note a call, or an output, that is an item of its own.
+        """Note a call, or an output, that is a separate item.
 
         Args:
             item: The item.
@@ -108,7 +108,7 @@ class OwnCalls:
             self._pairs[call_id] = item
 
     def repeat(self, fields: Item) -> OwnCall:
-        """Emit a kept call: begun, and as far as it came."""
+        """Emit a kept call: begun, and what there is of it."""
         begun = {"status": "in_progress", "arguments": "", "output": None, "error": None}
         call = self._begin({**fields, **begun}, None)
         self._builder.rest(call, fields["arguments"])

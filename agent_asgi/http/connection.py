@@ -96,7 +96,7 @@ def bytes_read(call: Callable[..., Any]) -> int | None:
     """Return how many bytes the client has acknowledged on its connection.
 
     The fill level of the server's buffer is no measure: the kernel takes more only when a third of
-    its own buffer is free, some MB, which takes a slow client minutes.
+    its buffer is free, some MB, which takes a slow client minutes.
 
     Args:
         call: uvicorn's `receive` or `send`.

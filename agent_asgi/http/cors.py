@@ -41,8 +41,8 @@ class Origins:
         for origin in allowed:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    f"AgentApp: {origin!r} is not an origin. An origin has no path and no slash at "
-                    "the end, for example 'https://app.example.com'."
+                    f"AgentApp: {origin!r} is not an origin. An origin has no path or trailing "
+                    "slash, for example 'https://app.example.com'."
                 )
         self._allowed = frozenset(allowed)
 

@@ -23,6 +23,6 @@ def id_and_origin(scope: Scope) -> tuple[str, str | None]:
 
 
 def with_id(headers: Iterable[tuple[bytes, bytes]], id_: str) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers with the request's id; a fallback may have set one of its own."""
+    """Return an answer's headers with the request's id; a fallback may have set another."""
     others = [pair for pair in headers if pair[0].lower() != b"x-request-id"]
     return [*others, (b"x-request-id", id_.encode("latin-1"))]

@@ -62,7 +62,7 @@ class Source(Protocol):
 
 
 class EventStream:
-    """Streams a run's batches in the request's task; only pings have a task of their own.
+    """Streams a run's batches in the request's task; only pings have a separate task.
 
     sse_starlette's response uses four tasks. Here the handler runs in the request's task, so that
     an error before its first output keeps its status: the headers are sent with that output, or

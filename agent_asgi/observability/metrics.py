@@ -329,7 +329,7 @@ class _Durations:
         self._sum += seconds
 
     def flush(self) -> None:
-        """Add all durations to the histogram, as its `observe` does for one."""
+        """Add all durations to the histogram, as its `observe` does for a single one."""
         self._histogram._sum.inc(self._sum)
         for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):
             if count:

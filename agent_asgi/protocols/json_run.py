@@ -53,7 +53,7 @@ class JsonOutput:
         """Write nothing."""
 
     def feed(self, output: Any) -> None:
-        """Take in a chunk."""
+        """Process a chunk."""
         encoded = codec.encode(output)
         self._chunks.append(msgspec.Raw(encoded))
         self.size += len(encoded)

@@ -39,7 +39,7 @@ _whole: tuple[msgspec.json.Decoder[ResponsesRequest], ...] = (
 
 
 def decode_body(body: bytes, shape: type[T]) -> T:
-    """Decode and check the body of a protocol of your own.
+    """Decode and check the body of a custom protocol.
 
     Args:
         body: The body.

@@ -69,7 +69,7 @@ class OutputItemAdded(Event, tag="response.output_item.added"):
 
 
 class OutputItemDone(Event, tag="response.output_item.done"):
-    """An item is finished."""
+    """An item is complete."""
 
     output_index: int
     """The item's index in the output."""
@@ -101,7 +101,7 @@ class ContentPartAdded(ContentEvent, tag="response.content_part.added"):
 
 
 class ContentPartDone(ContentEvent, tag="response.content_part.done"):
-    """A part of an item's content is finished."""
+    """A part of an item's content is complete."""
 
     part: Part
     """The whole part."""
@@ -117,7 +117,7 @@ class OutputTextDelta(ContentEvent, tag="response.output_text.delta"):
 
 
 class OutputTextDone(ContentEvent, tag="response.output_text.done"):
-    """A text is finished."""
+    """A text is complete."""
 
     text: str
     """The whole text."""
@@ -142,7 +142,7 @@ class RefusalDelta(ContentEvent, tag="response.refusal.delta"):
 
 
 class RefusalDone(ContentEvent, tag="response.refusal.done"):
-    """A refusal is finished."""
+    """A refusal is complete."""
 
     refusal: str
     """The whole text."""
@@ -156,7 +156,7 @@ class ReasoningDelta(ContentEvent, tag="response.reasoning.delta"):
 
 
 class ReasoningDone(ContentEvent, tag="response.reasoning.done"):
-    """A part of the reasoning is finished."""
+    """A part of the reasoning is complete."""
 
     text: str
     """The whole text."""
@@ -177,7 +177,7 @@ class SummaryPartAdded(SummaryEvent, tag="response.reasoning_summary_part.added"
 
 
 class SummaryPartDone(SummaryEvent, tag="response.reasoning_summary_part.done"):
-    """A part of the summary is finished."""
+    """A part of the summary is complete."""
 
     part: Part
     """The whole part."""
@@ -191,7 +191,7 @@ class SummaryTextDelta(SummaryEvent, tag="response.reasoning_summary_text.delta"
 
 
 class SummaryTextDone(SummaryEvent, tag="response.reasoning_summary_text.done"):
-    """A text of the summary is finished."""
+    """A text of the summary is complete."""
 
     text: str
     """The whole text."""
@@ -205,7 +205,7 @@ class ArgumentsDelta(ItemEvent, tag="response.function_call_arguments.delta"):
 
 
 class ArgumentsDone(ItemEvent, tag="response.function_call_arguments.done"):
-    """The arguments of a function call are finished."""
+    """The arguments of a function call are complete."""
 
     arguments: str
     """Their whole JSON text."""
@@ -219,7 +219,7 @@ class CustomInputDelta(ItemEvent, tag="response.custom_tool_call_input.delta"):
 
 
 class CustomInputDone(ItemEvent, tag="response.custom_tool_call_input.done"):
-    """The input of a custom tool call is finished."""
+    """The input of a custom tool call is complete."""
 
     input: str
     """The whole text."""
@@ -243,7 +243,7 @@ class McpArgumentsDelta(McpCallEvent, tag="response.mcp_call_arguments.delta"):
 
 
 class McpArgumentsDone(McpCallEvent, tag="response.mcp_call_arguments.done"):
-    """The arguments of a call of the agent's own tool are finished."""
+    """The arguments of a call of the agent's own tool are complete."""
 
     arguments: str
     """Their whole JSON text."""

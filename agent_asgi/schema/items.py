@@ -184,7 +184,7 @@ class FunctionCall(Typed, omit_defaults=True, tag="function_call", metaclass=_Ca
     name: Annotated[str, Meta(min_length=1)]
     """The function's name."""
     arguments: str
-    """The arguments, as JSON text. A handler may also give an object. Default: no arguments."""
+    """The arguments, as JSON text. A handler may also pass an object. Default: no arguments."""
     call_id: CallId
     """Links the call to its output. Default: a new id."""
     id: Id | None = None
@@ -198,7 +198,7 @@ class FunctionCall(Typed, omit_defaults=True, tag="function_call", metaclass=_Ca
     caller: dict[str, Any] | None = None
     """What made the call: the model, or a program of it."""
     async_: bool | None = field(default=None, name="async")
-    """Whether the model goes on without the output."""
+    """Whether the model continues without the output."""
 
     if TYPE_CHECKING:
 
@@ -265,7 +265,7 @@ class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
     name: Annotated[str, Meta(min_length=1)]
     """The tool's name."""
     arguments: str | dict[str, Any] = "{}"
-    """The arguments of the call, as JSON text. A handler may also give an object. Default: an empty
+    """The arguments of the call, as JSON text. A handler may also pass an object. Default: an empty
     object."""
     server_label: str | None = None
     """The server of the tool. Default: the agent's name."""

@@ -106,7 +106,7 @@ class Operation(NamedTuple):
     runs: bool = False
     """Whether a handler runs; its errors may have any status."""
     modes: tuple[str, ...] = ("invoke", "stream")
-    """The handlers whose annotations the body must match; none if it has a form of its own."""
+    """The handlers whose annotations the body must match; none if it has its own form."""
     named: bool = False
     """Whether the body must name a `model` even if the app has one agent."""
     linked: bool = False

@@ -27,9 +27,9 @@ class Citation(Struct, omit_defaults=True):
     title: str = ""
     """Its title. Default: empty."""
     start_index: int | None = None
-    """Where the cited text begins, as an index into the message's text. Default: its end so far."""
+    """The start of the cited text, as an index into the message's text. Default: its end so far."""
     end_index: int | None = None
-    """Where the cited text ends, exclusive. Default: the end of the text so far."""
+    """The end of the cited text, exclusive. Default: the end of the text so far."""
 
     def annotation(self, end: int) -> dict[str, Any]:
         """Return the citation as an annotation of the Responses API.

@@ -1,4 +1,4 @@
-"""An agent's own tool calls: one item in a log and in a store, shown as each protocol has them.
+"""An agent's own tool calls: one item in a log and in a store, shown in the form of each protocol.
 
 A kept call is an `mcp_call` item, of status `calling` while it waits for its output. Its `output`
 of parts and its `error` as text are as the handler gave them. Members that its public form does not

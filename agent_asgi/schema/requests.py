@@ -284,7 +284,7 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         return chat_messages(self.input, self.instructions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the body as it came, unknown fields included; each call makes a new dict.
+        """Return the body as received, unknown fields included; each call makes a new dict.
 
         If the request continues a response, `input` is the whole conversation, as items.
 
@@ -305,7 +305,7 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         return self.store is not False
 
     def received(self) -> dict[str, Any]:
-        """Return the body as it came, whatever it continues; for the trace."""
+        """Return the body as received, whatever it continues; for the trace."""
         return self.to_dict() if self.raw is None else _decode(self.raw)
 
     @property

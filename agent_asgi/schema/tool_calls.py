@@ -6,7 +6,7 @@ from .items import FunctionCall, FunctionCallOutput, InputItem
 
 INTERRUPTED = "The call was interrupted: it has no result."
 NO_ANSWER = "No answer was given."
-"""What the model is told of a call that was neither approved nor rejected."""
+"""The model's output of a call that was neither approved nor rejected."""
 
 
 def answered(items: Sequence[InputItem]) -> list[InputItem]:

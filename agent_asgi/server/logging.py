@@ -31,7 +31,7 @@ class TextFormatter(DefaultFormatter):
 class AccessFilter(logging.Filter):
     """Drops uvicorn's lines of health checks, of pages' files and of requests with a run.
 
-    A run has a line of its own, once it has ended.
+    A run has a separate line, once it has ended.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

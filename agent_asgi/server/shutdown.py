@@ -52,7 +52,7 @@ class Orders:
 class Shutdown:
     """Takes over the signals that end the process, and ends it in order; made on the event loop.
 
-    The first signal begins the lead. After it the server's sockets are closed and runs may go on
+    The first signal begins the lead. After it the server's sockets are closed and runs may continue
     within their time. A second signal cancels them, a third ends the process at once. The server
     ends once no run is left. If that takes too long, the process ends anyway.
 
@@ -61,7 +61,7 @@ class Shutdown:
         close: Closes the server's sockets.
         end: Ends the server, within the seconds it is given for connections without a run. Called
             again if that is cut short.
-        drains: Whether runs may go on after the first signal. Default True; otherwise it cancels
+        drains: Whether runs may continue after the first signal. Default True; otherwise it cancels
             them, and the process leaves without waiting for its threads.
     """
 
@@ -173,7 +173,7 @@ def on_stage(notify: Notify, timeouts: Timeouts) -> contextlib.AbstractContextMa
 
     Args:
         notify: The function; it is called at once with the present stage, if that is known.
-        timeouts: How long runs may go on and clean up.
+        timeouts: How long runs may continue and clean up.
     """
     return _listen_in(notify) if _active is None else _active.on_stage(notify, timeouts)
 

@@ -155,7 +155,7 @@ def _import(target: Target) -> ModuleType:
         if collects:
             gc.enable()
     if target.path is not None and Path(module.__file__ or "").resolve() != target.path:
-        fail(f"{target.path.name!r} has the name of another module. Give the file another name.")
+        fail(f"{target.path.name!r} has the name of another module. Rename the file.")
     return module
 
 

@@ -19,7 +19,7 @@ class TaskExit(RuntimeError):
 def contain(loop: asyncio.AbstractEventLoop) -> None:
     """Make all tasks that handlers create from now on raise `TaskExit` in their place.
 
-    A loop with a task factory of its own stays as it is.
+    A loop that has a task factory keeps it.
     """
     if loop.get_task_factory() is None:
         loop.set_task_factory(_create)

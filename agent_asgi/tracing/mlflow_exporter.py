@@ -63,7 +63,7 @@ class Item:
 
 
 class TraceExporter(MlflowV3SpanExporter):
-    """MLflow's exporter with a bounded queue in place of its own.
+    """MLflow's exporter with a bounded queue.
 
     Args:
         tracking_uri: A database, a tracking server, or another destination that MLflow knows.
@@ -95,7 +95,7 @@ class TraceExporter(MlflowV3SpanExporter):
         self._seen = float("-inf")
 
     def export(self, spans: Sequence[ReadableSpan]) -> None:  # type: ignore[override]
-        """Take in spans that have ended, without waiting."""
+        """Accept spans that have ended, without waiting."""
         if not self._should_log_async():  # an evaluation, or MLflow's settings say so
             super().export(spans)
             return

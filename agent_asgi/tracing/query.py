@@ -49,14 +49,14 @@ async def ask(work: Callable[[], T]) -> T:
         thread.start()
     except RuntimeError as error:  # the interpreter starts no more threads
         _slots.release()
-        raise Unavailable("MLflow cannot be asked just now.") from error
+        raise Unavailable("MLflow cannot be reached right now.") from error
     try:
         return await asyncio.wait_for(asyncio.wrap_future(done), SECONDS)
     except AgentError:
         raise
     except Exception as error:
         logger.warning("MLflow did not answer a request: %r", error)
-        raise Unavailable("MLflow does not answer just now.") from error
+        raise Unavailable("MLflow does not answer right now.") from error
 
 
 def _work(work: Callable[[], T], done: concurrent.futures.Future[T]) -> None:

@@ -120,7 +120,7 @@ def destination() -> str | None:
 
 @contextlib.contextmanager
 def collecting_later() -> Iterator[None]:
-    """Pause the garbage collector in a process of our own, then freeze all objects.
+    """Pause the garbage collector in a process that only serves this app, then freeze all objects.
 
     MLflow's import makes 400,000 objects that stay. Collecting during the import takes a sixth of
     its time; each full collection afterwards would hold the event loop for a tenth of a second.
@@ -153,7 +153,7 @@ def only_process(uri: str) -> Iterator[None]:
     """Keep other processes of this package from setting up a SQLite database until the block ends.
 
     Otherwise two workers that start on a new file run MLflow's migrations at the same time and may
-    leave a partial table behind, so that nothing can be traced. The lock is an empty file beside
+    leave a partial table behind, so that nothing can be traced. The lock is an empty file next to
     the database. It is not removed: that would let two processes in.
 
     Args:

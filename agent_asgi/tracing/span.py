@@ -181,7 +181,7 @@ class Trace:
 
 
 def _leave_out_content(trace: Any) -> None:
-    """Drop what MLflow keeps of a conversation beside the attributes of spans.
+    """Drop what MLflow keeps of a conversation besides the attributes of spans.
 
     Args:
         trace: MLflow's record of the trace, whose lock is held.

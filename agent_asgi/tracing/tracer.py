@@ -164,7 +164,7 @@ class Tracer:
             return await feedback.keep(kept)
         if self.off:
             raise NotSupported("trace_id: tracing is off, so no run has a trace.", "trace_id")
-        raise Unavailable("MLflow has not answered yet; runs go untraced.")
+        raise Unavailable("MLflow has not answered yet; runs are not traced.")
 
     def attach_baggage(self, context: Context) -> None:
         """Pass a caller's baggage on to the services that instrumented clients call from here.
@@ -228,7 +228,7 @@ class Tracer:
 
         Args:
             name: The span's name, the handler's.
-            inputs: Returns the body as it came.
+            inputs: Returns the body as received.
             context: The run's context; its `trace_id` is set.
             experiment: The router's experiment. Default: MLflow's own.
             responses: Whether inputs and outputs are OpenAI Responses. Default True.

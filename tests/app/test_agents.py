@@ -129,7 +129,7 @@ def no_messages() -> Any:
     [
         ("tutor", "an agent is an AgentRouter, a compiled LangGraph graph"),
         (None, "not None. Call other agents in a handler"),
-        ([words], r"a list. Pass each agent as an argument of its own: AgentApp\(\*agents\)"),
+        ([words], r"a list. Pass each agent as a separate argument: AgentApp\(\*agents\)"),
         (Teacher, "the class Teacher. Pass an instance of it"),
         (StateGraph(MessagesState), "a StateGraph. Compile it first"),
         (AgentApp(words), r"an AgentApp. Pass its agents: AgentApp\(\*app.routers\)"),

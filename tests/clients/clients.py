@@ -81,7 +81,7 @@ SCHEMA_ECHO = (
     " response, which the client's types do not allow."
 )
 OWN_TEXT = (
-    "Codex shows a text of its own for a 500, and runs a failed agent again unless"
+    "Codex shows its own text for a 500, and runs a failed agent again unless"
     " `request_max_retries` is 0, as here."
 )
 MESSAGE_ALONE = "Codex shows the error's message without its status."

@@ -1,4 +1,4 @@
-"""Runs a client in a process of its own against a real server, and collects what it saw."""
+"""Runs a client in a separate process against a real server, and collects what it saw."""
 
 import contextlib
 import json

@@ -5,7 +5,7 @@ A comment before a Python block says how: `<!-- app -->` defines `app`, which mu
 `<!-- client -->` talks to the example agent, `<!-- client of NAME -->` to that of examples/NAME.py,
 in Python or in JavaScript, with the clients' packages if it imports A2A's SDK;
 `<!-- script -->` runs by itself, `<!-- script on -->` after the script before it.
-`<!-- before -->` is code to migrate from: it is compiled only, since its packages are not installed.
+`<!-- before -->` is code to migrate from, whose packages are not installed: it is only compiled.
 `<!-- file PATH -->` before a block of any kind means that the file in docs/ contains it verbatim.
 `<!-- tutorial: ... -->` is for test_tutorial.py. Lines of `sh` blocks are run too, as far as each
 command allows. `yaml` configures an app, which is started; `json` must parse; `http` was captured

@@ -116,4 +116,4 @@ class Listing:
 
 
 def _invalid_token() -> InvalidRequest:
-    return InvalidRequest("pageToken: names no page.", "pageToken")
+    return InvalidRequest("pageToken: is not a token of this server.", "pageToken")

@@ -138,14 +138,15 @@ OPERATIONS = {
 _CONFIG = ref("A2A.TaskPushNotificationConfig")
 PUSH = {
     "A2A.CreateTaskPushNotificationConfig": _push(
-        "Have somebody notified of a task (A2A)", _CONFIG, "A2A.TaskPushNotificationConfig"
+        "Add a push notification for a task (A2A)", _CONFIG, "A2A.TaskPushNotificationConfig"
     ),
     "A2A.ListTaskPushNotificationConfigs": _push(
-        "List who is notified of a task (A2A)", ref("A2A.ListTaskPushNotificationConfigsResponse")
+        "List the push notifications of a task (A2A)",
+        ref("A2A.ListTaskPushNotificationConfigsResponse"),
     ),
-    "A2A.GetTaskPushNotificationConfig": _push("Get who is notified of a task (A2A)", _CONFIG),
+    "A2A.GetTaskPushNotificationConfig": _push("Get a push notification of a task (A2A)", _CONFIG),
     "A2A.DeleteTaskPushNotificationConfig": _push(
-        "Have somebody no longer notified of a task (A2A)", {"type": "object"}
+        "Delete a push notification of a task (A2A)", {"type": "object"}
     ),
 }
 """The operations on push notifications, where the server sends them."""

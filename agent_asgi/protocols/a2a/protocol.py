@@ -130,7 +130,7 @@ def _checked(hosts: Sequence[str]) -> frozenset[str]:
     for host in hosts:
         require("A2A", {"each of push_hosts": (host, str)})
         if not _HOST.fullmatch(host.lower()):
-            raise ValueError(f"A2A: {host!r} is no host like 'hooks.example.com'.")
+            raise ValueError(f"A2A: {host!r} is not a host such as 'hooks.example.com'.")
     if hosts:
         check_installed("A2A(push_hosts=...)")
     return frozenset(host.lower().removesuffix(":443") for host in hosts)

@@ -15,7 +15,7 @@ _KEY = "\na2a:"
 
 
 class StoredTask(NamedTuple):
-    """A task as the store has it."""
+    """A task, as stored."""
 
     record: Record
     """Its last run."""

@@ -43,7 +43,7 @@ class Turn(NamedTuple):
 
     @property
     def waiting(self) -> list[Item]:
-        """What the client has to answer before the task goes on."""
+        """What the client has to answer before the task continues."""
         return open_items(self.response.output) if self.response.status == "completed" else []
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class AgentBricks(Protocol):
     """The invocation API of Databricks Agent Bricks (`databricks-agentbricks`).
 
-    The client chooses the id of an invocation, which is its idempotency key. The run goes on if the
-    client leaves. A session is a conversation.
+    The client chooses the id of an invocation, which is its idempotency key. The run continues if
+    the client leaves. A session is a conversation.
 
     Args:
         path: The path, relative to the agent's. Default "/api/invocations".

@@ -60,7 +60,7 @@ async def answers_to(
         return _approvals(invocation.resume, requests)
     questions = questions_of(output)
     if not questions:
-        raise InvalidRequest(f"{PATH}: the session waits for no answer.", PATH)
+        raise InvalidRequest(f"{PATH}: the session is not waiting for an answer.", PATH)
     text = codec.encode(invocation.resume).decode()
     return [
         {"type": "function_call_output", "call_id": call["call_id"], "output": text}

@@ -163,7 +163,7 @@ class AGUIEncoder(Encoder):
         yield _result(item["id"], call_id, item["output"])
 
     def _own_call(self, item: Item) -> Events:
-        """End a call that the agent, or a server of its own, has executed."""
+        """End a call that the agent or its server has executed."""
         id_ = str(item["id"])
         yield from self._end_call(id_, item.get("arguments") or "")
         yield _result(id_, self._calls.get(id_, id_), _output_of(item))

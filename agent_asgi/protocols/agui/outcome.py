@@ -34,7 +34,7 @@ def is_interrupt(name: str, offered: Collection[str]) -> bool:
 
 def asks_for_input(call_id: str) -> Interrupt:
     """Return the interrupt of a call that asks for input."""
-    return Interrupt(call_id, "input_required", "The agent needs an answer to go on.", call_id)
+    return Interrupt(call_id, "input_required", "The agent needs an answer to continue.", call_id)
 
 
 def usage(response: Response) -> list[TokenUsage] | UnsetType:

@@ -55,7 +55,7 @@ class MediaPart(ContentPart, kw_only=True):
     """Base of the parts that have a source."""
 
     source: Source
-    """Where the data is."""
+    """The location of the data."""
     metadata: dict[str, Any] | None = None
     """Details, for example a `filename`."""
 

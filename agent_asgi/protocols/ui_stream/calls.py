@@ -9,7 +9,7 @@ from .request_schema import UIPart
 CALLS = {"mcp_call": "arguments", "function_call": "arguments", "custom_tool_call": "input"}
 """The types of calls, each with the field that has its input."""
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
-"""The types of outputs that are items of their own."""
+"""The types of outputs that are separate items."""
 
 
 class Call:
@@ -101,7 +101,7 @@ class Calls:
             self._ask(call, item, buffer)
 
     def answer(self, item: Json, buffer: bytearray) -> None:
-        """Write an output that is an item of its own."""
+        """Write an output that is a separate item."""
         call = self._calls.get(item["call_id"])
         if call is None:  # of an earlier run
             return

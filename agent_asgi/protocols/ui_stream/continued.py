@@ -7,7 +7,7 @@ from .request import Continued
 from .request_schema import UIPart
 
 _SAME = ("file", "source-url", "source-document")
-"""The parts that have the form of their chunks, beside a vendor's data."""
+"""The parts that have the form of their chunks, besides a vendor's data."""
 
 
 def approvals_in(continued: Continued | None) -> tuple[list[UIPart], list[UIPart]]:

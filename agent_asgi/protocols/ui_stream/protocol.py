@@ -27,7 +27,7 @@ class UIStream(Protocol):
     """The UI message stream of Vercel's AI SDK, for front ends with `useChat`.
 
     Args:
-        resume: Whether a run goes on when its client leaves. A client that comes back follows it,
+        resume: Whether a run continues when its client leaves. A client that comes back follows it,
             and `POST {path}/{id}/stop` stops it. Default False: leaving cancels the run.
         path: The path of the chat. Default `/api/chat`, as in the AI SDK.
 

@@ -65,7 +65,7 @@ def decode_chat(body: bytes, *, resume: bool) -> UIRequest:
 
     Args:
         body: The body.
-        resume: Whether the run goes on without its client, who can come back.
+        resume: Whether the run continues without its client, who can come back.
 
     Raises:
         InvalidJson: The body is not JSON.
@@ -94,7 +94,7 @@ def decode_chat(body: bytes, *, resume: bool) -> UIRequest:
 
 
 def continued_by(request: ResponsesRequest) -> Continued | None:
-    """Return the message that a run continues; None if it answers with one of its own.
+    """Return the message that a run continues; None if it answers with a new one.
 
     A client that comes back, whose request is read from the store, gets the whole message.
     """

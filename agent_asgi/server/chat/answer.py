@@ -15,7 +15,7 @@ class Answer:
     """Shows the events of a streamed response.
 
     Attributes:
-        response: The response as its first and its last event have it; empty before.
+        response: The response in its first or last event so far; empty before.
         failure: What went wrong; None if nothing did.
         approvals: The approval requests, by their ids.
         calls: The function calls without an output, by their `call_id`.

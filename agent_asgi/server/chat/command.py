@@ -40,7 +40,7 @@ def add_parser(commands: "Commands") -> None:
     parser = commands.add_parser(
         "chat",
         help="talk to an agent in the terminal",
-        description="Talk to an agent, of a file or of a server that speaks the Responses API.",
+        description="Talk to an agent in a file or on a server that speaks the Responses API.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,13 +7,13 @@ from .conversation import Conversation
 from .screen import DIM, RED, Screen
 
 HELP = """\
-/new         begin a new conversation
+/new         start a new conversation
 /agent NAME  talk to another agent, in a new conversation
 /trace       show the trace of the last answer
 /raw         show events as JSON, or text again
 /quit        leave; so does Ctrl-D
 Ctrl-C stops an answer, and leaves if pressed again.
-A message that begins with / needs a space before it."""
+To send a message that begins with /, put a space before it."""
 
 
 class Repl:
