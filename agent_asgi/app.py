@@ -90,8 +90,8 @@ class AgentApp:
             Default: `ChatCompletions()`.
         webhooks: Receivers of the ends of background runs. Default none.
         single_user: Whether everybody who can reach the app is one user. Without it or
-            `authenticate`, nothing is listed, and a conversation with a name of the client's own
-            does not remember, since a stranger could guess the name. Default False.
+            `authenticate`, nothing is listed, and conversations whose names clients chose do not
+            remember, since strangers could guess the names. Default False.
         quota: What each authenticated user may use, or a function that returns it for the user's id
             (None: no bound). Without authentication all clients are one user. Default None: no
             bound.

@@ -26,7 +26,7 @@ LEASE_SECONDS = 60.0
 POLL_SECONDS = 5.0
 """How often deliveries of other processes, and those that are due again, are looked for."""
 WAITS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
-"""The times before the next attempts, in seconds, as Standard Webhooks recommends; some 3 days."""
+"""The times before the next attempts, in seconds, as Standard Webhooks recommends; about 3 days."""
 GONE = 410
 """The status with which a receiver refuses all further attempts."""
 

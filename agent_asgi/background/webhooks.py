@@ -122,7 +122,7 @@ def check_installed(name: str) -> None:
 
 
 def delivery_of(webhook: Webhook, record: Record, status: str, now: float) -> Delivery | None:
-    """Return what reports the end of a run to a webhook; None if it does not want it.
+    """Return what reports the end of a run to a webhook; None if it does not subscribe to it.
 
     Args:
         webhook: The webhook.

@@ -18,7 +18,7 @@ class Cancellation:
     """The cancellations that reach a run's task; made for the first one.
 
     The run's own cancellation has a cause and is sent once. Any other one is thrown into the
-    handler. If the handler goes on, it was a timeout of the handler's; if not, somebody else ends
+    handler. If the handler continues, it was a timeout of the handler's; if not, somebody else ends
     the task. `task.cancelling()` cannot tell them apart: libraries do not always reset it.
 
     Args:

@@ -32,10 +32,10 @@ class Output(Protocol):
         """Write what precedes the first output."""
 
     def feed(self, output: Any) -> None:
-        """Take in one output of the handler."""
+        """Process one output of the handler."""
 
     def text(self, delta: str, /) -> None:
-        """Take in text, as `feed` does."""
+        """Process text, as `feed` does."""
 
     def complete(self) -> str:
         """End the run as completed; return the status."""

@@ -37,7 +37,7 @@ def visible(run: "Run", error: BaseException) -> AgentError:
 
 
 def _hint(run: "Run", error: BaseException) -> str:
-    """Return where the handler is, if no frame shows it, or what mends its parameter.
+    """Return where the handler is, if no frame shows it, or how to fix its parameter.
 
     Some handlers, such as MLflow's, expect another request than they get.
     """

@@ -208,7 +208,7 @@ class Run(Stepper):
         self._steps = self._take_outputs(called, threads)
 
     async def _take_outputs(self, called: Any, threads: anyio.CapacityLimiter) -> None:
-        """Take in all outputs of the handler.
+        """Process all outputs of the handler.
 
         Args:
             called: What calling the handler returned: a coroutine or an async iterator.
@@ -249,7 +249,7 @@ class Run(Stepper):
             self._outputs = None  # it has ended
 
     def _take(self, value: Any, output: Output, text: Callable[[str], None]) -> None:
-        """Take in one output; `text` is `output.text`."""
+        """Process one output; `text` is `output.text`."""
         if self._cancellation is not None or self._cause is not None or self.ended:
             self._cancellations().resume()
         if type(value) is str:

@@ -45,7 +45,7 @@ class RunContext(Context):
         status: `in_progress`, then how the run ended.
         error: The error that the run failed with, as the client may see it.
         committed: Whether the answer has begun, so that an error cannot change its status.
-        detached: Whether the run was stored before it began and goes on without its client.
+        detached: Whether the run was stored before it began and continues without its client.
         keeps: Whether the response is saved when it has ended.
         answers: The answers to approval requests that the run takes; None if there are none.
         started: Whether the handler has been called.

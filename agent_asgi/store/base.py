@@ -167,8 +167,8 @@ class Store(ConversationLocks):
         expires_after: How long a response is kept, in seconds. Default 30 days.
     """
 
-    url: str = "a store of your own"
-    """Where it is, for people; without a password."""
+    url: str = "your own store"
+    """Its location, for people; without a password."""
     shared: bool
     """Whether other processes use it too."""
     durable: bool
@@ -252,7 +252,7 @@ class Store(ConversationLocks):
 
     @abstractmethod
     async def delete(self, id: str, owner: str) -> bool:
-        """Delete a response, but for the lock of a run at work; return whether it existed."""
+        """Delete a response, but keep the lock of an active run; return whether it existed."""
 
     @abstractmethod
     async def chain(self, id: str, owner: str) -> list[Record]:

@@ -13,7 +13,7 @@ logger = logging.getLogger("agent_asgi")
 MAX_DELIVERIES = 10_000
 """How many deliveries are kept; beyond it, the oldest are given up."""
 MAX_BYTES = 64 << 20
-"""The size of their bodies, beyond which the oldest are given up likewise."""
+"""The size of their bodies, beyond which the oldest are given up too."""
 
 
 class MemoryDeliveries(DeliveryStore):

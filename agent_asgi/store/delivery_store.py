@@ -20,7 +20,7 @@ class Delivery(Struct):
     receiver: str
     """The name of the receiver, which the processes know that deliver to it."""
     url: str
-    """Where it is sent."""
+    """The URL that it is sent to."""
     body: bytes
     """The body."""
     created_at: float

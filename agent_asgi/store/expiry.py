@@ -61,7 +61,8 @@ async def delete_in(db: AsyncConnection, ids: Sequence[str], *, at_work: bool = 
     Args:
         db: A connection with the transaction.
         ids: The responses.
-        at_work: Whether their runs go on, which keeps their conversations taken. Default False.
+        at_work: Whether their runs are active, which keeps their conversations locked. Default
+            False.
     """
     for some in batches(sorted(ids)):
         await lock_rows(db, approvals, approvals.c.response_id.in_(some))

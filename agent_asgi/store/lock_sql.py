@@ -89,7 +89,7 @@ class SqlLocks(Store):
     async def _take_turn(
         self, db: AsyncConnection, response_id: str, holder: str, seconds: float
     ) -> bool:
-        """Lock the conversation that a run waits for; return whether it waited and may go on.
+        """Lock the conversation that a run waits for; return whether it waited and may continue.
 
         A run that another process holds does not.
         """

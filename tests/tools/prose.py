@@ -29,6 +29,7 @@ PATHS = (
     "agent_asgi/observability",
     "agent_asgi/protocols",
     "agent_asgi/proxy",
+    "agent_asgi/runs",
     "agent_asgi/runtime.py",
     "agent_asgi/schema",
     "agent_asgi/server",
