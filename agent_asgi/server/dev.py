@@ -45,12 +45,16 @@ def add_parser(commands: "Commands") -> None:
     parser = commands.add_parser(
         "dev",
         help="serve an agent with a playground, and reload it on edits",
-        description="Serve an agent with a playground and errors in full, and reload it on edits.",
+        description="Serve an agent with a playground and full errors, and reload it on edits.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_address(parser)
-    parser.add_argument("target", metavar="TARGET", help="a file or a module, and what is in it")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a file or module, optionally with a name in it: agent.py:app",
+    )
     add_environment(parser)
     parser.set_defaults(command=dev)
 

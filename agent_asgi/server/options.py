@@ -20,9 +20,11 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="of all loggers, yours too (default: info)",
+        help="level of all loggers, including yours (default: info)",
     )
-    parser.add_argument("--env-file", metavar="FILE", help="environment, set before the import")
+    parser.add_argument(
+        "--env-file", metavar="FILE", help="environment variables to set before the app is imported"
+    )
 
 
 def apply_environment(options: argparse.Namespace) -> None:

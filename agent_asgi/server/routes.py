@@ -27,7 +27,11 @@ def add_parser(commands: "Commands") -> None:
         epilog="example:\n  agent-asgi routes agent.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", metavar="TARGET", help="a file or a module, and what is in it")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a file or module, optionally with a name in it: agent.py:app",
+    )
     add_environment(parser)
     parser.set_defaults(command=show)
 

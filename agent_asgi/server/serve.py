@@ -32,7 +32,9 @@ def add_parser(commands: "Commands") -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("serve", help="serve an app with uvicorn")
     add_address(parser)
-    parser.add_argument("--workers", type=positive, default=1, help="processes (default: 1)")
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="number of processes (default: 1)"
+    )
     parser.add_argument(
         "--drain-lead",
         dest="lead",
@@ -52,16 +54,20 @@ def add_parser(commands: "Commands") -> None:
 
 def add_address(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the server listens, and to which names it answers."""
-    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    parser.add_argument("--port", type=port, default=8000, help="port (default: %(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=port, default=8000, help="port to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--allowed-host",
         dest="allowed_hosts",
         action="append",
         default=[],
         metavar="NAME",
-        help="name that requests may address, besides localhost; * for all (default: all, or on "
-        "127.0.0.1 none)",
+        help="host name to answer to, besides localhost; repeatable, * for all (default: all, or "
+        "on 127.0.0.1 only localhost)",
     )
 
 

@@ -22,9 +22,7 @@ def add_parser(commands: "Commands") -> None:
     """Add the command to the command line."""
     parser = commands.add_parser("worker", help="execute background runs (PostgreSQL)")
     parser.add_argument("--concurrency", type=positive, help="runs at once (default: 20)")
-    parser.add_argument(
-        "target", metavar="TARGET", help="the AgentApp, as `agent-asgi serve` takes it"
-    )
+    parser.add_argument("target", metavar="TARGET", help="the AgentApp, as for `agent-asgi serve`")
     add_environment(parser)
     parser.set_defaults(command=work)
 

@@ -245,7 +245,7 @@ class Tracer:
             if trace is None:
                 self._look_whether_off()
         except Exception:  # tracing never fails a request
-            logger.warning("A trace could not be begun.", exc_info=True)
+            logger.warning("A trace could not be started.", exc_info=True)
             return None
         return trace
 

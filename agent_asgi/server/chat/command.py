@@ -30,8 +30,8 @@ examples:
   agent-asgi chat https://agents.example.com --token "$TOKEN"
   echo "What is 2 + 3?" | agent-asgi chat agent.py
 
-In the chat, /help lists its commands. Without a terminal each line of the input is a message,
-and the first error ends the chat with exit status 1.
+In the chat, /help lists its commands. Without a terminal, each input line is a message, and
+the first error ends the chat with exit status 1.
 """
 
 
@@ -47,7 +47,7 @@ def add_parser(commands: "Commands") -> None:
     parser.add_argument(
         "target",
         metavar="TARGET_OR_URL",
-        help="a file or a module, and what is in it, as for dev; or the address of a server",
+        help="a file or module, as for `agent-asgi dev`, or the URL of a server",
     )
     parser.add_argument("--agent", metavar="NAME", help="the agent (default: the first)")
     parser.add_argument("--token", help="bearer token for the server")

@@ -21,7 +21,7 @@ examples:
   agent-asgi new tutor
   agent-asgi new tutor --framework langgraph --docker
 
-The frameworks need OPENAI_API_KEY when they answer; plain needs no key, and no test does.
+Agents of the frameworks need OPENAI_API_KEY to answer. Plain agents and all tests need no key.
 """
 
 

@@ -171,7 +171,7 @@ def test_the_card_says_so(serve: Serve) -> None:
     ],
 )
 def test_wrong_hosts_are_refused(hosts: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"push_hosts|no host"):
+    with pytest.raises(error, match=r"push_hosts|not a host"):
         A2A(push_hosts=hosts)
 
 
