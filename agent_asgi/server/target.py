@@ -91,6 +91,7 @@ def load_app(target: Target) -> tuple[str, Any]:
         )
     if not callable(value) or isinstance(value, type):
         fail(f"{where!r} is not an app but {_kind(value)}.")
+    _require_handlers(where, value)
     return where, value
 
 
@@ -104,12 +105,26 @@ def load_any(target: Target) -> Any:
         SystemExit: It cannot be imported, or is neither an app nor an agent.
     """
     name, value = _find(target)
+    where = f"{target.module}:{name}"
     if callable(value) and not isinstance(value, type) and not _needs_app(value):
+        _require_handlers(where, value)
         return value
     try:
-        return import_from_string(APP)(value)
+        app = import_from_string(APP)(value)
     except (ImportError, TypeError, ValueError) as error:
-        fail(f"'{target.module}:{name}' cannot be served: {error}")
+        fail(f"{where!r} cannot be served: {error}")
+    _require_handlers(where, app)
+    return app
+
+
+def _require_handlers(where: str, app: Any) -> None:
+    """End the process with a message if a router of an app has no handler."""
+    try:
+        for router in getattr(app, "routers", ()):
+            if isinstance(router, AgentRouter):
+                router.require_handler()
+    except ValueError as error:
+        fail(f"{where!r} cannot be served: {error}")
 
 
 def _needs_app(value: Any) -> bool:
