@@ -1,4 +1,4 @@
-"""The command `agent-asgi`. Outside of the package, whose import takes a moment: Ctrl-C may come."""
+"""The command `agent-asgi`, outside of the package: Ctrl-C may come while that is imported."""
 
 import sys
 
