@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import openai
 import pytest
@@ -80,7 +81,8 @@ def test_a_handler_s_error_shows_the_user_s_line_to_client_and_log(tmp_path: Pat
         with pytest.raises(openai.InternalServerError) as raised:
             dev.client.responses.create(input="fail")
         log = dev.says("ValueError: no such thing")
-    assert raised.value.body["message"].count("no such thing") == 2  # the line, and what it says
+    body: Any = raised.value.body
+    assert body["message"].count("no such thing") == 2  # the line, and what it says
     for text in (str(raised.value), log):
         assert "agent.py" in text
         assert "line 9, in tutor" in text
