@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def unawaited(coroutine: Any) -> str:
-    """Close a coroutine that is not a result, and return the mend."""
+    """Close a coroutine that is not awaited, and return the message of the error."""
     coroutine.close()  # else Python warns about it too
     return f"The output is a coroutine of {coroutine.__name__}(). Is an `await` missing?"
 

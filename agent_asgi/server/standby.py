@@ -10,7 +10,7 @@ from ..errors import Unavailable
 from ..http.responses import error_response
 
 LOOK_SECONDS = 1
-"""After how many seconds a browser asks again whether the app has been mended."""
+"""After how many seconds a browser reloads the page."""
 
 
 class Broken:

@@ -20,7 +20,7 @@ _UNSURE = re.compile(r'[\\"%_\x00-\x1f]')
 
 
 class Search:
-    """A text to be found, upper and lower case alike.
+    """A text to look for, ignoring case.
 
     Args:
         text: The text.

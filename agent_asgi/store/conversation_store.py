@@ -64,7 +64,7 @@ class Found(NamedTuple):
     conversations: list[Conversation]
     """The conversations, newest first."""
     last: str | None
-    """The conversation after which the search goes on; None if it has ended."""
+    """The conversation after which to continue the search; None at its end."""
 
 
 class ItemExists(Exception):
@@ -123,11 +123,12 @@ class ConversationStore(ABC):
     async def search(self, owner: str, text: str, after: str | None, limit: int) -> Found | None:
         """Search an owner's conversations for a text, in ids, metadata and the words of items.
 
-        It may return fewer than there are and go on later: it looks at some conversations only.
+        It looks at `MAX_LOOKED` conversations at most, so it can return fewer than `limit` although
+        more follow.
 
         Args:
             owner: The owner.
-            text: The text, upper and lower case alike.
+            text: The text, ignoring case.
             after: The conversation after which it begins; None for the newest one.
             limit: How many to return at most.
 
