@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Unavailable
 from ..http.responses import error_response
+from .options import PREFIX
 
 LOOK_SECONDS = 1
 """After how many seconds a browser reloads the page."""
@@ -54,11 +55,11 @@ class Standby:
     def _started(self, message: Message) -> Message:
         if message["type"] != "lifespan.startup.failed":
             return message
-        self.fault = message.get("message") or "The app could not start."
+        self.fault = message.get("message") or "The app could not start. The log has the reason."
         return {"type": "lifespan.startup.complete"}
 
     def _explain(self, headers: Headers) -> Any:
-        text = f"{self.fault}\n\nThe server waits for an edit."
+        text = f"{self.fault}\n\nThe server waits for an edit.".removeprefix(PREFIX)
         if "text/html" in headers.get("accept", ""):
             refresh = {"refresh": str(LOOK_SECONDS), "cache-control": "no-store"}
             return PlainTextResponse(text, 503, refresh)

@@ -114,7 +114,7 @@ def test_an_edit_is_served_also_while_a_stream_is_open(tmp_path: Path) -> None:
         ("x = 1\n", ["has no app and no agent", "app = AgentApp(...)"]),
         (
             "from agent_asgi import AgentRouter\nrouter = AgentRouter('idle')\n",
-            ["agent-asgi: 'agent:router' cannot be served: Router 'idle' has no handler."],
+            ["'agent:router' cannot be served: Router 'idle' has no handler."],
         ),
         ("def agent(request): ...\n", ["has no app and no agent"]),
     ],
