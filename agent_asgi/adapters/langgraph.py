@@ -11,6 +11,7 @@ from typing import Any
 
 from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import Context
+from ..extras import MissingExtra
 from ..schema import codec
 from ..schema.items import FunctionCall
 from ..schema.requests import ResponsesRequest
@@ -32,7 +33,7 @@ try:
     from ._common.langchain_approvals import actions_of
     from ._common.langgraph_thread import Thread, inputs
 except ImportError as error:
-    raise ImportError("LangGraph is needed: pip install 'agent-asgi[langgraph]'") from error
+    raise MissingExtra("The adapter for LangGraph", "langgraph") from error
 
 __all__ = ["INTERRUPT", "inputs", "outputs", "router"]
 

@@ -17,6 +17,7 @@ from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import get_context
 from ..errors import AgentError, AgentFailed, InvalidRequest
 from ..events.coerce import as_usage
+from ..extras import MissingExtra
 from ..schema import codec
 from ..schema.ids import item_id
 from ..schema.items import ApprovalRequest, ApprovalResponse, InputItem, Message
@@ -42,9 +43,7 @@ try:
     from agents import Usage as RunUsage
     from openai.types.responses.response_output_item import McpApprovalRequest
 except ImportError as error:
-    raise ImportError(
-        "This needs the OpenAI Agents SDK: pip install 'agent-asgi[openai-agents]'"
-    ) from error
+    raise MissingExtra("The adapter for the OpenAI Agents SDK", "openai-agents") from error
 
 _FAILURES = (
     MaxTurnsExceeded,

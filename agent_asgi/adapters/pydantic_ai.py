@@ -18,6 +18,7 @@ import msgspec
 from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import current, get_context
 from ..errors import AgentFailed, InvalidRequest
+from ..extras import MissingExtra
 from ..schema import codec
 from ..schema.chat_messages import text_of
 from ..schema.ids import item_id
@@ -57,7 +58,7 @@ try:
     from pydantic_ai.usage import RunUsage
     from pydantic_core import to_json
 except ImportError as error:
-    raise ImportError("This needs Pydantic AI: pip install 'agent-asgi[pydantic-ai]'") from error
+    raise MissingExtra("The adapter for Pydantic AI", "pydantic-ai") from error
 
 
 class Inputs(TypedDict):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ..config import require
+from ..extras import MissingExtra
 from ..schema import codec
 from ..schema.ids import random_text
 from ..store.base import Record
@@ -118,7 +119,7 @@ def check_installed(name: str) -> None:
     try:
         import httpcore2  # noqa: F401  an extra; the delivery imports it
     except ImportError as error:
-        raise ImportError(f'{name} needs a package: pip install "agent-asgi[webhooks]"') from error
+        raise MissingExtra(name, "webhooks") from error
 
 
 def delivery_of(webhook: Webhook, record: Record, status: str, now: float) -> Delivery | None:

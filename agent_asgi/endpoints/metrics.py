@@ -28,8 +28,9 @@ class MetricsEndpoint:
         """Return the metrics in the format that the client asks for."""
         metrics = self._config.metrics
         if metrics is None:
-            message = "Metrics need a package: pip install 'agent-asgi[metrics]'."
-            return error_response(NotFound(message, "not_found"))
+            return error_response(
+                NotFound("Metrics need the extra `agent-asgi[metrics]`.", "not_found")
+            )
         self._config.update_metrics()
         accept = request.headers.get("accept", "")
         body, content_type = await anyio.to_thread.run_sync(

@@ -15,6 +15,7 @@ from .accumulator import OutputItem
 from .coerce import BUILT, CALLS, PLACES, STREAMED, text_name
 from .forms import added_form, done_form
 from .item_stream import ItemStream
+from .misuse import warn_of_text_after_approval
 from .own_calls import PAIR, PAIRS, OwnCall, OwnCalls, OwnTools
 from .shown import Shown, Writer
 from .tool_choice import ToolChoice
@@ -102,6 +103,8 @@ class Builder(ItemStream):
             return item
         if self.open:
             self._close_implied()
+        if self.items and self.items[-1].kind == "mcp_approval_request":
+            warn_of_text_after_approval(self._tools.label)
         id_ = "msg_" + random_text()
         fields = {
             "type": "message",

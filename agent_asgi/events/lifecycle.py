@@ -1,5 +1,6 @@
 """`Lifecycle`: a run's outputs become its events and its response."""
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
@@ -13,6 +14,7 @@ from ..schema import events as e
 from ..schema.ids import random_text
 from ..schema.outputs import Citation
 from ..schema.own_calls import View, as_pairs, shown
+from ..schema.plain import unawaited
 from ..schema.responses import IncompleteDetails, Response, ResponseError, Usage
 from .builder import Builder
 from .coerce import Get, as_dict, as_item, as_usage, getter, without_nulls
@@ -343,7 +345,9 @@ class Lifecycle:
 def _unknown(output: object) -> str:
     """Return what is wrong with a value that is not an output, and how to fix it."""
     if output is None:
-        return "The handler's output is None. Is a `return` or a `yield` missing?"
+        return "The handler's output is None. Is a `return` missing, or was None yielded?"
+    if inspect.iscoroutine(output):
+        return unawaited(output)
     name = "A dict without `type`" if isinstance(output, dict) else type(output).__name__
     return (
         f"{name} is not a string, item, event, response or usage. To return it as JSON text, use "

@@ -10,6 +10,7 @@ from ..schema.own_calls import CALL_ID, HIDDEN, OUTPUT_AFTER, View
 from ..schema.requests import each_tool
 from .accumulator import OutputItem
 from .coerce import CLIENT, ERROR, getter
+from .misuse import warn_of_unknown_call
 
 if TYPE_CHECKING:
     from .builder import Builder
@@ -89,7 +90,10 @@ class OwnCalls:
         kind = fields["type"]
         if kind == "function_call_output":
             call_id = self._builder.call_id(fields["call_id"])
-            return self._calls.get(call_id) or self._pairs.get(call_id)
+            begun = self._calls.get(call_id) or self._pairs.get(call_id)
+            if begun is None and not self._is_called(call_id):
+                warn_of_unknown_call(self._tools.label)
+            return begun
         if self._tools.mode == "function_call" or not self._is_own(fields):
             return None
         return self._begin(self._kept_form(fields), real_id(fields.get("id")))
@@ -216,6 +220,11 @@ class OwnCalls:
         if space is None:  # many frameworks drop it
             return name not in self._names
         return self._of_client.isdisjoint({(space, name), (None, name)})
+
+    def _is_called(self, call_id: str) -> bool:
+        """Return whether the stream has a call with an id."""
+        calls = (item for item in reversed(self._builder.items) if item.kind == "function_call")
+        return any(item.fields.get("call_id") == call_id for item in calls)
 
     def _kept_form(self, fields: Item) -> Item:
         id_ = "mcp_" + (real_id(fields.get("id")) or "").removeprefix("fc_")

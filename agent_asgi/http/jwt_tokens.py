@@ -9,6 +9,7 @@ from starlette.authentication import AuthCredentials, BaseUser, SimpleUser
 from starlette.requests import HTTPConnection
 
 from ..config import require
+from ..extras import MissingExtra
 from .auth import bearer_token
 
 logger = logging.getLogger("agent_asgi")
@@ -85,9 +86,7 @@ class JwtTokens:
         try:
             from . import jwt_keys  # needs PyJWT
         except ImportError as error:
-            raise ImportError(
-                "JwtTokens requires an additional package: pip install 'agent-asgi[jwt]'"
-            ) from error
+            raise MissingExtra("JwtTokens", "jwt") from error
         self._jwt = jwt_keys
         self._keys = jwt_keys.Keys(issuer, jwks)
         self._algorithms = tuple(algorithms)

@@ -41,6 +41,13 @@ def describe(error: BaseException) -> str:
     return "".join(report.format()).rstrip()
 
 
+def summarize(error: BaseException) -> str:
+    """Return an exception as text: what it says, then, if it has any, its frames."""
+    said = "".join(traceback.format_exception_only(error)).rstrip()
+    frames = describe(error).removesuffix(said).rstrip()
+    return f"{said}\n\n{frames}" if frames else said
+
+
 def _trim(report: traceback.TracebackException) -> None:
     reports = [report]
     for each in reports:  # grows meanwhile; a chain may be too long for a recursion

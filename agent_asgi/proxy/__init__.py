@@ -1,8 +1,10 @@
 """A reverse proxy: another server, such as a front end, behind the agents' port."""
 
+from ..extras import MissingExtra
+
 try:
     from .reverse import ReverseProxy
 except ImportError as error:
-    raise ImportError('ReverseProxy needs packages: pip install "agent-asgi[proxy]"') from error
+    raise MissingExtra("ReverseProxy", "proxy") from error
 
 __all__ = ["ReverseProxy"]

@@ -11,7 +11,7 @@ from ..agents.handler import PREPARE
 from ..context import GIVEN_BACK
 from ..errors import AgentError, AgentFailed, from_http
 from ..events.lifecycle import Lifecycle
-from ..observability.tracebacks import describe, exc_info
+from ..observability.tracebacks import exc_info, summarize
 from ..tracing.genai import Ending
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def visible(run: "Run", error: BaseException) -> AgentError:
     if not run.engine.debug:
         return AgentFailed()
     message = f"{type(error).__name__}: {error}"
-    return AgentFailed(f"{message}\n\n{describe(error)}" if config.development else message)
+    return AgentFailed(summarize(error) if config.development else message)
 
 
 def _hint(run: "Run", error: BaseException) -> str:

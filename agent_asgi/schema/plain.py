@@ -1,5 +1,6 @@
 """Python values as those that msgspec writes: subclasses of texts and numbers, arrays, paths."""
 
+import inspect
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
@@ -27,7 +28,15 @@ def plain(value: Any) -> Any:
         for name, convert in _METHODS.items():
             if hasattr(value, name):
                 return convert(value)
+    if inspect.iscoroutine(value):
+        raise TypeError(unawaited(value))
     raise TypeError(f"{type(value).__name__} cannot be encoded as JSON.")
+
+
+def unawaited(coroutine: Any) -> str:
+    """Close a coroutine that is not awaited, and return the message of the error."""
+    coroutine.close()  # else Python warns about it too
+    return f"The output is a coroutine of {coroutine.__name__}(). Is an `await` missing?"
 
 
 def builtins(value: Any) -> Any:

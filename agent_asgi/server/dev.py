@@ -1,9 +1,14 @@
 """The command `agent-asgi dev`."""
 
 import argparse
+import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +23,7 @@ from .http_protocol import HttpProtocol
 from .logging import log_config
 from .options import add_environment, apply_environment
 from .serve import WEBSOCKET_ROOM, add_address, check_port, hosts_of
+from .standby import Broken, Standby
 from .target import Target, load_any, parse
 from .uvicorn import Config
 from .websocket_protocol import WebSocketProtocol
@@ -77,6 +83,7 @@ def dev(options: argparse.Namespace) -> None:
     )
     config.target = target
     config.allowed_hosts = hosts_of(options)
+    config.greeted = get_context("spawn").Event()
     Reload(config, DevServer(config).run, [config.bind_socket()]).run()
 
 
@@ -92,25 +99,34 @@ class DevConfig(Config):
     Attributes:
         target: What is served; it is imported in the process that serves it.
         began: When an edit was noticed, in seconds since the epoch; None before the first one.
+        greeted: Whether the banner has been printed, by any of the processes.
+        standby: Stands before the app.
     """
 
     target: Target
     began: float | None = None
+    greeted: Event
+    standby: Standby
 
     def load(self) -> None:
         settings.development = True
         try:
             app = load_any(self.target)
         except SystemExit as error:
-            sys.exit(f"{error}\n\nagent-asgi: Waiting for an edit.")
+            app = Broken(str(error))
         limits = getattr(app, "limits", None) or Limits()
         self.ws_max_size = WEBSOCKET_ROOM * limits.max_body_bytes
         self.app = app
         super().load()
+        _allow_interrupt()
+
+    def outermost(self, app: Any) -> Any:
+        self.standby = Standby(app)
+        return super().outermost(self.standby)
 
 
 class DevServer(uvicorn.Server):
-    """A server that says where it is reached, or that it has reloaded."""
+    """A server that says where it is reached, that it has reloaded, or what is wrong."""
 
     config: DevConfig
 
@@ -118,12 +134,16 @@ class DevServer(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        if self.config.began is None:
+        fault, greeted = self.config.standby.fault, self.config.greeted
+        if fault is not None:
+            text = f"{fault}\n\nagent-asgi: Waiting for an edit.\n"
+        elif not greeted.is_set():
+            greeted.set()
             name, port = self.servers[0].sockets[0].getsockname()[:2]
             url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
             text = f"\n{banner(self.config.app, url)}\n"
         else:
-            text = f"  Reloaded in {time.time() - self.config.began:.1f} s.\n"
+            text = f"  Reloaded in {time.time() - (self.config.began or 0):.1f} s.\n"
         sys.stderr.write(text)
         sys.stderr.flush()
 
@@ -147,6 +167,29 @@ class Reload(WatchFilesReload):
             ignore_permission_denied=True,
         )
 
+    def startup(self) -> None:
+        with _interrupt_blocked():
+            super().startup()
+
     def restart(self) -> None:
         self.config.began = time.time()
-        super().restart()
+        with _interrupt_blocked():
+            super().restart()
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Hold SIGINT back, in a process started meanwhile too: Python would print a traceback."""
+    if sys.platform == "win32":
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        _allow_interrupt()
+
+
+def _allow_interrupt() -> None:
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

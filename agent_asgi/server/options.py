@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # generic only to type checkers
 
+PREFIX = "agent-asgi: "
+"""What the command's own messages begin with."""
+
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
     """Add the options that `apply_environment` reads."""
@@ -61,7 +64,7 @@ def seconds(text: str) -> float:
 
 def fail(message: str) -> NoReturn:
     """End the process with a message and the exit code 1."""
-    sys.exit(f"agent-asgi: {message}")
+    sys.exit(f"{PREFIX}{message}")
 
 
 def _load_env(path: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -13,7 +13,9 @@ from .target import load_any, parse
 if TYPE_CHECKING:
     from .options import Commands
 
-HEAD = ("METHOD", "PATH", "ENDPOINT", "AGENT")
+HEAD = ("METHOD", "PATH", "WHAT IT DOES", "AGENT")
+HIDDEN = frozenset({"not_offered", "playground_file", "viewer_file"})
+"""Routes that nobody calls by hand."""
 Row = tuple[str, str, str, str]
 
 
@@ -54,16 +56,26 @@ def show(options: argparse.Namespace) -> None:
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-def _rows(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[Row]:
+def _rows(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Row]:
+    summary = _summary_of(routes)
     for route in routes:
         if isinstance(route, Mount):
             yield from _rows(route.routes, prefix + route.path)
-        elif isinstance(route, Route | WebSocketRoute):
-            yield _row(route, prefix)
+        elif isinstance(route, Route | WebSocketRoute) and route.name not in HIDDEN:
+            methods = sorted((getattr(route, "methods", None) or {"WEBSOCKET"}) - {"HEAD"})
+            does = summary(methods[0], route.path) or route.name
+            yield ", ".join(methods), prefix + route.path, does, _agent(route)
 
 
-def _row(route: Route | WebSocketRoute, prefix: str) -> Row:
-    methods = getattr(route, "methods", None) or {"WEBSOCKET"}
+def _summary_of(routes: Sequence[BaseRoute]) -> Callable[[str, str], str | None]:
+    """Return what says what a route does: the app's OpenAPI document if it has one."""
+    for route in routes:
+        if isinstance(route, Route) and route.path == "/openapi.json":
+            docs = getattr(route.endpoint, "__self__", None)
+            return getattr(docs, "summary", lambda *_: None)
+    return lambda *_: None
+
+
+def _agent(route: Route | WebSocketRoute) -> str:
     endpoint = getattr(route.endpoint, "__self__", route.endpoint)
-    agent = getattr(getattr(endpoint, "router", None), "name", "")
-    return ", ".join(sorted(methods - {"HEAD"})), prefix + route.path, route.name, agent
+    return getattr(getattr(endpoint, "router", None), "name", "")

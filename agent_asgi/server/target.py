@@ -4,6 +4,7 @@ import gc
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,8 @@ from uvicorn.importer import import_from_string
 
 from ..agents.frameworks import ACCEPTED, is_agent, is_handler
 from ..agents.router import AgentRouter
-from ..observability.tracebacks import describe
+from ..extras import MissingExtra
+from ..observability.tracebacks import describe, exc_info
 from .options import fail
 
 APP = "agent_asgi.app:AgentApp"
@@ -89,6 +91,7 @@ def load_app(target: Target) -> tuple[str, Any]:
         )
     if not callable(value) or isinstance(value, type):
         fail(f"{where!r} is not an app but {_kind(value)}.")
+    _require_handlers(where, value)
     return where, value
 
 
@@ -102,12 +105,26 @@ def load_any(target: Target) -> Any:
         SystemExit: It cannot be imported, or is neither an app nor an agent.
     """
     name, value = _find(target)
+    where = f"{target.module}:{name}"
     if callable(value) and not isinstance(value, type) and not _needs_app(value):
+        _require_handlers(where, value)
         return value
     try:
-        return import_from_string(APP)(value)
+        app = import_from_string(APP)(value)
     except (ImportError, TypeError, ValueError) as error:
-        fail(f"'{target.module}:{name}' cannot be served: {error}")
+        fail(f"{where!r} cannot be served: {error}")
+    _require_handlers(where, app)
+    return app
+
+
+def _require_handlers(where: str, app: Any) -> None:
+    """End the process with a message if a router of an app has no handler."""
+    try:
+        for router in getattr(app, "routers", ()):
+            if isinstance(router, AgentRouter):
+                router.require_handler()
+    except ValueError as error:
+        fail(f"{where!r} cannot be served: {error}")
 
 
 def _needs_app(value: Any) -> bool:
@@ -146,6 +163,8 @@ def _import(target: Target) -> ModuleType:
     gc.disable()  # what an import makes stays, and MLflow's makes much of it
     try:
         module = import_module(target.module)
+    except MissingExtra as error:
+        fail(f"{_place(error)}{error}")
     except Exception as error:  # noqa: BLE001  a module may raise anything
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{target.module}.".startswith(f"{missing}."):
@@ -157,6 +176,12 @@ def _import(target: Target) -> ModuleType:
     if target.path is not None and Path(module.__file__ or "").resolve() != target.path:
         fail(f"{target.path.name!r} has the name of another module. Rename the file.")
     return module
+
+
+def _place(error: BaseException) -> str:
+    """Return the line of the user's module that an exception comes from, for a message."""
+    frames = traceback.extract_tb(exc_info(error)[2])
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
 
 
 def _only(module: ModuleType, target: str) -> tuple[str, Any]:

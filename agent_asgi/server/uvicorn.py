@@ -53,8 +53,7 @@ class Config(uvicorn.Config):
 
     def load(self) -> None:
         super().load()
-        if self.allowed_hosts:
-            self.loaded_app = AllowedHosts(self.loaded_app, self.allowed_hosts)
+        self.loaded_app = self.outermost(self.loaded_app)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         gc.freeze()  # what the app's import has made stays
         setup.reloads, setup.owns_process = self.reload, True
@@ -62,6 +61,10 @@ class Config(uvicorn.Config):
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if isinstance(server, uvicorn.Server):
             _take_signals(server, self.drain_lead, drains=not self.reload)
+
+    def outermost(self, app: Any) -> Any:
+        """Return the app that the server calls in place of the loaded one."""
+        return AllowedHosts(app, self.allowed_hosts) if self.allowed_hosts else app
 
 
 def _take_signals(server: uvicorn.Server, lead: float, *, drains: bool) -> None:

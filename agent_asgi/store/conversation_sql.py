@@ -5,22 +5,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .conversation_store import Addition, Conversation, ConversationStore, Size, StoredItem
+from .conversation_search_sql import SqlSearch
+from .conversation_store import Addition, Conversation, Size, StoredItem
 from .database import Database
 from .engine import shielded
 from .queries import batches
 from .repeats import renamed, unrepeated
-from .tables import Text, conversations
 from .tables import conversation_items as items
+from .tables import conversations
 
 SINCE = 3
 """The first version of the schema that has conversations."""
 
 
-class SqlConversations(ConversationStore):
+class SqlConversations(SqlSearch):
     """Keeps conversations in SQLite or PostgreSQL.
 
     A transaction that changes items first updates the conversation's row. It holds that row's lock
@@ -36,6 +37,7 @@ class SqlConversations(ConversationStore):
         self._writing = partial(database.writing, SINCE)
         self._reading = partial(database.reading, SINCE)
         self._insert_into = database.insert
+        self._postgres = database.postgres
         self._expires_after = expires_after
 
     @shielded
@@ -82,23 +84,6 @@ class SqlConversations(ConversationStore):
             existed = bool((await db.execute(query)).rowcount)
             await db.execute(delete(items).where(*_items_of(id, owner)))
         return existed
-
-    @shielded
-    async def page(self, owner: str, after: str | None, limit: int) -> list[Conversation] | None:
-        own = conversations.alias()
-        order = (conversations.c.created_at, conversations.c.id)
-        query = select(conversations).where(conversations.c.owner == owner)
-        query = query.order_by(*(column.desc() for column in order)).limit(limit)
-        async with self._reading() as db:
-            if after is not None:
-                last = select(own.c.created_at).where(*_own(own, after, owner))
-                created_at = (await db.execute(last)).scalar()
-                if created_at is None:
-                    return None
-                query = query.where(
-                    tuple_(*order) < tuple_(literal(created_at), literal(after, Text))
-                )
-            return [Conversation(**row) for row in (await db.execute(query)).mappings()]
 
     @shielded
     async def add(

@@ -1,10 +1,16 @@
 """The interface of a store's conversations, and the records that it keeps."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+
+from .conversation_search import Search
+
+MAX_LOOKED = 200
+"""How many conversations one search looks at; their items are decoded."""
 
 
 class Conversation(Struct):
@@ -50,6 +56,15 @@ class Addition(NamedTuple):
     replaces_after: str | None = None
     """The id of the item after which earlier items are removed; "" for all of them. Default None:
     no item is removed."""
+
+
+class Found(NamedTuple):
+    """The conversations that a search has found."""
+
+    conversations: list[Conversation]
+    """The conversations, newest first."""
+    last: str | None
+    """The conversation after which to continue the search; None at its end."""
 
 
 class ItemExists(Exception):
@@ -104,6 +119,44 @@ class ConversationStore(ABC):
         Returns:
             The conversations; None if there is no conversation `after`.
         """
+
+    async def search(self, owner: str, text: str, after: str | None, limit: int) -> Found | None:
+        """Search an owner's conversations for a text, in ids, metadata and the words of items.
+
+        It looks at `MAX_LOOKED` conversations at most, so it can return fewer than `limit` although
+        more follow.
+
+        Args:
+            owner: The owner.
+            text: The text, ignoring case.
+            after: The conversation after which it begins; None for the newest one.
+            limit: How many to return at most.
+
+        Returns:
+            What was found; None if there is no conversation `after`.
+        """
+        search, found = Search(text), list[Conversation]()
+        candidates = await self.candidates(owner, search, after, MAX_LOOKED)
+        if candidates is None:
+            return None
+        for each in candidates:
+            if search.in_name(each.id, each.metadata) or await self.mentions(each, search):
+                found.append(each)
+            if len(found) == limit:
+                return Found(found, each.id)
+            await asyncio.sleep(0)  # other requests are served in between
+        return Found(found, candidates[-1].id if len(candidates) == MAX_LOOKED else None)
+
+    async def candidates(
+        self, owner: str, search: Search, after: str | None, limit: int
+    ) -> list[Conversation] | None:
+        """Return a page of an owner's conversations; those that cannot match may be left out."""
+        return await self.page(owner, after, limit)
+
+    async def mentions(self, conversation: Conversation, search: Search) -> bool:
+        """Return whether an item of a conversation has the text."""
+        items = await self.items(conversation.id, conversation.owner) or ()
+        return any(search.in_item(item.data) for item in items)
 
     @abstractmethod
     async def add(

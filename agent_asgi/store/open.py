@@ -1,5 +1,6 @@
 """Opening a store by its URL."""
 
+from ..extras import MissingExtra
 from .base import Store
 from .memory import MemoryStore
 
@@ -30,10 +31,7 @@ def open_store(url: str) -> Store:
 
         return SqlStore(url)
     except ImportError as error:
-        raise ImportError(
-            f"The store {scheme}:... requires additional packages: "
-            f"pip install 'agent-asgi[{extra}]'"
-        ) from error
+        raise MissingExtra(f"The store {scheme}:...", extra) from error
     except (ValueError, ArgumentError):
         raise ValueError(_unknown(scheme)) from None
 

@@ -18,7 +18,17 @@ from mlflow.types.responses import (
 )
 from pydantic import BaseModel
 
-from agent_asgi import AgentApp, AgentRouter, Context, Message, Response, ResponsesRequest
+from agent_asgi import (
+    AgentApp,
+    AgentRouter,
+    ApprovalRequest,
+    Context,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    Response,
+    ResponsesRequest,
+)
 from agent_asgi.agents.threads import AHEAD
 from agent_asgi.testing import AgentClient, Answer
 from tests.support.apps import ask, ask_unstarted, started
@@ -290,9 +300,64 @@ def test_an_unsupported_result_names_handler_and_type(caplog: pytest.LogCaptureF
     assert "float is not a string, item, event, response or usage" in caplog.text
 
 
+async def unawaited() -> str:
+    return "late"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("protocol", ["responses", "json"])
+def test_a_missing_await_is_named_in_all_modes(
+    caplog: pytest.LogCaptureFixture, protocol: Any, stream: bool
+) -> None:
+    router = AgentRouter(protocol=protocol)
+    outputs = [lambda: unawaited(), lambda: FunctionCallOutput("c1", unawaited())]
+    if protocol == "json":
+        outputs[1] = lambda: {"answer": unawaited()}
+
+    @router.stream
+    async def reply(request: dict[str, Any]) -> AsyncIterator[Any]:
+        yield outputs[request["number"]]()
+
+    @router.invoke
+    async def answer(request: dict[str, Any]) -> Any:
+        return [outputs[request["number"]]()]
+
+    path = "/invocations" if protocol == "json" else "/responses"
+    for number in range(2):
+        caplog.clear()
+        body = {"input": "x", "number": number, "stream": stream}
+        post(router, body, path)
+        assert "coroutine of unawaited(). Is an `await` missing?" in caplog.text
+
+
+def test_outputs_that_are_hardly_meant_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = AgentRouter("t-misuse")
+
+    @router.stream
+    async def reply(request: ResponsesRequest) -> AsyncIterator[Any]:
+        yield FunctionCall("look", {}, call_id="c1")
+        yield FunctionCallOutput("c1", "fine")
+        yield FunctionCallOutput("c9", "of no call")
+        yield ApprovalRequest("erase", {})
+        yield "Erased."
+
+    for _ in range(2):
+        assert post(router, {"input": "x"}).status == 200
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.partition(" yielded ")[2].split()[:2] for text in told] == [
+        ["a", "FunctionCallOutput"],
+        ["text", "after"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("output", "message"),
-    [(None, "Is a `return` or a `yield` missing?"), ({"a": 1}, "A dict without `type` is not a")],
+    [
+        (None, "Is a `return` missing, or was None yielded?"),
+        ({"a": 1}, "A dict without `type` is not a"),
+    ],
 )
 def test_a_likely_mistake_has_its_mend(
     output: Any, message: str, caplog: pytest.LogCaptureFixture

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import openai
 import pytest
@@ -80,6 +81,8 @@ def test_a_handler_s_error_shows_the_user_s_line_to_client_and_log(tmp_path: Pat
         with pytest.raises(openai.InternalServerError) as raised:
             dev.client.responses.create(input="fail")
         log = dev.says("ValueError: no such thing")
+    body: Any = raised.value.body
+    assert body["message"].count("no such thing") == 2  # the line, and what it says
     for text in (str(raised.value), log):
         assert "agent.py" in text
         assert "line 9, in tutor" in text
@@ -107,7 +110,12 @@ def test_an_edit_is_served_also_while_a_stream_is_open(tmp_path: Path) -> None:
         ("def f(:\n", ["line 1", "SyntaxError"]),
         ("x = 1\nimport no_such_module\n", ["line 2, in <module>", "No module named"]),
         ("from agent_asgi import AgentApp\nAgentApp(3)\n", ["line 2, in <module>", "an agent is"]),
+        ("x = 1\nprint(unknown)\n", ["line 2, in <module>", "NameError: name 'unknown'"]),
         ("x = 1\n", ["has no app and no agent", "app = AgentApp(...)"]),
+        (
+            "from agent_asgi import AgentRouter\nrouter = AgentRouter('idle')\n",
+            ["'agent:router' cannot be served: Router 'idle' has no handler."],
+        ),
         ("def agent(request): ...\n", ["has no app and no agent"]),
     ],
 )
@@ -120,10 +128,65 @@ def test_a_broken_module_is_shown_and_waits_for_the_edit(
         assert "importlib" not in log
         assert "agent_asgi/" not in log
         assert "target.py" not in log
-        time.sleep(0.3)
-        assert dev.process.poll() is None
+        dev.says("agent-asgi: Waiting for an edit.")
+        status, told = dev.get("/v1/responses/resp_1")
+        assert status == 503
+        told = json.loads(told)["error"]["message"]
+        assert all(each in told for each in shown)
+        status, page = dev.get("/", "text/html")
+        assert status == 503
+        assert told == page
         edit(tmp_path, 2)
         assert dev.ask() == "VERSION 2"
+        assert "  Playground " in dev.log  # the banner comes with the first app that starts
+
+
+LIFESPAN = """
+from contextlib import asynccontextmanager
+from agent_asgi import AgentApp, ResponsesRequest
+
+async def named(request: ResponsesRequest) -> str:
+    return "started"
+
+@asynccontextmanager
+async def lifespan(app):
+    raise OSError("no such model")
+    yield
+
+app = AgentApp(named, lifespan=lifespan)
+"""
+
+
+def test_an_app_that_cannot_start_says_so_and_waits_for_the_edit(tmp_path: Path) -> None:
+    write(tmp_path, LIFESPAN)
+    with developing(tmp_path, "agent.py", ready="Waiting for an edit.") as dev:
+        assert "OSError: no such model" in dev.log
+        assert dev.get("/v1/models")[0] == 503
+        write(tmp_path, LIFESPAN.replace("    raise", "    # raise"))
+        assert dev.ask() == "started"
+
+
+def test_a_reload_of_a_broken_module_is_told_to_clients(tmp_path: Path) -> None:
+    edit(tmp_path, 1)
+    with developing(tmp_path, "agent.py") as dev:
+        assert dev.ask() == "VERSION 1"
+        write(tmp_path, "def f(:\n")
+        dev.says("Waiting for an edit.")
+        assert "SyntaxError" in dev.get("/playground.json")[1]
+        assert "[Errno" not in dev.log
+        edit(tmp_path, 2)
+        assert dev.ask() == "VERSION 2"
+        assert dev.log.count("Playground") == 1
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.2])
+def test_an_early_ctrl_c_prints_no_traceback(tmp_path: Path, seconds: float) -> None:
+    edit(tmp_path, 1)
+    with developing(tmp_path, "agent.py", ready="") as dev:
+        time.sleep(seconds)
+        os.killpg(dev.process.pid, signal.SIGINT)
+        dev.process.wait(20)
+        assert "Traceback" not in dev.log
 
 
 def test_a_target_that_is_not_there_ends_it(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`agent-asgi routes`, `--version`, and the help."""
 
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -30,15 +31,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows(target: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     main(["routes", target])
-    return [line.split() for line in capsys.readouterr().out.splitlines()]
+    return [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_routes_of_one_agent(capsys: pytest.CaptureFixture[str]) -> None:
     head, *table = rows("listed:single", capsys)
-    assert head == ["METHOD", "PATH", "ENDPOINT", "AGENT"]
-    assert ["POST", "/v1/responses", "Responses", "talker"] in table
+    assert head == ["METHOD", "PATH", "WHAT IT DOES", "AGENT"]
+    runs = "Run the agent with the OpenAI Responses API"
+    for path in ("/responses", "/v1/responses"):
+        assert ["POST", path, runs, "talker"] in table
     assert ["WEBSOCKET", "/responses", "WebSocket", "talker"] in table
-    assert ["GET", "/health", "health"] in table
+    assert ["GET", "/health", "Check that the process answers"] in table
+    assert [row for row in table if re.search(r"\w_\w|\w\.\w", row[2])] == []  # no one's names
 
 
 @pytest.mark.parametrize(("target", "prefix"), [("listed:app", ""), ("listed:host", "/agents")])
@@ -46,8 +50,10 @@ def test_routes_of_several_agents(
     capsys: pytest.CaptureFixture[str], target: str, prefix: str
 ) -> None:
     table = rows(target, capsys)
-    assert ["POST", f"{prefix}/responses", "Responses"] in table
-    assert ["POST", f"{prefix}/parrot/responses", "Responses", "parrot"] in table
+    runs = "Run the agent with the OpenAI Responses API"
+    assert ["POST", f"{prefix}/responses", runs] in table
+    own = ["POST", f"{prefix}/parrot/responses", runs, "parrot"]
+    assert own in table
 
 
 def test_an_app_without_routes() -> None:

@@ -34,6 +34,17 @@ class Docs:
     ) -> None:
         self._build = partial(document, config, routes, operations, components)
 
+    def summary(self, method: str, path: str) -> str | None:
+        """Return what a route does; None if the document does not have it."""
+        operation = self._operations.get(path.replace("/v1/", "/"), {}).get(method.lower(), {})
+        summary: str | None = operation.get("summary")
+        return summary
+
+    @cached_property
+    def _operations(self) -> dict[str, Any]:
+        """The operations by their paths without `/v1`: the document has only one of the two."""
+        return {path.replace("/v1/", "/"): each for path, each in self._document["paths"].items()}
+
     @cached_property
     def _document(self) -> dict[str, Any]:
         return self._build()

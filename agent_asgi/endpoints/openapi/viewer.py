@@ -37,7 +37,7 @@ def _file(name: str) -> Response:
     files = _files()
     if not files:
         message = (
-            "The API viewer needs a package: pip install 'agent-asgi[docs]'. "
+            "The API viewer needs the extra `agent-asgi[docs]`. "
             "The OpenAPI document is at /openapi.json without it."
         )
         return error_response(NotFound(message, "not_found"))

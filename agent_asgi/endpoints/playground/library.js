@@ -11,6 +11,7 @@ export class Library {
   remote = false;
   hasMore = false;
   entries = []; // {id, title, created}, newest first
+  found = null; // {words, entries, last, hasMore}: what the server has found, until the search is left
 
   // `changed()` is called when the entries have changed.
   constructor(changed) {
@@ -20,17 +21,39 @@ export class Library {
   /** List the first conversations: the server's if `remote`, else those of this tab. */
   async load(remote) {
     this.remote = remote;
+    this.found = null;
     this.entries = remote ? [] : JSON.parse(sessionStorage.getItem(KEY) ?? "[]");
     if (remote) await this.more();
     this.changed();
   }
 
+  /** List the next page, of what is found if there is a search. */
   async more() {
-    const last = this.entries.at(-1);
-    const after = last ? `&after=${encodeURIComponent(last.id)}` : "";
-    const page = await getJson(`v1/conversations?limit=${PAGE}${after}`);
+    const found = this.found;
+    if (found) return this.#findMore(found);
+    const page = await pageAfter(this.entries.at(-1)?.id);
     this.entries.push(...page.data.map(entryOf));
     this.hasMore = page.has_more;
+    this.changed();
+  }
+
+  /** Let the server search for conversations; with no words, list them all again. */
+  async find(words) {
+    this.found = words ? { words, entries: [], last: null, hasMore: true } : null;
+    if (words) await this.#findMore(this.found);
+    else this.changed();
+  }
+
+  // The server looks at some conversations at a time. An answer to an earlier search is dropped.
+  async #findMore(found) {
+    const wanted = found.entries.length + PAGE;
+    while (found.hasMore && found.entries.length < wanted) {
+      const page = await pageAfter(found.last, found.words);
+      if (this.found !== found) return;
+      found.entries.push(...page.data.map((each) => this.entries.find(({ id }) => id === each.id) ?? entryOf(each)));
+      found.hasMore = page.has_more;
+      found.last = page.last_id;
+    }
     this.changed();
   }
 
@@ -54,17 +77,19 @@ export class Library {
 
   async delete(id) {
     if (this.remote) await remove(conversationPath(id));
-    this.entries = this.entries.filter((entry) => entry.id !== id);
+    this.forget(id);
     this.#save();
   }
 
   /** Remove a conversation that the server no longer has. */
   forget(id) {
-    this.entries = this.entries.filter((entry) => entry.id !== id);
+    const others = (entries) => entries.filter((entry) => entry.id !== id);
+    this.entries = others(this.entries);
+    if (this.found) this.found.entries = others(this.found.entries);
   }
 
   get(id) {
-    return this.entries.find((entry) => entry.id === id);
+    return [...this.entries, ...(this.found?.entries ?? [])].find((entry) => entry.id === id);
   }
 
   /** Keep the turns of a conversation of this tab. */
@@ -90,6 +115,13 @@ export class Library {
       // the storage is full: the list shows what was saved before
     }
   }
+}
+
+function pageAfter(last, words = "") {
+  const query = new URLSearchParams({ limit: PAGE });
+  if (last) query.set("after", last);
+  if (words) query.set("search", words);
+  return getJson(`v1/conversations?${query}`);
 }
 
 function entryOf({ id, created_at: created, metadata }) {

@@ -3,8 +3,8 @@
 import { element, parsedJson, textButton } from "./dom.js";
 
 const KEY = "agent_asgi.settings";
-const TOOLS = '[{"type": "function", "name": "get_weather",\n  "parameters": {"type": "object",\n    "properties": {"city": {"type": "string"}}}}]';
-const SCHEMA = '{"type": "object",\n  "properties": {"answer": {"type": "number"}},\n  "required": ["answer"],\n  "additionalProperties": false}';
+const TOOLS = '[{"type": "function",\n  "name": "get_weather",\n  "parameters": {"type": "object",\n    "properties": {\n      "city": {"type": "string"}}}}]';
+const SCHEMA = '{"type": "object",\n  "properties": {\n    "answer": {"type": "number"}},\n  "required": ["answer"],\n  "additionalProperties": false}';
 
 export class SettingsView {
   #fields = {

@@ -2,13 +2,14 @@
 
 import { byId, element, iconButton, visible } from "./dom.js";
 
-const MAX_SEARCHED = 1000;
+const PAUSE = 250; // milliseconds without a key before the server is asked
 
 export class Sidebar {
   #list = byId("conversations");
   #search = byId("search");
   #note = byId("conversations-note");
   #more = byId("more");
+  #timer = 0;
 
   /**
    * @param {Library} library
@@ -20,17 +21,19 @@ export class Sidebar {
   constructor(library, actions) {
     this.library = library;
     this.actions = actions;
-    this.#search.addEventListener("input", () => this.#find());
+    this.#search.addEventListener("input", () => this.#wait());
     this.#more.addEventListener("click", () => this.#try(library.more()));
   }
 
   update() {
-    const words = this.#search.value.trim().toLowerCase();
-    const { entries, remote, hasMore } = this.library;
+    const { remote, found } = this.library;
+    const { entries, hasMore } = found ?? this.library;
+    const words = remote ? "" : this.#words.toLowerCase();
     const shown = entries.filter(({ title }) => title.toLowerCase().includes(words));
     if (!this.#list.querySelector("form")) this.#list.replaceChildren(...shown.map((entry) => this.#row(entry)));
     this.#more.hidden = !hasMore;
-    if (words && !shown.length) this.#note.textContent = "No conversation with this title.";
+    if (found && !shown.length) this.#note.textContent = hasMore ? "Searching…" : "No conversation has this text.";
+    else if (words && !shown.length) this.#note.textContent = "No conversation with this title.";
     else if (!remote) this.#note.textContent = "Kept in this tab. With AgentApp(single_user=True) or authenticate, the server keeps and lists them.";
     else this.#note.textContent = entries.length ? "" : "No conversation yet.";
   }
@@ -86,22 +89,23 @@ export class Sidebar {
     dialog.addEventListener("close", close, { once: true });
   }
 
-  // Titles are known page by page: look at more of them.
-  async #find() {
-    this.update();
-    while (this.#search.value.trim() && this.library.hasMore && this.library.entries.length < MAX_SEARCHED) {
-      if (!(await this.#try(this.library.more()))) return;
-    }
+  get #words() {
+    return this.#search.value.trim();
   }
 
-  // Wait for the server; show its error. Return whether it was done.
+  // Search once the user has stopped typing; the titles of this tab's conversations at once.
+  #wait() {
+    clearTimeout(this.#timer);
+    if (!this.library.remote) this.update();
+    else this.#timer = setTimeout(() => this.#try(this.library.find(this.#words)), PAUSE);
+  }
+
+  // Wait for the server; show its error.
   async #try(work) {
     try {
       await work;
-      return true;
     } catch (error) {
       this.#note.textContent = error.message;
-      return false;
     }
   }
 }

@@ -111,8 +111,10 @@ export class TurnView {
     const { error } = this.turn;
     this.#error.hidden = !error;
     if (!error || this.#error.firstChild) return;
-    this.#error.append(element("span", {}, visible(error.message)));
+    const [summary, ...traceback] = visible(error.message).split("\n\n");
+    this.#error.append(element("span", {}, summary));
     if (error.code) this.#error.append(element("code", {}, visible(error.code)));
+    if (traceback.length) this.#error.append(element("pre", { tabindex: "0" }, traceback.join("\n\n")));
   }
 
   // Show the actions of an answer that has ended, once all is known of it.

@@ -20,6 +20,7 @@ from ...schema.items import ItemReference
 from ...schema.own_calls import MARK, is_from, received, shown
 from ...schema.requests import Metadata
 from ...store.chain import check_size
+from ...store.conversation_search import MAX_TEXT
 from ...store.conversation_store import Conversation, ItemExists, Size, StoredItem
 from ...store.history import full_items, item_id_of
 from ..paging import Page, check_listed, listed
@@ -136,13 +137,38 @@ async def create(call: Call) -> Any:
 
 
 async def list_conversations(call: Call) -> Any:
-    """List the user's conversations, newest first."""
+    """List the user's conversations, newest first, or those that have a text."""
     check_listed(call.runtime.engine, call.owner)
     page = Page(call.request.scope)
+    text = _searched(page)
+    if text:
+        return await _search(call, page, text)
     found = await call.store.page(call.owner, page.after, page.limit + 1)
     if found is None:
         raise page.no_such("conversation")
     return page.body([(each.id, _shown(each)) for each in found])
+
+
+def _searched(page: Page) -> str:
+    """Return the text that is searched for; empty for the whole list.
+
+    Raises:
+        InvalidRequest: It is too long.
+    """
+    text = (page.query.get("search") or "").strip()
+    if len(text) > MAX_TEXT:
+        raise InvalidRequest(f"search: must not be longer than {MAX_TEXT} characters.", "search")
+    return text
+
+
+async def _search(call: Call, page: Page, text: str) -> Any:
+    """Return a page of what is found; `last_id` is where the search has stopped."""
+    found = await call.store.search(call.owner, text, page.after, page.limit + 1)
+    if found is None:
+        raise page.no_such("conversation")
+    entries = [(each.id, _shown(each)) for each in found.conversations]
+    body = page.body(entries, has_more=found.last is not None)
+    return body if len(entries) > page.limit or not found.last else body | {"last_id": found.last}
 
 
 async def retrieve(call: Call) -> Any:

@@ -18,6 +18,7 @@ from ...schema.openapi import (
     parameter,
     ref,
 )
+from ...store.conversation_search import MAX_TEXT
 
 _METADATA: Schema = {
     "type": "object",
@@ -29,6 +30,12 @@ _ITEMS = list_of("ConversationItem") | {"maxItems": 20}
 _CONVERSATION = {JSON: ref("Conversation")}
 _FOUND = (400, 403, 404, 408, 413, 503)
 _ORDER = parameter("order", "query", "`desc`: newest first; `asc`: oldest.", enum=["desc", "asc"])
+_SEARCH = parameter(
+    "search",
+    "query",
+    "Only conversations with this text in their name, metadata or items.",
+    maxLength=MAX_TEXT,
+)
 SCHEMAS: dict[str, Schema] = {
     "Conversation": object_of(
         id=TEXT, object=one_of("conversation"), created_at=NUMBER, metadata=_METADATA
@@ -52,10 +59,10 @@ OPERATIONS = {
         example={"metadata": {"topic": "maths"}},
     ),
     "conversations.list_conversations": Operation(
-        "List the user's conversations, newest first",
+        "List or search the user's conversations, newest first",
         {JSON: page_of("Conversation")},
         (400, 403, 408, 413, 503),
-        parameters=page_parameters("conversation"),
+        parameters=(*page_parameters("conversation"), _SEARCH),
     ),
     "conversations.retrieve": Operation("Get a conversation", _CONVERSATION, _FOUND),
     "conversations.update": Operation(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response as HttpResponse
 from starlette.routing import BaseRoute, Route
 
+from ...extras import MissingExtra
 from ...http.responses import json_response
 from ...schema import codec
 from ...schema.openapi import Operation, Schema
@@ -56,7 +57,7 @@ class MCP(Protocol):
         scopes: Sequence[str] = (),
     ) -> None:
         if importlib.util.find_spec("mcp") is None:
-            raise ImportError("MCP needs the package mcp: pip install 'agent-asgi[mcp]'")
+            raise MissingExtra("MCP", "mcp")
         check_path("MCP", path)
         if (resource is None) is not (not authorization_servers):
             raise ValueError("MCP: `resource` and `authorization_servers` belong together.")

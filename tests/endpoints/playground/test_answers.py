@@ -178,3 +178,27 @@ def test_an_approval_is_given_or_refused(serve: Serve, browser: Browser, single_
     assert agent.answers[-1] == (True, None, None)
     expect(tab.turns.last).to_contain_text("Deleted.", timeout=WAIT)
     tab.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_traceback_is_monospaced_and_scrolls_by_itself(
+    serve: Serve, browser: Browser, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_asgi.config.development", True)
+    router = AgentRouter("faulty")
+
+    @router.invoke
+    async def fail(request: ResponsesRequest) -> str:
+        long = {"a name that is long enough to leave a narrow window": request.input_text * 30}
+        raise ValueError(f"No such thing: {long}")
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True, debug=True)), width)
+    tab.ready()
+    tab.ask("A word.")
+    shown = tab.page.get_by_role("alert").locator("pre")
+    expect(shown).to_contain_text("raise ValueError", timeout=WAIT)
+    expect(tab.page.get_by_role("alert").locator("span")).to_contain_text("ValueError: No such")
+    assert "monospace" in shown.evaluate("node => getComputedStyle(node).fontFamily")
+    assert shown.evaluate("node => getComputedStyle(node).overflowX") == "auto"
+    assert not tab.overflows()
+    tab.close()

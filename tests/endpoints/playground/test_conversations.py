@@ -1,9 +1,10 @@
 """The conversations of the playground: reopened, renamed, deleted, searched, edited, forked."""
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from agent_asgi import AgentApp, BearerTokens
 from tests.endpoints.playground.agents import REFUSED, Echo, Held, Serve
@@ -56,7 +57,8 @@ def test_conversations_are_reopened_renamed_and_deleted(
     tab.page.get_by_label("Search the conversations").fill("NUMB")
     expect(entries(tab)).to_have_count(1)
     tab.page.get_by_label("Search the conversations").fill("nothing like it")
-    expect(tab.page.get_by_text("No conversation with this title.")).to_be_visible()
+    none = "No conversation has this text." if single_user else "No conversation with this title."
+    expect(tab.page.get_by_text(none)).to_be_visible()
     tab.page.get_by_label("Search the conversations").fill("")
 
     tab.page.get_by_role("button", name="Delete other").press("Enter")
@@ -206,7 +208,8 @@ def test_more_conversations_than_a_page_are_listed_and_searched(
     token = BearerTokens({"secret": "ann"})
     url = serve(AgentApp(Echo().router, playground=True, authenticate=token))
     for number in range(60):
-        body: Any = {"metadata": {"title": f"Talk {number}"}}
+        items = [{"role": "user", "content": f"About {'whales' if number == 1 else 'birds'}"}]
+        body: Any = {"metadata": {"title": f"Talk {number}"}, "items": items}
         assert fetch(url, "POST", "/v1/conversations", "secret", body).status == 200
     tab = Tab(browser, url)
     tab.page.get_by_label("Bearer token").fill("secret")
@@ -215,7 +218,50 @@ def test_more_conversations_than_a_page_are_listed_and_searched(
     expect(entries(tab)).to_have_count(50)
     tab.page.get_by_label("Search the conversations").fill("talk 3")
     expect(entries(tab)).to_have_count(11)
+    tab.page.get_by_label("Search the conversations").fill("WHALES")
+    expect(entries(tab)).to_have_text(["Talk 1"])
+    tab.page.get_by_role("button", name="Rename Talk 1").press("Enter")
+    tab.page.get_by_label("Title").fill("Big ones")
+    tab.page.get_by_label("Title").press("Enter")
+    expect(entries(tab)).to_have_text(["Big ones"])
+    tab.page.get_by_label("Search the conversations").fill("birds")
+    expect(entries(tab)).to_have_count(50)
+    tab.page.get_by_role("button", name="Show more").click()
+    expect(entries(tab)).to_have_count(59)
     tab.page.get_by_label("Search the conversations").fill("")
+    expect(entries(tab)).to_have_count(50)
+    tab.page.get_by_role("button", name="Show more").click()
     expect(entries(tab)).to_have_count(60)
     expect(tab.page.get_by_role("button", name="Show more")).to_be_hidden()
     tab.close(REFUSED)
+
+
+def test_a_search_asks_once_and_drops_the_answer_to_an_earlier_one(
+    serve: Serve, browser: Browser
+) -> None:
+    url = serve(AgentApp(Echo().router, playground=True, single_user=True))
+    for title in ("apples", "pears"):
+        fetch(url, "POST", "/v1/conversations", body={"metadata": {"title": title}})
+    tab = Tab(browser, url)
+    tab.ready()
+    asked: list[str] = []
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query)["search"][0])
+        if asked[-1] == "apples":
+            held.append(route)
+        else:
+            route.continue_()
+
+    tab.page.route(lambda link: "search=" in link, hold)
+    search = tab.page.get_by_label("Search the conversations")
+    with tab.page.expect_request(lambda request: "search=" in request.url):
+        search.press_sequentially("apples", delay=10)
+    search.fill("pears")
+    expect(entries(tab)).to_have_text(["pears"])
+    held[0].continue_()
+    tab.page.wait_for_timeout(300)
+    assert entries(tab).all_inner_texts() == ["pears"]
+    assert asked == ["apples", "pears"]
+    tab.close()

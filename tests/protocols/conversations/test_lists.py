@@ -122,3 +122,37 @@ def test_a_page_has_no_more_bytes_than_a_conversation(serve: Serve) -> None:
         page = listed(client)
         assert (ids(page), page["has_more"]) == ([made[1]], True)
         assert ids(listed(client, after=made[1])) == [made[0]]
+
+
+def test_conversations_are_searched_in_pages(serve: Serve, store_url: str) -> None:
+    with client_of(serve, store_url, poet(text="Roses are red"), middleware=OWNERS) as client:
+        ann, bob = as_user(client, "ann"), as_user(client, "bob")
+        for name in ("first", "second", "third"):
+            ann.responses.create(input=f"{name} poem", conversation=name)
+        titled = ann.conversations.create(metadata={"title": "On ROSES"}).id
+        bob.responses.create(input="roses", conversation="other")
+        page = listed(ann, "conversations", search="roses", limit=2)
+        assert ids(page) == [titled, "third"]
+        assert (page["has_more"], page["last_id"]) == (True, "third")
+        rest = listed(ann, "conversations", search="roses", limit=2, after="third")
+        assert (ids(rest), rest["has_more"]) == (["second", "first"], False)
+        assert ids(listed(ann, "conversations", search=" second POEM ")) == ["second"]
+        assert ids(listed(ann, "conversations", search="%")) == []
+        assert ids(listed(ann, "conversations", search="thir")) == ["third"]
+        assert len(ids(listed(ann, "conversations", search=""))) == 4
+        for query in ({"search": "x" * 201}, {"search": "x", "after": "conv_none"}):
+            with pytest.raises(openai.BadRequestError):
+                listed(ann, "conversations", **query)
+
+
+def test_a_search_may_stop_between_two_finds(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_asgi.store.conversation_store.MAX_LOOKED", 2)
+    with client_of(serve, "memory://", poet(), single_user=True) as client:
+        for name in ("old", "c2", "c1", "c0"):
+            client.responses.create(input=f"in {name}", conversation=name)
+        page = listed(client, "conversations", search="in old")
+        assert (ids(page), page["has_more"], page["last_id"]) == ([], True, "c1")
+        page = listed(client, "conversations", search="in old", after="c1")
+        assert (ids(page), page["has_more"], page["last_id"]) == (["old"], True, "old")
+        page = listed(client, "conversations", search="in old", after="old")
+        assert (ids(page), page["has_more"]) == ([], False)
