@@ -5,7 +5,7 @@ from collections import deque
 
 from ..store.lines import Lines
 
-MAX_WAITING = 128 << 10
+MAX_WAITING = 64 << 10
 """How many bytes wait in memory for one follower; one that is slower reads from the store."""
 
 

@@ -188,10 +188,12 @@ class LogWriter:
     async def _pause(self, seconds: float) -> None:
         """Pause after a write that took some seconds."""
         longest = self._store.write_seconds
-        await asyncio.sleep(min(seconds, longest))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(PAUSE * seconds, longest) - min(seconds, longest)):
-                await self._new.wait()
+        shortest = min(seconds, longest)
+        await asyncio.sleep(shortest)
+        if shortest < longest:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(PAUSE * seconds, longest) - shortest):
+                    await self._new.wait()
 
     def _batch(self) -> list[tuple[Log, Lines]]:
         batch: list[tuple[Log, Lines]] = []

@@ -145,6 +145,9 @@ async def measure(runs: Server, served: Server, what: str, count: int, followers
     ids = [await begin(runs.address, what) for _ in range(count)]
     all_ = [await follow(served.address, id_) for _ in range(followers) for id_ in ids]
     reading = [asyncio.create_task(each.read()) for each in all_]
+    async with asyncio.timeout(120):
+        while not all(each.chunks for each in all_):
+            await asyncio.sleep(0.1)
     await asyncio.sleep(SETTLE_SECONDS)
     for each in all_:
         each.late.clear()
