@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak build clean
 
 install: .venv/installed
 
@@ -116,6 +116,10 @@ hostile: install
 # Some three minutes, on a quiet machine: 1,000 users beside one who floods (docs/rate-limits.md).
 fairness: install
 	$(BIN)/python -m tests.tools.fairness
+
+# Some twenty minutes: what followers of background runs cost, and how late they hear.
+followers: install
+	$(BIN)/python -m tests.tools.followers
 
 bench: install
 	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md

@@ -15,6 +15,7 @@ from .agents.router import AgentRouter
 from .background.deliverer import Deliverer, Notify, Receiver
 from .background.executor import Executor, Queue
 from .background.locks import Locks
+from .background.log_reader import LogReader
 from .background.memory_queue import MemoryQueue
 from .background.recovery import Recovery
 from .background.saver import Saver
@@ -68,6 +69,7 @@ class Runtime:
         self.store = config.store
         if config.metrics is not None:
             self.store = timed(config.store, config.metrics.store_timer)
+        self.reader = LogReader(self.store, self.admission)
         self.locks = Locks(self.store, config.timeouts.stalled)
         self.engine = Engine(
             config.routers,
@@ -143,6 +145,7 @@ class Runtime:
         self.admission.reach(stage)
         if stage >= Stage.ENDING:
             self.store.signals.notify_all()
+            self.reader.release()
 
     async def _end_runs(self, timeouts: Timeouts) -> None:
         """Let runs end in time, then cancel them."""
@@ -177,6 +180,8 @@ class Runtime:
             stack.push_async_callback(self.tracer.stop, config.timeouts.drain)
             stack.push_async_callback(self.store.close)
             await self.store.open()
+            self.reader.start()
+            stack.push_async_callback(self.reader.stop)
             self.deliverer.start()
             stack.push_async_callback(self.deliverer.stop)
             await self.executor.start()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from ..events.accumulator import OutputItem
@@ -18,6 +19,8 @@ MAX_WAITING = 1 << 20
 """How many bytes of one run may wait for the store before the run waits too."""
 BATCH = 8 << 20
 """About how many bytes one transaction writes."""
+PAUSE = 10.0
+"""The pause between two writes, as a multiple of the time that the last one took."""
 STORE_RETRY_SECONDS = 0.25
 STORE_SECONDS = 300.0
 """How long an operation is repeated while the store does not answer."""
@@ -62,10 +65,13 @@ class Log:
         self.attempt = attempt
         self.lost = False
         """Whether nothing more may be written, because the attempt no longer owns the run."""
+        self.is_new = True
+        """Whether nothing has been written yet."""
         self._writer = writer
         self._next = next_number
         self._buffer = bytearray()
         self._room = asyncio.Event()
+        writer.signals.writing.add(id)
 
     @property
     def waiting(self) -> int:
@@ -76,6 +82,9 @@ class Log:
         """Write nothing more."""
         self.lost = True
         self._room.set()
+        if self.id in self._writer.signals.writing:
+            self._writer.signals.writing.discard(self.id)
+            self._writer.signals.notify(self.id)  # perhaps another process writes it now
 
     def add(self, lines: bytes) -> None:
         """Add events, which are written soon."""
@@ -93,6 +102,7 @@ class Log:
         """Remove and return the events that wait, followed by `end`."""
         data = bytes(self._buffer) + end
         self._buffer.clear()
+        self.is_new = False
         self._room.set()
         lines = Lines(self._next, data.count(b"\n"), data)
         self._next += lines.count
@@ -100,20 +110,27 @@ class Log:
 
 
 class LogWriter:
-    """Writes the logs of a process: at most once in `store.write_seconds`, all of them together.
+    """Writes the logs of a process, all of them together.
+
+    The pause between two writes follows the time that the last one took, up to
+    `store.write_seconds`; for a log that has not been written yet, it is only that time itself.
 
     If the store does not answer, writes are repeated until it does or their attempts are lost, but
     for at most `STORE_SECONDS`.
 
     Args:
         store: The store of the logs.
+
+    Attributes:
+        signals: The store's.
     """
 
     def __init__(self, store: Store) -> None:
+        self.signals = store.signals
         self._store = store
         self._logs: dict[str, Log] = {}
         self._writing = asyncio.Lock()
-        self._awake = asyncio.Event()
+        self._awake, self._new = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -130,6 +147,8 @@ class LogWriter:
         """Write a log soon."""
         self._logs[log.id] = log
         self._awake.set()
+        if log.is_new:
+            self._new.set()
 
     async def finish(self, log: Log, lines: bytes, ending: Ending) -> None:
         """Write the rest of a log, its last lines, and how the run ended."""
@@ -140,6 +159,7 @@ class LogWriter:
         async def end() -> None:
             try:
                 await self._store.finish(log.id, log.attempt, last, ending)
+                self.signals.writing.discard(log.id)
             except LostRun:
                 _mark_lost(log)
 
@@ -157,10 +177,23 @@ class LogWriter:
             await self._awake.wait()
             self._awake.clear()
             async with self._writing:
+                self._new.clear()
+                begun = time.monotonic()
                 await self._append(self._batch())
+                seconds = time.monotonic() - begun
             if self._logs:
                 self._awake.set()
-            await asyncio.sleep(self._store.write_seconds)
+            await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Pause after a write that took some seconds."""
+        longest = self._store.write_seconds
+        shortest = min(seconds, longest)
+        await asyncio.sleep(shortest)
+        if shortest < longest:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(PAUSE * seconds, longest) - shortest):
+                    await self._new.wait()
 
     def _batch(self) -> list[tuple[Log, Lines]]:
         batch: list[tuple[Log, Lines]] = []

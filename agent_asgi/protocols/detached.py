@@ -1,7 +1,7 @@
 """`Detached`: background runs and runs with an idempotency key, which outlive their request."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response as HttpResponse
 
 from ..agents.router import AgentRouter
-from ..background.log_reader import ENDS, tail, wait_for_end
+from ..background.log_reader import ENDS
 from ..background.log_writer import LINES
 from ..background.recovery import LocalContext
 from ..errors import AgentError, Conflict, InvalidRequest, NotFound, Unavailable
@@ -230,17 +230,18 @@ class Detached:
         if mode == "hidden" or (mode == "mcp_call" and view == "function_call"):
             begin = -1  # its numbers are not the shown ones
         replay = Replay(encoder, view, response, begin, after)
-        async for lines in tail(self._runtime.store, record, begin, admission):
-            for line in codec.split_lines(lines):
-                done = replay.write(line, buffer) or done
-            if buffer:
-                yield codec.on_one_line(bytes(buffer))
-                buffer.clear()
+        async with aclosing(self._runtime.reader.tail(record, begin)) as log:
+            async for lines in log:
+                for line in codec.split_lines(lines):
+                    done = replay.write(line, buffer) or done
+                if buffer:
+                    yield codec.on_one_line(bytes(buffer))
+                    buffer.clear()
         if done or not admission.ending:
             yield encoder.end()
 
     async def _wait(self, record: Record, decoded: ResponsesRequest) -> HttpResponse:
-        done = await wait_for_end(self._runtime.store, record, self._runtime.admission)
+        done = await self._runtime.reader.wait_for_end(record)
         if done is None:
             raise NotFound("The response was deleted.", "response_not_found")
         if done.active:

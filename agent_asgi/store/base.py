@@ -13,6 +13,7 @@ from .conversation_locks import ConversationLocks
 from .conversation_store import Addition, ConversationStore, Size
 from .delivery_store import Delivery, DeliveryStore, Notice, Subscription
 from .lines import Lines
+from .logs import Logs
 from .meters import Meters
 from .watch import Signals
 
@@ -155,7 +156,7 @@ class Page(NamedTuple):
     """Whether older ones follow."""
 
 
-class Store(ConversationLocks):
+class Store(ConversationLocks, Logs):
     """Keeps responses and conversations. Everything it returns is a copy.
 
     A response that continues another one renews the time until their chain expires.
@@ -176,7 +177,8 @@ class Store(ConversationLocks):
     poll_seconds: float
     """How often a reader checks for changes that it was not notified of."""
     write_seconds: float
-    """Time between two writes to a log; events that come in between are written together."""
+    """The longest time between two writes to logs; events that come in between are written
+    together."""
 
     conversations: ConversationStore
     """The conversations."""
@@ -374,16 +376,6 @@ class Store(ConversationLocks):
     @abstractmethod
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
         """Return some of the agents' runs that no process holds, oldest first."""
-
-    @abstractmethod
-    async def events(self, id: str, after: int) -> list[Lines]:
-        """Return the next part of a log, which may be empty.
-
-        Args:
-            id: The response.
-            after: A sequence number; -1 for the beginning. The first group that is returned may
-                contain earlier events too.
-        """
 
     @abstractmethod
     async def sweep(self) -> int:

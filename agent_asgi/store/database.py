@@ -43,6 +43,7 @@ class Database:
         plain_url: Its URL without the driver.
         version: The version of its schema, once it is open.
         operations: The operations in progress.
+        backends: The ids of PostgreSQL's processes that serve this one.
 
     Raises:
         ImportError: The database's driver is not installed.
@@ -54,8 +55,9 @@ class Database:
         self.plain_url = self.url.set(drivername="postgresql" if self.postgres else "sqlite")
         driver = "postgresql+psycopg" if self.postgres else "sqlite+aiosqlite"
         self.url = self.url.set(drivername=driver)
-        self.engine = make_engine(self.url, POOL, POOL, postgres=self.postgres)
-        self.control = make_engine(self.url, CONTROL_POOL, 0, postgres=self.postgres)
+        self.backends: set[int] = set()
+        self.engine = make_engine(self.url, POOL, POOL, self.backends, postgres=self.postgres)
+        self.control = make_engine(self.url, CONTROL_POOL, 0, self.backends, postgres=self.postgres)
         self.insert = postgresql.insert if self.postgres else sqlite.insert
         self.version = VERSION
         self.operations = Operations()

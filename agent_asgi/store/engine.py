@@ -4,12 +4,14 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from .base import StoreUnavailable
 
@@ -97,13 +99,16 @@ def shielded(method: F) -> F:
     return cast("F", run)
 
 
-def make_engine(url: URL, size: int, overflow: int, *, postgres: bool) -> AsyncEngine:
+def make_engine(
+    url: URL, size: int, overflow: int, backends: set[int], *, postgres: bool
+) -> AsyncEngine:
     """Return the engine of a database.
 
     Args:
         url: The database, with its driver.
         size: How many connections it keeps.
         overflow: How many more it opens under load.
+        backends: Holds the ids of PostgreSQL's processes that serve its connections.
         postgres: Whether it is PostgreSQL; otherwise it is SQLite.
     """
     pool: dict[str, Any] = {
@@ -115,7 +120,8 @@ def make_engine(url: URL, size: int, overflow: int, *, postgres: bool) -> AsyncE
     if postgres:
         arguments = {"connect_timeout": 5, "tcp_user_timeout": 15000}
         engine = create_async_engine(url, **pool, pool_pre_ping=True, connect_args=arguments)
-        event.listen(engine.sync_engine, "connect", _set_up_postgres)
+        event.listen(engine.sync_engine, "connect", partial(_set_up_postgres, backends))
+        event.listen(engine.sync_engine, "close", partial(_forget_postgres, backends))
         return engine
     engine = create_async_engine(url, **pool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
@@ -151,7 +157,7 @@ async def retry_while_locked(operation: Callable[[], Awaitable[None]], seconds: 
             await asyncio.sleep(0.01)
 
 
-def _set_up_postgres(connection: Any, _: object) -> None:
+def _set_up_postgres(backends: set[int], connection: Any, record: ConnectionPoolEntry) -> None:
     """Prepare no statements behind a pooler, which executes them in any session.
 
     A pooler, PgBouncer for example, makes up the process id that it tells a client.
@@ -161,8 +167,14 @@ def _set_up_postgres(connection: Any, _: object) -> None:
     (pid,) = cursor.fetchone()
     cursor.close()
     connection.rollback()
+    backends.add(pid)
+    record.info["backend"] = pid
     if pid != connection.driver_connection.info.backend_pid:
         connection.driver_connection.prepare_threshold = None
+
+
+def _forget_postgres(backends: set[int], _: object, record: ConnectionPoolEntry) -> None:
+    backends.discard(record.info.get("backend", 0))
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -22,4 +22,6 @@ class Lines(Struct, frozen=True):
         """Return the lines after a sequence number."""
         if number < self.first:
             return self.data
+        if number >= self.last:
+            return b""
         return b"\n".join(self.data.split(b"\n")[number - self.first + 1 :])

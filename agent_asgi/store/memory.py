@@ -1,6 +1,5 @@
 """A store in the memory of the process: fast, bounded, lost when the process ends."""
 
-import bisect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from .delivery_memory import MemoryDeliveries
 from .history import item_ids
 from .lines import Lines
 from .lock_memory import MemoryLocks
+from .log_memory import MemoryLogs
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 256 << 20
@@ -59,7 +59,7 @@ class _Entry(Struct):
         return size + len(record.request) + len(record.response) + len(record.state or b"")
 
 
-class MemoryStore(MemoryLocks, Store):
+class MemoryStore(MemoryLocks, MemoryLogs, Store):
     """Keeps responses and conversations in the memory of one process.
 
     Args:
@@ -256,7 +256,7 @@ class MemoryStore(MemoryLocks, Store):
                 entry = self._owned(id_, attempt)
                 entry.log.append(lines)
                 self._grow(entry, len(lines.data))
-                self.signals.notify(id_)
+                self.signals.notify(id_, lines)
             except LostRun:
                 lost.append(id_)
         return lost
@@ -281,7 +281,7 @@ class MemoryStore(MemoryLocks, Store):
         if ending.addition is not None:
             self.conversations.append(record.owner, ending.addition)
         self.deliveries.add(ending.deliveries, ending.notices)
-        self.signals.notify(id)
+        self.signals.notify(id, lines)
 
     async def release(self, holder: str) -> None:
         for entry in self._entries.values():
@@ -302,11 +302,6 @@ class MemoryStore(MemoryLocks, Store):
         records = [r for r in records if r.cancel_wanted or not self._is_blocked(r.id)]
         found = [structs.replace(r) for r in records if r.active and r.agent in agents]
         return sorted(found, key=lambda record: record.created_at)
-
-    async def events(self, id: str, after: int) -> list[Lines]:
-        entry = self._entries.get(id)
-        log = [] if entry is None else entry.log
-        return log[bisect.bisect_right(log, after, key=lambda lines: lines.last) :]
 
     async def sweep(self) -> int:
         now = time.time()
@@ -366,6 +361,10 @@ class MemoryStore(MemoryLocks, Store):
         self._forget(record.id)
         self.deliveries.forget(record.id)
         self.signals.notify(record.id)
+
+    def _log(self, id: str) -> list[Lines] | None:
+        entry = self._entries.get(id)
+        return None if entry is None else entry.log
 
     def _is_active(self, id: str) -> bool:
         entry = self._entries.get(id)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import psycopg
@@ -17,18 +17,20 @@ RECONNECT_SECONDS = 1.0
 
 
 class Listener:
-    """Passes the notifications of all processes on to this process's watchers.
+    """Passes the notifications of other processes on to this process's watchers.
 
     Reconnects when the connection is lost; readers poll meanwhile.
 
     Args:
         conninfo: libpq's connection string.
         signals: Notified of each change.
+        backends: PostgreSQL's processes that serve this one, which has notified itself already.
     """
 
-    def __init__(self, conninfo: str, signals: Signals) -> None:
+    def __init__(self, conninfo: str, signals: Signals, backends: Container[int]) -> None:
         self._conninfo = conninfo
         self._signals = signals
+        self._backends = backends
         self._task: asyncio.Task[None] | None = None
 
     def notification(self, ids: Iterable[str]) -> Any:
@@ -55,7 +57,8 @@ class Listener:
                     await connection.execute(LISTEN)
                     self._signals.notify_all()
                     async for notification in connection.notifies():
-                        self._signals.notify(notification.payload)
+                        if notification.pid not in self._backends:
+                            self._signals.notify(notification.payload)
             except (psycopg.Error, OSError) as error:
                 logger.debug("Lost the database's notifications; reconnecting: %s", error)
             await asyncio.sleep(RECONNECT_SECONDS)

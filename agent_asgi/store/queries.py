@@ -7,12 +7,14 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     func,
     literal,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -57,6 +59,27 @@ def log_query(id: str, after: int) -> Select[Any]:
         .order_by(events.c.last)
         .limit(ROWS)
     )
+
+
+_last: Any = select(func.max(events.c.last)).where(events.c.response_id == responses.c.id)
+HEADS = select(responses.c.id, active.label("active"), _last.scalar_subquery().label("last")).where(
+    responses.c.id.in_(bindparam("ids", expanding=True))
+)
+"""The query of how far the logs of responses have been written, and whether they are."""
+SQLITE_TAILS = text(
+    "SELECT response_id, last, count, frames FROM json_each(:after)"
+    " CROSS JOIN agent_asgi_events ON response_id = key AND last > value LIMIT :rows"
+)
+"""The query of the next rows of several logs, in order for each of them.
+
+CROSS JOIN keeps the order of the tables, so that each log is sought by the primary key.
+"""
+POSTGRES_TAILS = text(
+    "SELECT tail.* FROM jsonb_each_text(CAST(:after AS jsonb)) AS log CROSS JOIN LATERAL"
+    " (SELECT response_id, last, count, frames FROM agent_asgi_events"
+    " WHERE response_id = log.key AND last > CAST(log.value AS integer)"
+    " ORDER BY last LIMIT :rows) AS tail LIMIT :rows"
+)
 
 
 def _walk(id: str, owner: str) -> Any:

@@ -21,8 +21,9 @@ from .engine import shielded
 from .expiry import delete_in, expired_in
 from .lines import Lines
 from .lock_sql import SqlLocks, is_blocked
+from .log_sql import SqlLogs
 from .meters_sql import SqlMeters
-from .migrations import VERSION, frames_of, lines_of
+from .migrations import VERSION, frames_of
 from .queries import (
     RECORD,
     batches,
@@ -30,7 +31,6 @@ from .queries import (
     claim_query,
     items_query,
     lock_rows,
-    log_query,
     page_query,
     renew_chain,
     root_of,
@@ -51,7 +51,7 @@ SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
 
-class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
+class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
@@ -87,7 +87,7 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
             from .notifications import Listener  # needs psycopg, which SQLite does not
 
             self.conninfo = database.plain_url.render_as_string(hide_password=False)
-            self._listener = Listener(self.conninfo, self.signals)
+            self._listener = Listener(self.conninfo, self.signals, database.backends)
             self.meters = SqlMeters(database)
 
     async def open(self) -> None:
@@ -258,7 +258,7 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
             owned = {row.id for row in await db.execute(held) if groups[row.id][0] == row.attempt}
             await self._write(db, {id_: groups[id_][1] for id_ in owned})
         for id_ in owned:
-            self.signals.notify(id_)
+            self.signals.notify(id_, groups[id_][1])
         return groups.keys() - owned
 
     @shielded
@@ -284,7 +284,7 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
             if ending.addition is not None:
                 await self.conversations.append(db, owner, ending.addition)
             await self.deliveries.add(db, ending.deliveries, ending.notices)
-        self.signals.notify(id)
+        self.signals.notify(id, lines)
 
     @shielded
     async def release(self, holder: str) -> None:
@@ -315,12 +315,6 @@ class SqlStore(SqlApprovals, SqlLocks, SqlSizes):
             .limit(ABANDONED)
         )
         return await self._records(query)
-
-    @shielded
-    async def events(self, id: str, after: int) -> list[Lines]:
-        async with self._reading() as db:
-            rows = (await db.execute(log_query(id, after))).all()
-        return [Lines(last - count + 1, count, lines_of(data)) for last, count, data in rows]
 
     @shielded
     async def sweep(self) -> int:

@@ -1,6 +1,7 @@
 """What only the database stores promise: one schema, short reads, plain errors."""
 
 import asyncio
+import json
 import logging
 import os
 import re
@@ -16,14 +17,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, create_engine, func, insert, inspect, make_url, select
+from sqlalchemy import Connection, create_engine, func, insert, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from agent_asgi.store import Store, open_store
 from agent_asgi.store.base import StoreUnavailable
 from agent_asgi.store.engine import may_pass
 from agent_asgi.store.migrations import VERSION, versions
-from agent_asgi.store.queries import log_query
+from agent_asgi.store.queries import POSTGRES_TAILS, SQLITE_TAILS, log_query
 from agent_asgi.store.sql import SqlStore
 from agent_asgi.store.tables import events, metadata
 from tests.store.test_store import LONG, accept, add, begin, found, group, run
@@ -230,6 +231,23 @@ def test_only_the_tail_of_a_log_is_read(store_url: str) -> None:
     run(store_url, nothing)
     fill_logs(store_url)
     run(store_url, main)
+
+
+@databases
+def test_the_tails_of_several_logs_are_found_by_the_primary_key(store_url: str) -> None:
+    run(store_url, nothing)
+    fill_logs(store_url)
+    after = json.dumps({f"r{number}": 900 for number in range(5)})
+    is_sqlite = store_url.startswith("sqlite")
+    query = SQLITE_TAILS if is_sqlite else POSTGRES_TAILS
+    explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+    with connected(store_url) as connection:
+        connection.exec_driver_sql("ANALYZE")
+        rows = connection.execute(text(f"{explain} {query}"), {"after": after, "rows": 64})
+        steps = "\n".join(str(row[-1]) for row in rows)
+    found = "SEARCH agent_asgi_events USING" if is_sqlite else "Scan on agent_asgi_events"
+    assert found in steps
+    assert "Seq Scan" not in steps
 
 
 def test_sqlite_finds_the_tail_by_its_index(tmp_path: Path) -> None:

@@ -729,3 +729,44 @@ def test_who_watches_a_response_is_woken(store_url: str) -> None:
             assert await watcher.wait(5)
 
     run(store_url, main)
+
+
+def test_how_far_logs_have_been_written(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        await begin(store)
+        await accept(store, "r2")
+        await store.save(make("r3"))
+        await add(store, group(2, 3))
+        heads = await store.heads(["r1", "r2", "r3", "r9"])
+        assert heads == {"r1": (4, True), "r2": (1, True), "r3": (-1, False)}
+        await store.finish("r1", 1, group(5), ENDING)
+        await store.delete("r2", "ann")
+        assert await store.heads(["r1", "r2"]) == {"r1": (5, False)}
+        assert await store.heads([]) == {}
+
+    run(store_url, main)
+
+
+def test_the_next_parts_of_several_logs(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        ids = [f"r{number}" for number in range(5)]
+        for id_ in ids:
+            await begin(store, id_)
+        for first in range(2, 102, 2):
+            assert not await store.append({id_: (1, group(first, 2)) for id_ in ids})
+        after = {"r0": 101, "r1": 99, "r2": 50, "r3": -1, "r4": 90, "r9": -1}
+        read: dict[str, list[Lines]] = {id_: [] for id_ in after}
+        while tails := {i: rows for i, rows in (await store.tails(after)).items() if rows}:
+            for id_, rows in tails.items():
+                read[id_] += rows
+                after[id_] = rows[-1].last
+        assert not read["r0"]
+        assert not read["r9"]
+        assert read["r1"] == [group(100, 2)]
+        assert read["r2"][0].last == 51
+        for id_ in ("r2", "r3", "r4"):
+            firsts = [lines.first for lines in read[id_]]
+            assert firsts == list(range(firsts[0], 102, 2))
+        assert await store.tails({}) == {}
+
+    run(store_url, main)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from starlette.responses import Response as HttpResponse
 
-from ...background.log_reader import wait_for_end
 from ...context import RunMode
 from ...http.sse import STREAM_HEADERS
 from ...schema import codec
@@ -109,7 +108,7 @@ class TaskRun(Detached):
         else:
             ended: Record | None = record
             if self._waits:
-                ended = await wait_for_end(runtime.store, record, runtime.admission)
+                ended = await runtime.reader.wait_for_end(record)
             if ended is None:
                 raise TaskNotFound(record.id)
             response = self._body(ended, decoded)

@@ -1,0 +1,88 @@
+"""`Feed` and `Follower`: a log that grows, and those who follow it in this process."""
+
+import asyncio
+from collections import deque
+
+from ..store.lines import Lines
+
+MAX_WAITING = 64 << 10
+"""How many bytes wait in memory for one follower; one that is slower reads from the store."""
+
+
+class Follower:
+    """One who follows a log: what has been passed to it and not been taken."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Lines] = deque()
+        self._bytes = 0
+        self._awake = asyncio.Event()
+
+    def put(self, lines: Lines) -> None:
+        """Pass lines on. If too much waits already, that is dropped."""
+        if self._waiting and self._bytes + len(lines.data) > MAX_WAITING:
+            self._waiting.clear()
+            self._bytes = 0
+        self._waiting.append(lines)
+        self._bytes += len(lines.data)
+        self._awake.set()
+
+    def take(self, after: int) -> Lines | None:
+        """Return the next lines after a sequence number; None if they do not wait in memory."""
+        while self._waiting:
+            lines = self._waiting.popleft()
+            self._bytes -= len(lines.data)
+            if lines.first <= after + 1:
+                return lines
+        return None
+
+    def wake(self) -> None:
+        """End `wait`."""
+        self._awake.set()
+
+    async def wait(self) -> None:
+        """Wait until `put` or `wake` has been called since the last call."""
+        await self._awake.wait()
+        self._awake.clear()
+
+
+class Feed:
+    """A log that grows, and those who follow it in this process.
+
+    Args:
+        last: `sequence_number` of the log's last event, if it is known and the run has ended.
+
+    Attributes:
+        followers: Those who follow it.
+        last: `sequence_number` of the last event that has been passed to them, once it is known
+            how far the log has been written. Those who are not that far read the store.
+        ended: Whether nothing more will be passed to them.
+    """
+
+    def __init__(self, last: int | None = None) -> None:
+        self.followers: set[Follower] = set()
+        self.last = -1 if last is None else last
+        self.ended = self.begun = last is not None
+
+    def begin(self, last: int) -> None:
+        """Note how far the log has been written. What comes later is passed to the followers."""
+        if not self.begun:
+            self.begun, self.last = True, last
+            self.wake()
+
+    def put(self, lines: Lines) -> bool:
+        """Pass lines to the followers; return False if others are missing before them."""
+        if self.begun and lines.first <= self.last + 1 <= lines.last:
+            self.last = lines.last
+            for follower in self.followers:
+                follower.put(lines)
+        return self.last >= lines.last
+
+    def end(self) -> None:
+        """Let the followers end when they have taken everything."""
+        self.ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """End the waiting of all followers."""
+        for follower in self.followers:
+            follower.wake()
