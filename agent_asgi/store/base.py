@@ -103,6 +103,8 @@ class Record(Struct):
     """The conversation that it belongs to; a store does not return it."""
     subscriptions: tuple[Subscription, ...] = ()
     """Who is notified of its end; a store does not return them."""
+    begun: tuple[Lines, ...] = ()
+    """Its log, if a store returns that with a first claim."""
 
     @property
     def active(self) -> bool:

@@ -121,15 +121,17 @@ def unclaimed(now: Any) -> ColumnElement[bool]:
     return and_(active, or_(responses.c.lease_until <= now, is_waiting))
 
 
-def claim_query(id: str, holder: str, lease: float, now: Any, *, counts: bool) -> Update:
-    """Return the statement that begins a run's next attempt, or makes it wait after a death.
+def claim_query(
+    ids: Collection[str], holder: str, lease: float, now: Any, *, counts: bool
+) -> Update:
+    """Return the statement that begins the next attempts of runs, or makes them wait after a death.
 
-    It returns the record, the holder, which is empty if the run waits, and the number of deaths.
+    It returns the records, the holder, which is empty if a run waits, and the number of deaths.
 
     Args:
-        id: The response.
-        holder: The process that claims it.
-        lease: How long it holds it, in seconds.
+        ids: The responses.
+        holder: The process that claims them.
+        lease: How long it holds them, in seconds.
         now: The database's time.
         counts: Whether the schema has the number of deaths.
     """
@@ -142,7 +144,7 @@ def claim_query(id: str, holder: str, lease: float, now: Any, *, counts: bool) -
         "holder": holder,
         "lease_until": now + lease,
     }
-    query = update(responses).where(responses.c.id == id, free)
+    query = update(responses).where(responses.c.id.in_(ids), free)
     if not counts:
         no_deaths = literal(0).label("deaths")
         return query.values(values).returning(*RECORD, responses.c.holder, no_deaths)
