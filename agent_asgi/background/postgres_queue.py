@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 from weakref import WeakKeyDictionary
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Status
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -89,13 +90,24 @@ class PostgresQueue:
 
     async def put(self, record: Record) -> None:
         """Add a job, unless the run has one that waits."""
+        with contextlib.suppress(AlreadyEnqueued):
+            await self._put(record, None)
+
+    async def put_in(self, transaction: Any, record: Record) -> None:
+        """Add a job as the last step of a transaction, given the driver's connection."""
+        with _available():
+            await transaction.execute(USE_SCHEMA)
+        await self._put(record, transaction)
+
+    async def _put(self, record: Record, connection: Any) -> None:
         job = self._app.configure_task(
             TASK,
             queue=_queue(record.agent),
             queueing_lock=record.id,
             priority=self._priority(record.owner),
+            connection=connection,
         )
-        with contextlib.suppress(AlreadyEnqueued), _available():
+        with _available():
             await job.defer_async(response_id=record.id)
 
     def _priority(self, owner: str) -> int:
@@ -207,5 +219,5 @@ def _available() -> Iterator[None]:
         yield
     except AlreadyEnqueued:
         raise
-    except (ConnectorException, PoolTimeout, OSError) as error:
+    except (ConnectorException, PoolTimeout, psycopg.OperationalError, OSError) as error:
         raise StoreUnavailable from error

@@ -1,8 +1,8 @@
 """The interface of a store, and the records that it keeps."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -112,6 +112,10 @@ class Record(Struct):
         return self.status in ACTIVE
 
 
+Enqueue = Callable[[Any, Record], Awaitable[None]]
+"""Queues a run as the last step of a transaction, given the connection of the driver."""
+
+
 class Failure(Struct, kw_only=True):
     """An error answer, kept for retries of its request."""
 
@@ -214,7 +218,12 @@ class Store(ConversationLocks):
 
     @abstractmethod
     async def accept(
-        self, record: Record, begun: Lines, holder: str, lease: float
+        self,
+        record: Record,
+        begun: Lines,
+        holder: str,
+        lease: float,
+        enqueue: Enqueue | None = None,
     ) -> Record | None:
         """Save a response whose run has not begun, with the first events of its log.
 
@@ -223,6 +232,7 @@ class Store(ConversationLocks):
             begun: The first events.
             holder: The process that will execute it; another may claim it when the lease ends.
             lease: In seconds; 0 if any process may claim the run at once.
+            enqueue: Queues the run in the same database, as part of the transaction. Default None.
 
         Returns:
             None, or the earlier response with the same owner and key; nothing is saved then.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import DAY, EXPIRES_AFTER, SWEEP, Page, Record
+from .base import DAY, EXPIRES_AFTER, SWEEP, Enqueue, Page, Record
 from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition
 from .database import Database
@@ -120,7 +120,12 @@ class SqlStore(SqlApprovals, SqlRuns, SqlSizes):
 
     @shielded
     async def accept(
-        self, record: Record, begun: Lines, holder: str, lease: float
+        self,
+        record: Record,
+        begun: Lines,
+        holder: str,
+        lease: float,
+        enqueue: Enqueue | None = None,
     ) -> Record | None:
         row = self._row(record, holder, 0.0) | {"logged": True}
         row["lease_until"] = self._now() + lease if lease else 0.0
@@ -133,12 +138,14 @@ class SqlStore(SqlApprovals, SqlRuns, SqlSizes):
                 await self.deliveries.add_subscriptions(db, record.subscriptions)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
+                if enqueue is not None:
+                    await enqueue((await db.get_raw_connection()).driver_connection, record)
         except IntegrityError:
             if record.key is None:
                 raise
             existing = await self.by_key(record.key, record.owner)
             # None: it was deleted meanwhile
-            return existing or await self.accept(record, begun, holder, lease)
+            return existing or await self.accept(record, begun, holder, lease, enqueue)
         return None
 
     @shielded
