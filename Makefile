@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray soak throughput build clean
 
 install: .venv/installed
 
@@ -116,6 +116,10 @@ hostile: install
 # Some three minutes, on a quiet machine: 1,000 users beside one who floods (docs/rate-limits.md).
 fairness: install
 	$(BIN)/python -m tests.tools.fairness
+
+# Some five minutes, on a quiet machine: what background runs cost on PostgreSQL (docs/scaling.md).
+throughput: install
+	$(BIN)/python -m tests.tools.throughput
 
 bench: install
 	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md

@@ -129,7 +129,7 @@ def make_engine(url: URL, size: int, overflow: int, *, postgres: bool) -> AsyncE
 def _check_idle(engine: AsyncEngine) -> None:
     """Replace an idle connection that is broken, and with it those that are older than the error.
 
-    `pool_pre_ping` would check each time, which is a transaction of its own.
+    `pool_pre_ping` would check each time, which is a further transaction.
     """
     dialect = engine.dialect
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import Connected, keep_in, release_in
@@ -80,11 +80,11 @@ class SqlRuns(SqlLocks):
         """Claim together what can be begun at once; the rest waits for something, or is held."""
         claimed: dict[str, Record] = {}
         if len(claims) > 1 and len({claim[1:] for claim in claims}) == 1:
-            ids = [claim.id for claim in claims]
+            own = responses.c.id.in_([claim.id for claim in claims])
+            query = select(responses.c.id).where(own, ~responses.c.cancel_wanted)
             async with self._controlling() as db:
-                await lock_rows(db, responses, responses.c.id.in_(ids))
-                wanted = ~responses.c.cancel_wanted
-                claimed = await self._claim_in(db, ids, *claims[0][1:], wanted)
+                locked = await db.execute(query.order_by(responses.c.id).with_for_update())
+                claimed = await self._claim_in(db, locked.scalars().all(), *claims[0][1:])
         return [claimed.pop(claim.id, None) or await self._claim_one(claim) for claim in claims]
 
     async def _claim_one(self, claim: Claim) -> Record | Exception | None:
@@ -107,12 +107,11 @@ class SqlRuns(SqlLocks):
         ids: Collection[str],
         holder: str,
         lease: float,
-        *where: ColumnElement[bool],
     ) -> dict[str, Record]:
         """Claim runs as part of a transaction; return those that are to be executed."""
-        counts = self._database.version >= SINCE
-        query = claim_query(ids, holder, lease, self._now(), counts=counts).where(*where)
-        rows = [dict(row) for row in (await db.execute(query)).mappings()]
+        query = claim_query(self._database.clock, counts=self._database.version >= SINCE)
+        values = {"runs": list(ids), "by": holder, "lease": lease}
+        rows = [dict(row) for row in (await db.execute(query, values)).mappings()]
         logs = await self._first_events(db, [row["id"] for row in rows if row["attempt"] == 1])
         claimed = {}
         for row in rows:
