@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak throughput build clean
 
 install: .venv/installed
 
@@ -120,6 +120,10 @@ fairness: install
 # Some twenty minutes: what followers of background runs cost, and how late they hear.
 followers: install
 	$(BIN)/python -m tests.tools.followers
+
+# Some five minutes, on a quiet machine: what background runs cost on PostgreSQL (docs/scaling.md).
+throughput: install
+	$(BIN)/python -m tests.tools.throughput
 
 bench: install
 	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md

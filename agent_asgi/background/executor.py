@@ -18,7 +18,16 @@ from ..runs.report import report
 from ..runs.run import Run
 from ..schema import codec
 from ..store.approvals import approvals_in
-from ..store.base import SWEEP, Ending, Failure, LostRun, Record, Store, StoreUnavailable
+from ..store.base import (
+    SWEEP,
+    Ending,
+    Enqueue,
+    Failure,
+    LostRun,
+    Record,
+    Store,
+    StoreUnavailable,
+)
 from ..store.history import output_ids
 from .deliverer import Deliverer
 from .locks import Locks
@@ -41,6 +50,10 @@ class Queue(Protocol):
 
     async def put(self, record: Record) -> None:
         """Add a run. It may be added more than once."""
+
+    @property
+    def put_in(self) -> Enqueue | None:
+        """Adds a run in the transaction that stores it; None if the queue is not in the store."""
 
     def waiting(self) -> Collection[str]:
         """Return the runs that wait for this process."""
@@ -134,6 +147,11 @@ class Executor:
         await self._writer.stop()
         with contextlib.suppress(StoreUnavailable):  # then the leases expire
             await self._store.release(self.holder)
+
+    @property
+    def enqueue_in(self) -> Enqueue | None:
+        """Queues a run in the transaction that stores it; None if it is queued afterwards."""
+        return self._queue.put_in
 
     @property
     def queued(self) -> int:

@@ -14,6 +14,8 @@ class MemoryQueue:
         concurrency: How many runs are executed at once.
     """
 
+    put_in = None
+
     def __init__(self, concurrency: int) -> None:
         self._room = Limiter(concurrency, "runs", None)
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -10,20 +10,25 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Status
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..config import Limits, Timeouts
 from ..store.base import Record, StoreUnavailable
+from .postgres_worker import Worker
 from .queue_schema import USE_SCHEMA, create_schema
 
 logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
+IDLE_SECONDS = 1.0
+"""After this time without use a connection is checked before it is used again."""
 EPOCH = 1_735_689_600
 """2025-01-01; priorities are seconds since then, which have 32 bits."""
 PACE_SECONDS = 1.0
@@ -70,24 +75,39 @@ class PostgresQueue:
         self._listens = True
 
     async def start(self, execute: Callable[[str], Awaitable[None]]) -> None:
-        @self._app.task(name=TASK)
-        async def run(response_id: str) -> None:
-            await execute(response_id)
-
         await self._app.open_async()
         await self._create_schema()
         if self._concurrency:
-            self._worker = asyncio.create_task(self._work())
+            worker = Worker(
+                self._app,
+                self._connector.pool,
+                self._queues,
+                self._concurrency,
+                self._timeouts,
+                execute,
+            )
+            self._worker = asyncio.create_task(self._work(worker))
 
     async def put(self, record: Record) -> None:
         """Add a job, unless the run has one that waits."""
+        with contextlib.suppress(AlreadyEnqueued):
+            await self._put(record, None)
+
+    async def put_in(self, transaction: Any, record: Record) -> None:
+        """Add a job as the last step of a transaction, given the driver's connection."""
+        with _available():
+            await transaction.execute(USE_SCHEMA)
+        await self._put(record, transaction)
+
+    async def _put(self, record: Record, connection: Any) -> None:
         job = self._app.configure_task(
             TASK,
             queue=_queue(record.agent),
             queueing_lock=record.id,
             priority=self._priority(record.owner),
+            connection=connection,
         )
-        with contextlib.suppress(AlreadyEnqueued), _available():
+        with _available():
             await job.defer_async(response_id=record.id)
 
     def _priority(self, owner: str) -> int:
@@ -143,26 +163,16 @@ class PostgresQueue:
         await self.close()
         await self._app.close_async()
 
-    async def _work(self) -> None:
-        """Run a worker; restart it after an error."""
+    async def _work(self, worker: Worker) -> None:
+        """Run the worker; restart it after an error."""
         poll = self._timeouts.poll
         if not self._listens:
             poll = min(poll, QUEUE_POLL_SECONDS)
         while not self._closed:  # a connection error may replace the cancellation
             try:
-                await self._app.run_worker_async(
-                    queues=self._queues,
-                    concurrency=self._concurrency,
-                    fetch_job_polling_interval=poll,
-                    listen_notify=self._listens,
-                    update_heartbeat_interval=self._timeouts.heartbeat,
-                    stalled_worker_timeout=self._timeouts.stalled,
-                    shutdown_graceful_timeout=0,
-                    delete_jobs="always",
-                    install_signal_handlers=False,
-                )
+                await worker.work(poll, listens=self._listens)
             except Exception as error:  # noqa: BLE001  there must be a worker
-                logger.warning("The queue's worker failed; it is restarted: %s", error)
+                logger.warning("The queue's worker failed; it is restarted: %s", _first(error))
             if not self._closed:
                 await asyncio.sleep(RESTART_SECONDS)
 
@@ -174,13 +184,28 @@ class PostgresQueue:
 
 
 class _Pool(AsyncConnectionPool[Any]):
-    """Connections whose transactions use procrastinate's schema."""
+    """Connections whose transactions use procrastinate's schema, checked only if they were idle."""
+
+    def __init__(self, *arguments: Any, check: Callable[[Any], Awaitable[None]], **options: Any):
+        async def check_idle(db: Any) -> None:
+            now = time.monotonic()
+            if now - self._used.get(db, now) > IDLE_SECONDS:
+                await check(db)
+
+        self._used: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        super().__init__(*arguments, check=check_idle, **options)
 
     @contextlib.asynccontextmanager
     async def connection(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
         async with super().connection(*arguments, **options) as db:
             await db.execute(USE_SCHEMA)
             yield db
+            self._used[db] = time.monotonic()
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return an error, or the first one of a group."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _queue(agent: str) -> str:
@@ -194,5 +219,5 @@ def _available() -> Iterator[None]:
         yield
     except AlreadyEnqueued:
         raise
-    except (ConnectorException, PoolTimeout, OSError) as error:
+    except (ConnectorException, PoolTimeout, psycopg.OperationalError, OSError) as error:
         raise StoreUnavailable from error

@@ -235,6 +235,8 @@ class Recovery:
         return run
 
     async def _log(self, record: Record) -> list[Lines]:
+        if record.begun:
+            return list(record.begun)
         log = await self._store.events(record.id, -1)
         while groups := await self._store.events(record.id, log[-1].last):
             log += groups

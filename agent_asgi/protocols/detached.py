@@ -139,7 +139,7 @@ class Detached:
             await quotas.admit(run)
         with executor.place(self._runtime.engine.limits.max_queued):
             record, earlier = await self._accept(run, key)
-            if earlier is None:
+            if earlier is None and executor.enqueue_in is None:
                 await executor.enqueue(record)
         return record, earlier
 
@@ -169,7 +169,8 @@ class Detached:
         holder = runtime.executor.holder if is_held else ""
         lease = runtime.engine.timeouts.stalled if is_held else 0
         try:
-            earlier = await runtime.store.accept(record, first_lines, holder, lease)
+            enqueue = runtime.executor.enqueue_in if background else None
+            earlier = await runtime.store.accept(record, first_lines, holder, lease, enqueue)
         except StoreUnavailable:  # as below
             runtime.locks.hand_over(record.id)
             raise

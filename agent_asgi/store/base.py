@@ -1,8 +1,8 @@
 """The interface of a store, and the records that it keeps."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -104,11 +104,17 @@ class Record(Struct):
     """The conversation that it belongs to; a store does not return it."""
     subscriptions: tuple[Subscription, ...] = ()
     """Who is notified of its end; a store does not return them."""
+    begun: tuple[Lines, ...] = ()
+    """Its log, if a store returns that with a first claim."""
 
     @property
     def active(self) -> bool:
         """Whether the run has not ended."""
         return self.status in ACTIVE
+
+
+Enqueue = Callable[[Any, Record], Awaitable[None]]
+"""Queues a run as the last step of a transaction, given the connection of the driver."""
 
 
 class Failure(Struct, kw_only=True):
@@ -214,7 +220,12 @@ class Store(ConversationLocks, Logs):
 
     @abstractmethod
     async def accept(
-        self, record: Record, begun: Lines, holder: str, lease: float
+        self,
+        record: Record,
+        begun: Lines,
+        holder: str,
+        lease: float,
+        enqueue: Enqueue | None = None,
     ) -> Record | None:
         """Save a response whose run has not begun, with the first events of its log.
 
@@ -223,6 +234,7 @@ class Store(ConversationLocks, Logs):
             begun: The first events.
             holder: The process that will execute it; another may claim it when the lease ends.
             lease: In seconds; 0 if any process may claim the run at once.
+            enqueue: Queues the run in the same database, as part of the transaction. Default None.
 
         Returns:
             None, or the earlier response with the same owner and key; nothing is saved then.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -21,6 +21,8 @@ CONTROL_POOL = 3
 """Connections per process for heartbeats, claims and locks."""
 POOL_SECONDS = 5.0
 """How long an operation waits for a connection."""
+IDLE_SECONDS = 1.0
+"""After this time without use a connection is checked before it is used again."""
 BUSY_SECONDS = 10.0
 """How long SQLite waits for its lock."""
 WAL_SECONDS = 10.0
@@ -119,14 +121,38 @@ def make_engine(
     }
     if postgres:
         arguments = {"connect_timeout": 5, "tcp_user_timeout": 15000}
-        engine = create_async_engine(url, **pool, pool_pre_ping=True, connect_args=arguments)
+        engine = create_async_engine(url, **pool, connect_args=arguments)
         event.listen(engine.sync_engine, "connect", partial(_set_up_postgres, backends))
         event.listen(engine.sync_engine, "close", partial(_forget_postgres, backends))
+        _check_idle(engine)
         return engine
     engine = create_async_engine(url, **pool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _check_idle(engine: AsyncEngine) -> None:
+    """Replace an idle connection that is broken, and with it those that are older than the error.
+
+    `pool_pre_ping` would check each time, which is a further transaction.
+    """
+    dialect = engine.dialect
+
+    def check_in(_: object, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def check_out(connection: Any, record: Any, _: object) -> None:
+        now = time.monotonic()
+        if now - record.info.get("idle_since", now) <= IDLE_SECONDS:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine.sync_engine, "checkin", check_in)
+    event.listen(engine.sync_engine, "checkout", check_out)
 
 
 async def use_wal(engine: AsyncEngine) -> None:

@@ -11,6 +11,7 @@ from .base import (
     EXPIRES_AFTER,
     SWEEP,
     Ending,
+    Enqueue,
     LostRun,
     Page,
     Record,
@@ -110,7 +111,12 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
             self.conversations.append(record.owner, addition)
 
     async def accept(
-        self, record: Record, begun: Lines, holder: str, lease: float
+        self,
+        record: Record,
+        begun: Lines,
+        holder: str,
+        lease: float,
+        enqueue: Enqueue | None = None,
     ) -> Record | None:
         if record.key is not None and (existing := await self.by_key(record.key, record.owner)):
             return existing

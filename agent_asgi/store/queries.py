@@ -1,10 +1,12 @@
 """The SQL store's queries: of a chain, of a log, of what a process may execute."""
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     and_,
     bindparam,
@@ -144,38 +146,39 @@ def unclaimed(now: Any) -> ColumnElement[bool]:
     return and_(active, or_(responses.c.lease_until <= now, is_waiting))
 
 
-def claim_query(id: str, holder: str, lease: float, now: Any, *, counts: bool) -> Update:
-    """Return the statement that begins a run's next attempt, or makes it wait after a death.
+@lru_cache(maxsize=8)
+def claim_query(now: Any, *, counts: bool) -> Update:
+    """Return the statement that begins the next attempts of runs, or makes them wait after a death.
 
-    It returns the record, the holder, which is empty if the run waits, and the number of deaths.
+    It returns the records, the holder, which is empty if a run waits, and the number of deaths. Its
+    parameters are `runs`, the ids; `by`, the process that claims them; and `lease`, in seconds. It
+    is made once: that takes longer than to execute it.
 
     Args:
-        id: The response.
-        holder: The process that claims it.
-        lease: How long it holds it, in seconds.
         now: The database's time.
         counts: Whether the schema has the number of deaths.
     """
+    by, lease = bindparam("by", type_=Text), bindparam("lease", type_=Float)
     waits_for_turn = exists().where(waiting.c.response_id == responses.c.id)
-    unheld = and_(active, responses.c.holder == holder) | unclaimed(now)
+    unheld = and_(active, responses.c.holder == by) | unclaimed(now)
     free = and_(unheld, or_(responses.c.cancel_wanted, ~waits_for_turn))
-    values = {
+    values: dict[str, Any] = {
         "attempt": responses.c.attempt + 1,
         "status": "in_progress",
-        "holder": holder,
+        "holder": by,
         "lease_until": now + lease,
     }
-    query = update(responses).where(responses.c.id == id, free)
+    query = update(responses).where(responses.c.id.in_(bindparam("runs", expanding=True)), free)
     if not counts:
         no_deaths = literal(0).label("deaths")
         return query.values(values).returning(*RECORD, responses.c.holder, no_deaths)
-    died = and_(responses.c.holder.notin_(("", holder)), responses.c.attempt > 0)
+    died = and_(responses.c.holder != "", responses.c.holder != by, responses.c.attempt > 0)
     deaths = responses.c.deaths + case((died, 1), else_=0)
     seconds = case(*((deaths == n, wait) for n, wait in enumerate(WAITS, 2)), else_=WAITS[-1])
     waits = and_(died, deaths > 1)
     values |= {
         "attempt": responses.c.attempt + case((waits, 0), else_=1),
-        "holder": case((waits, ""), else_=holder),
+        "holder": case((waits, ""), else_=by),
         "lease_until": now + case((waits, seconds), else_=lease),
         "deaths": deaths,
     }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
-from .base import DAY, EXPIRES_AFTER, SWEEP, Ending, LostRun, Page, Record
+from .base import DAY, EXPIRES_AFTER, SWEEP, Enqueue, Page, Record
 from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition
 from .database import Database
@@ -20,7 +20,7 @@ from .delivery_sql import SqlDeliveries
 from .engine import shielded
 from .expiry import delete_in, expired_in
 from .lines import Lines
-from .lock_sql import SqlLocks, is_blocked
+from .lock_sql import is_blocked
 from .log_sql import SqlLogs
 from .meters_sql import SqlMeters
 from .migrations import VERSION, frames_of
@@ -28,7 +28,6 @@ from .queries import (
     RECORD,
     batches,
     chain_query,
-    claim_query,
     items_query,
     lock_rows,
     page_query,
@@ -36,6 +35,7 @@ from .queries import (
     root_of,
     unclaimed,
 )
+from .run_sql import SqlRuns
 from .size_sql import SqlSizes
 from .tables import active, events, items, locks, memberships, meters, responses, waiting
 
@@ -51,7 +51,7 @@ SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
 
-class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
+class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
@@ -120,7 +120,12 @@ class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
 
     @shielded
     async def accept(
-        self, record: Record, begun: Lines, holder: str, lease: float
+        self,
+        record: Record,
+        begun: Lines,
+        holder: str,
+        lease: float,
+        enqueue: Enqueue | None = None,
     ) -> Record | None:
         row = self._row(record, holder, 0.0) | {"logged": True}
         row["lease_until"] = self._now() + lease if lease else 0.0
@@ -133,12 +138,14 @@ class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
                 await self.deliveries.add_subscriptions(db, record.subscriptions)
                 if record.approval_claim is not None:
                     await claim_in(db, record.approval_claim, record.id)
+                if enqueue is not None:
+                    await enqueue((await db.get_raw_connection()).driver_connection, record)
         except IntegrityError:
             if record.key is None:
                 raise
             existing = await self.by_key(record.key, record.owner)
             # None: it was deleted meanwhile
-            return existing or await self.accept(record, begun, holder, lease)
+            return existing or await self.accept(record, begun, holder, lease, enqueue)
         return None
 
     @shielded
@@ -219,25 +226,6 @@ class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
         return found
 
     @shielded
-    async def claim(self, id: str, holder: str, lease: float) -> Record | None:
-        counts = self._database.version >= SINCE
-        query = claim_query(id, holder, lease, self._now(), counts=counts)
-        async with self._controlling() as db:
-            row = (await db.execute(query)).mappings().first()
-            if row is None and await self._take_turn(db, id, holder, lease):
-                row = (await db.execute(query)).mappings().first()
-            if row is not None and row["cancel_wanted"]:
-                await db.execute(delete(waiting).where(waiting.c.response_id == id))
-        if row is None:
-            return None
-        fields = dict(row)
-        deaths, claimed_by = fields.pop("deaths"), fields.pop("holder")
-        if not claimed_by:
-            logger.warning("%d processes died while they executed %s; it waits.", deaths, id)
-            return None
-        return Record(**fields)
-
-    @shielded
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
         own = (active, responses.c.holder == holder, responses.c.id.in_(ids))
         renewed = update(responses).where(*own).values(lease_until=self._now() + lease)
@@ -260,31 +248,6 @@ class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
         for id_ in owned:
             self.signals.notify(id_, groups[id_][1])
         return groups.keys() - owned
-
-    @shielded
-    async def finish(self, id: str, attempt: int, lines: Lines, ending: Ending) -> None:
-        query = (
-            update(responses)
-            .where(responses.c.id == id, responses.c.attempt == attempt, active)
-            .values(
-                status=ending.status, response=ending.response, failure=ending.failure, holder=""
-            )
-            .returning(responses.c.owner)
-        )
-        async with self._writing() as db:
-            owner = (await db.execute(query)).scalar()
-            if owner is None:
-                raise LostRun
-            await self._write(db, {id: lines})
-            await self._index(db, id, owner, ending.item_ids)
-            await keep_in(db, self._insert, id, owner, ending)
-            if not ending.started:
-                await release_in(db, id)
-            await db.execute(delete(locks).where(locks.c.response_id == id))
-            if ending.addition is not None:
-                await self.conversations.append(db, owner, ending.addition)
-            await self.deliveries.add(db, ending.deliveries, ending.notices)
-        self.signals.notify(id, lines)
 
     @shielded
     async def release(self, holder: str) -> None:
@@ -360,14 +323,18 @@ class SqlStore(SqlApprovals, SqlLocks, SqlLogs, SqlSizes):
         return records
 
     async def _index(
-        self, db: AsyncConnection, id: str, owner: str, item_ids: Sequence[str]
+        self, db: AsyncConnection, indexed: Iterable[tuple[str, str, Sequence[str]]]
     ) -> None:
-        rows = [{"response_id": id, "id": id_, "owner": owner} for id_ in dict.fromkeys(item_ids)]
+        rows = [
+            {"response_id": id_, "id": item_id, "owner": owner}
+            for id_, owner, item_ids in indexed
+            for item_id in dict.fromkeys(item_ids)
+        ]
         if rows:
             await db.execute(self._insert(items).on_conflict_do_nothing(), rows)
 
     async def _join(self, db: AsyncConnection, record: Record) -> None:
-        await self._index(db, record.id, record.owner, record.item_ids)
+        await self._index(db, [(record.id, record.owner, record.item_ids)])
         if record.conversation is not None:
             row = {"response_id": record.id, "owner": record.owner}
             row["conversation"] = record.conversation

@@ -363,7 +363,10 @@ def test_a_run_is_claimed_by_one_at_a_time(store_url: str) -> None:
         assert (await found(store)).attempt == 0
         assert await store.claim("r1", "p2", LONG) is None
         first = await store.claim("r1", "p1", LONG)
-        assert first == structs.replace(await found(store), attempt=1, status="in_progress")
+        assert first is not None
+        assert first.begun in ((), tuple(await store.events("r1", -1)))
+        same = structs.replace(await found(store), attempt=1, status="in_progress")
+        assert structs.replace(first, begun=()) == same
         assert await store.claim("r1", "p2", LONG) is None
         again = await store.claim("r1", "p1", SHORT)
         assert again is not None
