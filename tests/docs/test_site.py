@@ -7,6 +7,7 @@ import agent_asgi
 from tests.support.pages import ROOT
 
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#([^)\s]+))?\)")
+IMAGE = re.compile(r' (?:src|srcset)="([^"]+)"')
 VARIABLE = re.compile(r"\bAGENT_ASGI_[A-Z_]+\b")
 
 
@@ -18,7 +19,9 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 def test_the_links_of_readme_and_changelog() -> None:
     for name in ("README.md", "CHANGELOG.md"):
-        for path, anchor in LINK.findall((ROOT / name).read_text()):
+        page = (ROOT / name).read_text()
+        assert all((ROOT / image).exists() for image in IMAGE.findall(page)), name
+        for path, anchor in LINK.findall(page):
             assert (ROOT / path).exists(), f"{name}: {path}"
             assert not anchor or anchor in _anchors(ROOT / path), f"{name}: {path}#{anchor}"
 
