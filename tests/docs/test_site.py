@@ -8,6 +8,8 @@ from tests.support.pages import ROOT
 
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#([^)\s]+))?\)")
 IMAGE = re.compile(r' (?:src|srcset)="([^"]+)"')
+PATH = re.compile(r"`((?:docs|tests|agent_asgi)/[\w./-]+)`")
+MODULE = re.compile(r"`([a-z]\w*(?:/\w+)?)`")
 VARIABLE = re.compile(r"\bAGENT_ASGI_[A-Z_]+\b")
 
 
@@ -32,6 +34,17 @@ def test_every_variable_is_in_the_configuration() -> None:
     assert {name for source in sources for name in VARIABLE.findall(source)} == set(
         VARIABLE.findall(page)
     )
+
+
+def test_the_files_that_design_and_contributing_name() -> None:
+    design, contributing = ((ROOT / "docs" / f"{name}.md") for name in ("design", "contributing"))
+    named = PATH.findall(contributing.read_text()) + PATH.findall(design.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    rows = re.findall(r"^\| .+? \| (.+?) \| .+ \|$", design.read_text(), re.MULTILINE)
+    package = ROOT / "agent_asgi"
+    modules = [module for row in rows for module in MODULE.findall(row)]
+    assert len(modules) > 20
+    assert [m for m in modules if not list(package.glob(m)) + list(package.glob(f"{m}.py"))] == []
 
 
 def _anchors(page: Path) -> set[str]:
