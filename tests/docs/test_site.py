@@ -1,6 +1,7 @@
 """The site is complete: public names, links that mkdocs does not check, and variables."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import agent_asgi
@@ -34,6 +35,17 @@ def test_every_variable_is_in_the_configuration() -> None:
     assert {name for source in sources for name in VARIABLE.findall(source)} == set(
         VARIABLE.findall(page)
     )
+
+
+def test_every_extra_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "index.md").read_text().partition("## Extras")[2]
+    shown = {
+        name
+        for row in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)
+        for name in re.findall(r"[\w-]+", row)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert shown == set(project["optional-dependencies"]) - {"test", "fuzz", "dev"}
 
 
 def test_the_files_that_design_and_contributing_name() -> None:
