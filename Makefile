@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak throughput build clean
+.PHONY: install slim install-clients run test lower check docs wire pictures clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak throughput build clean
 
 install: .venv/installed
 
@@ -65,6 +65,10 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.tools.prose
 	$(BIN)/python -m tests.tools.audit $(BIN)/pip-audit
+
+# Takes the pictures of README and docs/ anew, from the running product in Chromium.
+pictures: install
+	$(BIN)/python -m tests.tools.screenshots
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,8 +1,12 @@
 """README's first agent, asked twice in one conversation by each protocol: text, never a repr."""
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +21,21 @@ ANSWERS = [f"You asked: {FIRST}", f"You asked: {SECOND}"]
 Talk = Callable[[str], list[str]]
 
 
-@pytest.fixture(params=["README.md", "docs/index.md"])
+PAGES = ["README.md", "docs/index.md"]
+
+
+@pytest.fixture(params=PAGES)
 def url(request: pytest.FixtureRequest, serve: Callable[[Any], str]) -> str:
     """Serve the first agent of a page."""
-    page = (ROOT / request.param).read_text()
-    code = next(block["code"] for block in FENCE.finditer(page) if block["how"] == "app")
     names: dict[str, Any] = {"__name__": "tutor"}
-    exec(compile(code, request.param, "exec"), names)  # code from the docs
+    exec(compile(first_agent(request.param), request.param, "exec"), names)  # code from the docs
     return serve(names["app"])
+
+
+def first_agent(page: str) -> str:
+    """Return the code of a page's first agent with a handler."""
+    blocks = FENCE.finditer((ROOT / page).read_text())
+    return next(block["code"] for block in blocks if "@router.stream" in block["code"])
 
 
 def by_responses(url: str) -> list[str]:
@@ -95,3 +106,17 @@ def by_websocket(url: str) -> list[str]:
 )
 def test_the_second_answer_is_text_too(url: str, talk: Talk) -> None:
     assert talk(url) == ANSWERS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_terminal_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
+    (tmp_path / "tutor.py").write_text(first_agent(page))
+    blocks = list(FENCE.finditer((ROOT / page).read_text()))
+    place = next(i for i, block in enumerate(blocks) if block["how"] == "prints")
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    env = os.environ | {"PATH": path, "OTEL_SDK_DISABLED": "true"}
+    command = ["bash", "-c", blocks[place - 1]["code"]]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == blocks[place]["code"]

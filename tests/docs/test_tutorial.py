@@ -1,4 +1,4 @@
-"""Follow docs/tutorial.md step by step, as a reader would.
+"""Follow the tutorials step by step, as a reader would, with a scripted model.
 
 A comment before a block says what to do with it: `<!-- tutorial: save NAME -->`, `serve`, `run`,
 `run soon` (until it prints what follows), `prints` (what the last command printed), `kill`
@@ -12,28 +12,49 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from agent_asgi import AgentApp, AgentRouter, FunctionCall, FunctionCallOutput, ResponsesRequest
+from tests.support.calling import Serve
 from tests.support.pages import FENCE, ROOT
 from tests.support.servers import free_port
 
-PAGE = ROOT / "docs" / "tutorial.md"
 EXPORT = re.compile(r"^export (\w+)=(.*)$", re.MULTILINE)
 
 
-class Reader:
-    """Follows the page in a separate folder, with the server on a free port."""
+model = AgentRouter("model")
 
-    def __init__(self, folder: Path) -> None:
+
+@model.stream
+async def answer(request: ResponsesRequest) -> AsyncIterator[FunctionCall | str]:
+    """Answer as the model of the tutorial: by its tools, if it has any."""
+    newest, asked = request.input[-1], request.input_text
+    city = "Oslo" if "Oslo" in asked else "Paris"
+    if not request.tools:
+        yield f"I can't look outside, so I don't know the weather in {city}."
+    elif isinstance(newest, FunctionCallOutput):
+        said = str(newest.output)
+        yield said if "umbrella" in said else f"In {city}: {said}."
+    else:
+        name = "buy_umbrella" if "umbrella" in asked else "look_up"
+        yield FunctionCall(name, {"city": city})
+
+
+class Reader:
+    """Follows a page in a separate folder, with the server on a free port."""
+
+    def __init__(self, folder: Path, model_url: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.printed = ""
         self.soon = ""
         self.server: subprocess.Popen[bytes] | None = None
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        self.env = {**os.environ, "PATH": path}
+        self.env = {**os.environ, "PATH": path, "OPENAI_BASE_URL": f"{model_url}/v1"}
 
     def follow(self, step: str, code: str) -> None:
         """Carry out one block."""
@@ -96,18 +117,19 @@ class Reader:
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[Reader]:
+def reading(folder: Path, model_url: str) -> Iterator[Reader]:
     """Yield a reader; stop its server when the block ends."""
-    reader = Reader(folder)
+    reader = Reader(folder, model_url)
     try:
         yield reader
     finally:
         reader.end(signal.SIGKILL)
 
 
-def test_the_tutorial(tmp_path: Path) -> None:
-    with reading(tmp_path) as reader:
-        for found in FENCE.finditer(PAGE.read_text()):
+@pytest.mark.parametrize("page", ["tutorial", "crash-recovery"])
+def test_the_page_step_by_step(page: str, tmp_path: Path, serve: Serve) -> None:
+    with reading(tmp_path, serve(AgentApp(model))) as reader:
+        for found in FENCE.finditer((ROOT / "docs" / f"{page}.md").read_text()):
             what, _, step = (found["how"] or "").partition(": ")
             if what == "tutorial":
                 reader.follow(step, found["code"])

@@ -1,4 +1,4 @@
-"""Retakes the screenshots of docs/playground.md: `python -m tests.tools.screenshots`."""
+"""Takes the pictures of README and docs/ from the running product; `make pictures` runs it."""
 
 import operator
 import os
@@ -8,8 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import expect
+
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
+HEIGHT = 470
+"""Pixels of the side panel in the picture of a trace."""
 
 
 def main() -> None:
@@ -36,6 +40,8 @@ def main() -> None:
                     tab = Tab(browser, server.url, width, scheme)
                     talk(tab)
                     tab.page.screenshot(path=IMAGES / f"playground-{scheme}-{width}.png")
+                    if tab.panel.is_visible():
+                        take_trace(tab, IMAGES / f"trace-{scheme}.png")
                     tab.close()
 
 
@@ -56,6 +62,18 @@ def talk(tab: Any) -> None:
         tab.panel.locator("ul.spans .name").first.wait_for()
     tab.message.focus()
     tab.page.mouse.move(0, 0)
+
+
+def take_trace(tab: Any, path: Path) -> None:
+    """Take a picture of a trace: the spans of a run, one of them open."""
+    tab.ask("What is (12 + 9) * 4 / 2?")
+    tab.answered("The answer is 42.")
+    tab.button("Trace").click()
+    spans = tab.panel.locator("ul.spans .name")
+    expect(spans).to_have_count(4)
+    spans.nth(1).click()
+    box = tab.panel.bounding_box()
+    tab.page.screenshot(path=path, clip={**box, "height": HEIGHT})
 
 
 if __name__ == "__main__":
