@@ -173,7 +173,7 @@ class AgentApp:
         _require_each("protocol", protocols, Protocol)
         _require_each("webhook", webhooks, Webhook)
         if settings.development:
-            playground, debug = fallback is None, True
+            playground, debug = playground or fallback is None, True
             single_user = single_user or authenticate is None
             cleanup = min(timeouts.cleanup, DEV_CLEANUP)
             timeouts = dataclasses.replace(timeouts, cleanup=cleanup)

@@ -38,6 +38,7 @@ PATHS = (
     "docs/mounting.md",
     "docs/protocols.md",
     "docs/proxy.md",
+    "docs/recipes",
     "docs/responses.md",
     "docs/several-agents.md",
     "docs/streaming.md",

@@ -1,0 +1,47 @@
+"""Pays bills, and asks before a large payment: agent-asgi dev payment.py"""
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from agents import Agent, function_tool, set_default_openai_api, set_trace_processors
+from agents.tool_context import ToolContext
+
+from agent_asgi import AgentApp
+
+LEDGER = "payments.db"
+LIMIT = 50
+"""Euros up to which the agent pays without asking."""
+
+set_default_openai_api("chat_completions")  # which every compatible server has
+set_trace_processors([])  # traces go to MLflow, and not to OpenAI
+
+
+async def is_large(_context: Any, arguments: dict[str, Any], _call_id: str) -> bool:
+    return float(arguments["euros"]) > LIMIT
+
+
+@function_tool(needs_approval=is_large)
+def pay(context: ToolContext[Any], recipient: str, euros: float, reference: str) -> str:
+    """Pay a bill.
+
+    Args:
+        recipient: Who gets the money.
+        euros: The amount.
+        reference: The number of the bill.
+    """
+    payment = (context.tool_call_id, recipient, euros, reference)
+    with closing(sqlite3.connect(LEDGER)) as ledger, ledger:
+        ledger.execute("CREATE TABLE IF NOT EXISTS payments (id PRIMARY KEY, who, euros, bill)")
+        ledger.execute("INSERT OR IGNORE INTO payments VALUES (?, ?, ?, ?)", payment)
+    return f"Paid {euros:.2f} euros to {recipient}."
+
+
+agent = Agent(
+    name="treasurer",
+    instructions="You pay the bills that the user names, each with one call of `pay`.",
+    model=os.environ.get("OPENAI_MODEL", "gpt-5-mini"),
+    tools=[pay],
+)
+app = AgentApp(agent, store="sqlite:///treasurer.db")

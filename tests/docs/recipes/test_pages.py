@@ -1,0 +1,63 @@
+"""Follow the pages of docs/recipes as a reader would, with models and services on 127.0.0.1."""
+
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests.docs.recipes.models import MODELS
+from tests.docs.recipes.services import encyclopedia, shop
+from tests.docs.test_tutorial import Reader, reading
+from tests.support.chat_model import thinking
+from tests.support.pages import FENCE, ROOT
+from tests.support.servers import free_port
+
+RECIPES = ROOT / "docs" / "recipes"
+PAGES = sorted(page.stem for page in RECIPES.glob("*.md") if page.stem != "index")
+SHOWN = re.compile(r"--8<--\ndocs/recipes/(.+)\n--8<--\n")
+EXPORT = re.compile(r"^export .+\n", re.MULTILINE)
+TRACED = ("evaluation", "rag")
+"""The recipes that record spans; the others start sooner without."""
+SERVICES: dict[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {
+    "research": encyclopedia,
+    "on-behalf": shop,
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_does_what_it_says(name: str, tmp_path: Path) -> None:
+    shutil.copytree(RECIPES, tmp_path, dirs_exist_ok=True)
+    services = SERVICES.get(name, lambda: nullcontext({}))
+    with thinking(MODELS[name]) as model, services() as env, reading(tmp_path) as reader:
+        reader.patience = 300
+        reader.env |= {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", **env}
+        reader.env |= {"OTEL_SDK_DISABLED": str(name not in TRACED).lower()}
+        reader.env |= {"OWN_URL": f"http://127.0.0.1:{reader.port}"}
+        other = str(free_port())
+        page = (RECIPES / f"{name}.md").read_text().replace("8001", other)
+        blocks = [found for found in FENCE.finditer(page) if found["how"] is not None]
+        for found in sorted(blocks, key=lambda found: "save" not in found["how"]):  # no reload
+            follow(reader, found["how"].removeprefix("tutorial: "), found["code"])
+        assert model.bodies
+
+
+def follow(reader: Reader, step: str, code: str) -> None:
+    """Carry out one block; exported variables of the test's services stay as they are."""
+    if step == "shows":
+        shown = SHOWN.fullmatch(code)
+        assert shown is not None
+        assert (reader.folder / shown[1]).is_file()
+        return
+    if step == "serve":
+        for name, value in re.findall(r"(\w+)=(\S+)", "".join(EXPORT.findall(code))):
+            reader.env.setdefault(name, value)
+        code = EXPORT.sub("", code)
+    reader.follow(step, code)
+
+
+def test_the_index_names_every_recipe() -> None:
+    named = re.findall(r"^\| \[.+\]\((.+)\.md\)", (RECIPES / "index.md").read_text(), re.MULTILINE)
+    assert sorted(named) == PAGES
