@@ -1,44 +1,25 @@
 """Follow the pages of docs/recipes as a reader would, with models and services on 127.0.0.1."""
 
 import re
-import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests.docs.recipes.models import MODELS
-from tests.docs.recipes.services import encyclopedia, shop
-from tests.docs.test_tutorial import Reader, reading
-from tests.support.chat_model import thinking
-from tests.support.pages import FENCE, ROOT
+from tests.docs.recipes.running import RECIPES, recipe
+from tests.docs.test_tutorial import Reader
+from tests.support.pages import FENCE
 from tests.support.servers import free_port
 
-RECIPES = ROOT / "docs" / "recipes"
 PAGES = sorted(page.stem for page in RECIPES.glob("*.md") if page.stem != "index")
 SHOWN = re.compile(r"--8<--\ndocs/recipes/(.+)\n--8<--\n")
 EXPORT = re.compile(r"^export .+\n", re.MULTILINE)
-TRACED = ("evaluation", "rag")
-"""The recipes that record spans; the others start sooner without."""
-SERVICES: dict[str, Callable[[], AbstractContextManager[dict[str, str]]]] = {
-    "research": encyclopedia,
-    "on-behalf": shop,
-}
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_does_what_it_says(name: str, tmp_path: Path) -> None:
-    shutil.copytree(RECIPES, tmp_path, dirs_exist_ok=True)
-    services = SERVICES.get(name, lambda: nullcontext({}))
-    with thinking(MODELS[name]) as model, services() as env, reading(tmp_path) as reader:
-        reader.patience = 300
-        reader.env |= {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", **env}
-        reader.env |= {"OTEL_SDK_DISABLED": str(name not in TRACED).lower()}
-        reader.env |= {"OWN_URL": f"http://127.0.0.1:{reader.port}"}
-        other = str(free_port())
-        page = (RECIPES / f"{name}.md").read_text().replace("8001", other)
-        blocks = [found for found in FENCE.finditer(page) if found["how"] is not None]
+    page = (RECIPES / f"{name}.md").read_text().replace("8001", str(free_port()))
+    blocks = [found for found in FENCE.finditer(page) if found["how"] is not None]
+    with recipe(name, tmp_path) as (reader, model):
         for found in sorted(blocks, key=lambda found: "save" not in found["how"]):  # no reload
             follow(reader, found["how"].removeprefix("tutorial: "), found["code"])
         assert model.bodies
