@@ -11,31 +11,31 @@ from agents.tool_context import ToolContext
 from agent_asgi import AgentApp
 
 LEDGER = "payments.db"
-LIMIT = 50
-"""Euros up to which the agent pays without asking."""
+LIMIT = 50_00
+"""Cents up to which the agent pays without asking."""
 
 set_default_openai_api("chat_completions")  # which every compatible server has
 set_trace_processors([])  # traces go to MLflow, and not to OpenAI
 
 
 async def is_large(_context: Any, arguments: dict[str, Any], _call_id: str) -> bool:
-    return float(arguments["euros"]) > LIMIT
+    return int(arguments["cents"]) > LIMIT
 
 
 @function_tool(needs_approval=is_large)
-def pay(context: ToolContext[Any], recipient: str, euros: float, reference: str) -> str:
+def pay(context: ToolContext[Any], recipient: str, cents: int, reference: str) -> str:
     """Pay a bill.
 
     Args:
         recipient: Who gets the money.
-        euros: The amount.
+        cents: The amount, in cents.
         reference: The number of the bill.
     """
-    payment = (context.tool_call_id, recipient, euros, reference)
+    payment = (context.tool_call_id, recipient, cents, reference)
     with closing(sqlite3.connect(LEDGER)) as ledger, ledger:
-        ledger.execute("CREATE TABLE IF NOT EXISTS payments (id PRIMARY KEY, who, euros, bill)")
+        ledger.execute("CREATE TABLE IF NOT EXISTS payments (id PRIMARY KEY, who, cents, bill)")
         ledger.execute("INSERT OR IGNORE INTO payments VALUES (?, ?, ?, ?)", payment)
-    return f"Paid {euros:.2f} euros to {recipient}."
+    return f"Paid {cents / 100:.2f} euros to {recipient}."
 
 
 agent = Agent(

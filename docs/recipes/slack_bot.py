@@ -79,7 +79,7 @@ async def from_ourselves(request: Request) -> Response:
     body = await request.body()
     try:
         client.webhooks.verify_signature(body, request.headers)
-    except InvalidWebhookSignatureError:
+    except (InvalidWebhookSignatureError, ValueError):  # no header is a ValueError
         return Response(status_code=401)
     run = await client.responses.retrieve(json.loads(body)["data"]["id"])
     text = run.output_text or "That did not work. Please ask again."

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.docs.recipes.models import MODELS
 from tests.docs.recipes.services import encyclopedia, shop
 from tests.docs.test_tutorial import Reader, reading
-from tests.support.chat_model import ChatModel, thinking
+from tests.support.chat_model import Call, ChatModel, Json, thinking
 from tests.support.pages import ROOT
 
 RECIPES = ROOT / "docs" / "recipes"
@@ -22,17 +22,25 @@ PATIENCE = 300.0
 
 
 @contextmanager
-def recipe(name: str, folder: Path, pause: float = 0) -> Iterator[tuple[Reader, ChatModel]]:
+def recipe(
+    name: str,
+    folder: Path,
+    *,
+    think: Callable[[Json], str | Call] | None = None,
+    pause: float = 0,
+) -> Iterator[tuple[Reader, ChatModel]]:
     """Copy the recipes to a folder; yield a reader of one, and the model that it calls.
 
     Args:
         name: The name of the recipe's page.
         folder: The folder.
+        think: What the model answers. Default: what the page shows.
         pause: Seconds before each piece of the model's streams. Default none.
     """
     shutil.copytree(RECIPES, folder, dirs_exist_ok=True)
+    think = think or MODELS[name]
     services = SERVICES.get(name, lambda: nullcontext({}))
-    with thinking(MODELS[name], pause) as model, services() as env, reading(folder) as reader:
+    with reading(folder) as reader, services() as env, thinking(think, pause) as model:
         reader.patience = PATIENCE
         reader.env |= {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "none", **env}
         reader.env |= {"OTEL_SDK_DISABLED": str(name not in TRACED).lower()}

@@ -41,7 +41,7 @@ def research(page: Page, topic: str) -> None:
 
 def test_research_survives_a_reload_and_a_crash(browser: Browser, tmp_path: Path) -> None:
     serve = "agent-asgi serve research:app"
-    with recipe("research", tmp_path, PAUSE) as (reader, model):
+    with recipe("research", tmp_path, pause=PAUSE) as (reader, model):
         reader.serve(serve)
         page = opened(browser, reader)
         paragraphs = page.locator("main p")
@@ -66,7 +66,7 @@ def test_research_survives_a_reload_and_a_crash(browser: Browser, tmp_path: Path
 
 
 def test_research_can_be_stopped(browser: Browser, tmp_path: Path) -> None:
-    with recipe("research", tmp_path, PAUSE) as (reader, _):
+    with recipe("research", tmp_path, pause=PAUSE) as (reader, _):
         reader.serve("agent-asgi serve research:app")
         page = opened(browser, reader)
         research(page, "Tides")
