@@ -6,11 +6,11 @@ from contextlib import closing
 from typing import Any
 
 from agents import Agent, function_tool, set_default_openai_api, set_trace_processors
-from agents.tool_context import ToolContext
 
 from agent_asgi import AgentApp
 
 LEDGER = "payments.db"
+TABLE = "CREATE TABLE IF NOT EXISTS payments (who, bill, cents, PRIMARY KEY (who, bill))"
 LIMIT = 50_00
 """Cents up to which the agent pays without asking."""
 
@@ -23,19 +23,19 @@ async def is_large(_context: Any, arguments: dict[str, Any], _call_id: str) -> b
 
 
 @function_tool(needs_approval=is_large)
-def pay(context: ToolContext[Any], recipient: str, cents: int, reference: str) -> str:
+def pay(recipient: str, cents: int, bill: str) -> str:
     """Pay a bill.
 
     Args:
         recipient: Who gets the money.
         cents: The amount, in cents.
-        reference: The number of the bill.
+        bill: The number of the bill.
     """
-    payment = (context.tool_call_id, recipient, cents, reference)
     with closing(sqlite3.connect(LEDGER)) as ledger, ledger:
-        ledger.execute("CREATE TABLE IF NOT EXISTS payments (id PRIMARY KEY, who, cents, bill)")
-        ledger.execute("INSERT OR IGNORE INTO payments VALUES (?, ?, ?, ?)", payment)
-    return f"Paid {cents / 100:.2f} euros to {recipient}."
+        ledger.execute(TABLE)
+        payment = (recipient, bill, cents)
+        added = ledger.execute("INSERT OR IGNORE INTO payments VALUES (?, ?, ?)", payment)
+    return f"Paid {cents / 100:.2f} euros." if added.rowcount else "This bill was paid before."
 
 
 agent = Agent(

@@ -43,7 +43,7 @@ def payment(body: Json) -> str | Call:
     if output := _tool_output(body):
         paid = output.startswith("Paid")
         return f"Bill {bill[3]} is {'paid' if paid else 'not paid'}."
-    return Call("pay", {"recipient": bill[2], "cents": int(bill[1]) * 100, "reference": bill[3]})
+    return Call("pay", {"recipient": bill[2], "cents": int(bill[1]) * 100, "bill": bill[3]})
 
 
 def handoffs(body: Json) -> str | Call:

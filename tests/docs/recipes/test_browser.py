@@ -39,8 +39,16 @@ def research(page: Page, topic: str) -> None:
     page.get_by_role("button", name="Research").click()
 
 
-def test_research_survives_a_reload_and_a_crash(browser: Browser, tmp_path: Path) -> None:
-    serve = "agent-asgi serve research:app"
+@pytest.mark.parametrize(
+    ("serve", "number"),
+    [
+        ("agent-asgi serve research:app", signal.SIGKILL),
+        ("agent-asgi dev research.py", signal.SIGINT),
+    ],
+)
+def test_research_survives_a_reload_and_an_end(
+    browser: Browser, tmp_path: Path, serve: str, number: signal.Signals
+) -> None:
     with recipe("research", tmp_path, pause=PAUSE) as (reader, model):
         reader.serve(serve)
         page = opened(browser, reader)
@@ -50,7 +58,7 @@ def test_research_survives_a_reload_and_a_crash(browser: Browser, tmp_path: Path
         page.reload()
         expect(paragraphs.nth(1)).to_contain_text("Turbines turn", timeout=LONG)
         expect(page.get_by_role("link")).to_have_count(1)
-        reader.end(signal.SIGKILL)
+        reader.end(number)
         expect(page.get_by_role("status")).to_have_text("Reconnecting", timeout=LONG)
         reader.serve(serve)
         expect(page.get_by_role("status")).to_have_text("completed", timeout=LONG)

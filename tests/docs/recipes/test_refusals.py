@@ -56,6 +56,9 @@ def test_a_payment_is_asked_for_made_once_and_after_a_restart(tmp_path: Path) ->
         small = client.responses.create(input="Pay 20 euros to Ann for bill 1.")
         assert (small.output_text, payments(tmp_path)) == ("Bill 1 is paid.", [20])
 
+        again = client.responses.create(input="Pay 20 euros to Ann for bill 1.")
+        assert (again.output_text, payments(tmp_path)) == ("Bill 1 is not paid.", [20])
+
         refused = client.responses.create(input="Pay 70 euros to Bob for bill 2.")
         assert payments(tmp_path) == [20]
         done = client.responses.create(**answer(refused, approve=False))
