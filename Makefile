@@ -60,7 +60,7 @@ lower: install
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy agent_asgi agent_asgi_command.py tests docs/examples
+	$(BIN)/mypy agent_asgi tests docs/examples docs/recipes
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.tools.prose

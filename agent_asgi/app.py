@@ -34,7 +34,7 @@ from .http.connection import PIECE, ClientStalled, cut, send_in_pieces, watch_un
 from .http.cors import Origins, foreign_origin
 from .http.request_id import id_and_origin, with_id
 from .http.responses import REFUSED, error_response, refuse
-from .http.routing import Routes
+from .http.routing import Routes, lifespan_of
 from .protocols import installed, registry
 from .protocols.base import Protocol
 from .protocols.chat_completions.protocol import ChatCompletions
@@ -79,7 +79,7 @@ class AgentApp:
             `https://app.example.com`; "*" for all. Default none, and no CORS.
         fallback: An ASGI app for the requests and WebSockets that no endpoint takes, such as
             `agent_asgi.proxy.ReverseProxy`. `authenticate`, the check of origins and the
-            middleware apply to it. Its `lifespan`, if it has one, is entered. Default None: 404.
+            middleware apply to it. Its lifespan, if it has one, is entered. Default None: 404.
         middleware: Starlette middleware around all endpoints. Default none.
         lifespan: An async context manager, called with the app and entered at start. The mapping
             that it yields is in `Context.state`. Default None.
@@ -173,7 +173,7 @@ class AgentApp:
         _require_each("protocol", protocols, Protocol)
         _require_each("webhook", webhooks, Webhook)
         if settings.development:
-            playground, debug = fallback is None, True
+            playground, debug = playground or fallback is None, True
             single_user = single_user or authenticate is None
             cleanup = min(timeouts.cleanup, DEV_CLEANUP)
             timeouts = dataclasses.replace(timeouts, cleanup=cleanup)
@@ -189,7 +189,7 @@ class AgentApp:
             receivers=[each for protocol in spoken for each in protocol.receivers],
             notify=[protocol.notice for protocol in spoken if protocol.receivers],
             lifespans=[
-                *(each for each in (lifespan, getattr(fallback, "lifespan", None)) if each),
+                *(each for each in (lifespan, lifespan_of(fallback)) if each),
                 *(protocol.lifespan for protocol in spoken),
             ],
             queues=registry.queues(spoken, limits),

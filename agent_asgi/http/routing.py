@@ -1,6 +1,8 @@
 """`Routes`: Starlette's router, with errors in this package's form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
@@ -74,6 +76,15 @@ class Routes(Router):
         path = next(route.path for route in routes if route.matches(scope)[0] is not Match.NONE)
         methods = {name for route in routes if route.path == path for name in route.methods or ()}
         return ", ".join(sorted(methods))
+
+
+def lifespan_of(app: ASGIApp | None) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None:
+    """Return the lifespan of an app that gets no lifespan events; None if it has none.
+
+    That of Starlette and FastAPI is their router's, and takes the app itself.
+    """
+    enter = getattr(getattr(app, "router", app), "lifespan_context", None)
+    return getattr(app, "lifespan", None) if enter is None else lambda _: enter(app)
 
 
 def _by_place(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:

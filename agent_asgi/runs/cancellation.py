@@ -59,7 +59,7 @@ class Cancellation:
         run = self._run
         self._arrived = True
         if self._scope is not None:
-            if run.cause is None and _is_cancelled_by_host():
+            if run.cause is None and _is_cancelled_by_host(self._scope):
                 self.foreign = error
                 run.cancelled.set("shutdown")
             self._scope.shield = True
@@ -119,8 +119,10 @@ def scope_for(task: "asyncio.Task[Any] | None") -> anyio.CancelScope | None:
     return anyio.CancelScope()
 
 
-def _is_cancelled_by_host() -> bool:
-    return anyio.current_effective_deadline() == float("-inf")
+def _is_cancelled_by_host(scope: anyio.CancelScope) -> bool:
+    """Return whether a scope around the run's is cancelled; the handler's own scopes are within."""
+    default = anyio.current_effective_deadline() == float("-inf")
+    return bool(getattr(scope, "_effectively_cancelled", default))
 
 
 def is_running() -> bool:

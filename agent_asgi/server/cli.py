@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: The arguments are invalid, the app cannot be imported, or the port is in use.
     """
     options = _parser().parse_args(argv)
-    options.command(options)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells report a SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, Router
 from starlette.testclient import TestClient
 
 from agent_asgi import AgentApp, AgentError, AgentRouter, ResponsesRequest, Timeouts
@@ -108,3 +111,25 @@ def test_an_app_starts_again_in_the_same_loop() -> None:
 
     asyncio.run(main())
     assert entered == [app, app]
+
+
+@pytest.mark.parametrize("kind", [Starlette, Router])
+def test_the_lifespan_of_a_fallback_is_entered(kind: Any) -> None:
+    seen: list[Any] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        seen.append(app)
+        yield
+        seen.append("left")
+
+    routes = [Route("/", lambda _: PlainTextResponse("A page."))]
+    pages = kind(routes=routes, lifespan=lifespan)
+
+    async def main() -> bytes:
+        app = AgentApp(tutor(), fallback=pages)
+        async with app.lifespan():
+            return (await AgentClient(app).get("/")).body
+
+    assert asyncio.run(main()) == b"A page."
+    assert seen == [pages, "left"]

@@ -47,6 +47,9 @@ async def answer(request: ResponsesRequest) -> AsyncIterator[FunctionCall | str]
 class Reader:
     """Follows a page in a separate folder, with the server on a free port."""
 
+    patience = 60.0
+    """Seconds that a command, or the start of a server, may take."""
+
     def __init__(self, folder: Path, model_url: str) -> None:
         self.folder = folder
         self.port = free_port()
@@ -87,7 +90,7 @@ class Reader:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=self.patience,
         )
         assert done.returncode == 0, done.stderr
         self.printed = done.stdout
@@ -99,12 +102,14 @@ class Reader:
         self.server = subprocess.Popen(
             command, cwd=self.folder, env=self.env, start_new_session=True
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + self.patience
         while True:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5):
                     return
-            except OSError:
+            except OSError as error:
+                if getattr(error, "code", None) == 404:  # it answers, and has no probes
+                    return
                 assert time.monotonic() < until, "the server does not answer"
                 time.sleep(0.1)
 

@@ -6,14 +6,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from agent_asgi import AgentApp, AgentRouter
 from agent_asgi.store import open_store
 from agent_asgi.store.base import Record
 from agent_asgi.store.conversation_store import Addition
 from agent_asgi.store.sql import SqlStore
+from agent_asgi.testing import AgentClient
 from tests.support.apps import started
 
 SCOPE: Scope = {
@@ -84,3 +86,24 @@ def test_while_the_run_waits_for_mlflow() -> None:
             return task.cancelled()
 
     assert asyncio.run(main())
+
+
+def test_a_handlers_own_cancel_scope_is_not_the_hosts() -> None:
+    """As when httpx connects to a host with several addresses."""
+    router = AgentRouter("impatient")
+
+    @router.invoke
+    async def impatient() -> str:
+        with anyio.move_on_after(0.01):
+            await anyio.sleep(10)
+        return "I waited long enough."
+
+    app = AgentApp(router)
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        with anyio.CancelScope():
+            await app(scope, receive, send)
+
+    answer = asyncio.run(AgentClient(host).post("/responses", {"input": "x"}))
+    assert answer.status == 200, answer.body
+    assert answer.output_text == "I waited long enough."

@@ -50,6 +50,13 @@ def test_an_app_with_choices_of_its_own() -> None:
 
 
 @pytest.mark.usefixtures("before_mlflow")
+def test_a_playground_in_front_of_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "development", True)
+    app = AgentApp(AgentRouter(), fallback=front, playground=True)
+    assert lines(app)["Playground"] == f"{URL}/"
+
+
+@pytest.mark.usefixtures("before_mlflow")
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
     [

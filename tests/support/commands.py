@@ -14,7 +14,7 @@ from pathlib import Path
 
 def command(*arguments: str) -> list[str]:
     """Return the command line of `agent-asgi`."""
-    return [sys.executable, "-m", "agent_asgi_command", *arguments]
+    return [sys.executable, "-m", "agent_asgi.server.cli", *arguments]
 
 
 @contextmanager

@@ -168,7 +168,9 @@ def artifact_of(item: Item) -> Artifact | None:
 
 
 def _part(part: dict[str, Any]) -> Part:
-    name = text_name(part["type"])
+    name, image = text_name(part["type"]), part.get("image_url")
+    if isinstance(image, str):
+        return file_part(image)
     if name not in part:
         return Part(data=part)
     if part["type"] == "refusal":

@@ -9,7 +9,7 @@ from agent_asgi.background.log_writer import LINES
 from agent_asgi.protocols.a2a.binding import Binding, RpcBinding
 from agent_asgi.protocols.a2a.encoder import TaskEncoder
 from agent_asgi.protocols.a2a.request import file_part
-from agent_asgi.protocols.a2a.task import TaskView, Turn, as_timestamp
+from agent_asgi.protocols.a2a.task import TaskView, Turn, artifact_of, as_timestamp
 from agent_asgi.schema.events import OutputTextDelta, RefusalDelta
 from agent_asgi.schema.requests import ResponsesRequest
 from agent_asgi.schema.responses import Response
@@ -59,6 +59,13 @@ def test_files_of_other_protocols() -> None:
     assert file_part("file-1").url == "file-1"
     part = file_part("data:image/png;base64,aGk=")
     assert (part.media_type, part.raw) == ("image/png", "aGk=")
+
+
+def test_an_image_in_a_message_is_a_file() -> None:
+    part = {"type": "output_image", "image_url": "data:image/svg+xml;base64,aGk="}
+    artifact = artifact_of({"type": "message", "id": "msg_1", "content": [part]})
+    assert artifact is not None
+    assert (artifact.parts[0].media_type, artifact.parts[0].raw) == ("image/svg+xml", "aGk=")
 
 
 def test_times_are_in_utc_with_milliseconds() -> None:
