@@ -14,6 +14,7 @@ from .conversation_store import Addition, ConversationStore, Size
 from .delivery_store import Delivery, DeliveryStore, Notice, Subscription
 from .lines import Lines
 from .meters import Meters
+from .turn import Turn
 from .watch import Signals
 
 DAY = 24 * 60 * 60
@@ -108,6 +109,10 @@ class Record(Struct):
     def active(self) -> bool:
         """Whether the run has not ended."""
         return self.status in ACTIVE
+
+    def turn(self) -> Turn:
+        """Return what responses that continue it need of it."""
+        return Turn(self.id, self.request, self.response, self.status, self.visible)
 
 
 class Failure(Struct, kw_only=True):
@@ -255,7 +260,7 @@ class Store(ConversationLocks):
         """Delete a response, but for the lock of a run at work; return whether it existed."""
 
     @abstractmethod
-    async def chain(self, id: str, owner: str) -> list[Record]:
+    async def chain(self, id: str, owner: str) -> list[Turn]:
         """Return a response and all that it continues, oldest first; empty if one is missing."""
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """The interface of a store's conversations, and the records that it keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -140,6 +140,13 @@ class ConversationStore(ABC):
         Returns:
             The items; None if the conversation has no item `after`.
         """
+
+    async def history(self, id: str, owner: str) -> Mapping[str, bytes]:
+        """Return all items of a conversation as JSON by their ids, oldest first.
+
+        By default they come from `items`. A store may keep them in memory.
+        """
+        return dict(await self.items(id, owner) or ())
 
     @abstractmethod
     async def item(self, id: str, owner: str, item_id: str) -> StoredItem | None:

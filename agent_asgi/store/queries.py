@@ -30,6 +30,7 @@ from .tables import (
     responses,
     waiting,
 )
+from .turn import Turn
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -40,6 +41,8 @@ IDS = 5000
 """How many ids one statement names; SQLite bounds its parameters."""
 RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
 """The columns of a `Record`."""
+TURN = [responses.c[name] for name in Turn._fields]
+"""The columns of a `Turn`."""
 
 
 def batches(ids: Collection[str]) -> Iterator[Sequence[str]]:
@@ -59,8 +62,14 @@ def log_query(id: str, after: int) -> Select[Any]:
     )
 
 
-def _walk(id: str, owner: str) -> Any:
-    """Return a table of a response and all that it continues: their ids and ages."""
+def _walk(id: str, owner: str, most: int | None = None) -> Any:
+    """Return a table of a response and what it continues: their ids and ages.
+
+    Args:
+        id: The response.
+        owner: Its owner.
+        most: The number of rows. Default: all.
+    """
     columns = (responses.c.id, responses.c.previous_id)
     first = select(*columns, literal(0).label("age")).where(
         responses.c.id == id, responses.c.owner == owner
@@ -69,13 +78,31 @@ def _walk(id: str, owner: str) -> Any:
     older = select(*columns, walk.c.age + 1).where(
         responses.c.id == walk.c.previous_id, responses.c.owner == owner
     )
+    if most is not None:
+        older = older.where(walk.c.age < most - 1)
     return walk.union_all(older)
 
 
-def chain_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of a response and all that it continues, oldest first."""
+def chain_query(id: str, owner: str) -> Select[Any, Any, Any]:
+    """Return the query of a chain: its number of responses, their bytes, and how many begin it."""
     walk = _walk(id, owner)
-    return select(*RECORD).join(walk, walk.c.id == responses.c.id).order_by(walk.c.age.desc())
+    size = func.length(responses.c.request) + func.length(responses.c.response)
+    begins = func.count().filter(walk.c.previous_id.is_(None))
+    columns = (func.count().label("turns"), func.sum(size).label("size"), begins.label("begins"))
+    return select(*columns).join_from(walk, responses, walk.c.id == responses.c.id)
+
+
+def turns_query(id: str, owner: str, most: int) -> Select[Any]:
+    """Return the query of a response and what it continues, newest first: turns and what is before.
+
+    Args:
+        id: The response.
+        owner: Its owner.
+        most: The number of rows.
+    """
+    walk = _walk(id, owner, most)
+    query = select(*TURN, responses.c.previous_id)
+    return query.join(walk, walk.c.id == responses.c.id).order_by(walk.c.age)
 
 
 def chain_size_query(id: str, owner: str) -> Select[Any]:
