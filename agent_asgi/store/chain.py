@@ -77,16 +77,17 @@ async def continued(
 
 async def _chain(store: Store, previous: str, owner: str, limits: Limits) -> Turns:
     """Return the items of a response and of all that it continues."""
-    check_size(await store.chain_size(previous, owner), limits, "previous_response_id")
-    chain = await store.chain(previous, owner)
-    if not chain or not chain[-1].visible:
+    most = Size(limits.max_conversation_items, limits.max_conversation_bytes)
+    size, turns = await store.chain(previous, owner, most)
+    check_size(size, limits, "previous_response_id")
+    if not turns or not turns[-1].visible:
         raise NoSuchResponse(previous)
-    if chain[-1].status in ACTIVE:
+    if turns[-1].status in ACTIVE:
         raise InvalidRequest(
             f"previous_response_id: response {previous!r} is still in progress.",
             "previous_response_id",
         )
-    return Turns(chain)
+    return Turns(turns)
 
 
 async def resolve(

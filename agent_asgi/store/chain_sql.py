@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .approval_sql import Connected
 from .base import ACTIVE, Store
 from .chains import Chains
+from .conversation_store import Size
 from .engine import shielded
 from .queries import chain_query, turns_query
-from .turn import Turn
+from .turn import NO_BOUND, NO_CHAIN, Chain, Turn
 
 CACHE_BYTES = 64 << 20
 """The size of the turns that a process keeps."""
@@ -30,29 +31,34 @@ class SqlChains(Store):
     _reading: Callable[[], Connected]
 
     @shielded
-    async def chain(self, id: str, owner: str) -> list[Turn]:
+    async def chain(self, id: str, owner: str, most: Size = NO_BOUND) -> Chain:
         async with self._reading() as db:
             found = (await db.execute(chain_query(id, owner))).one()
-            if not found.begins:  # it is incomplete
-                return []
-            most = min(PAGE_TURNS, max(1, PAGE_BYTES * found.turns // max(1, found.size)))
-            return self._chains.get(id) or await self._read(db, id, owner, most)
+            if not found.begins:  # a part is missing
+                return NO_CHAIN
+            size = Size(found.items, int(found.size))
+            if size.exceeds(most):
+                return Chain(size, [])
+            page = min(PAGE_TURNS, max(1, PAGE_BYTES * found.turns // max(1, size.size)))
+            turns = self._chains.get(id) or await self._read(db, id, owner, page)
+        return Chain(size, turns) if turns else NO_CHAIN
 
-    async def _read(self, db: AsyncConnection, id: str, owner: str, most: int) -> list[Turn]:
-        """Read what is not known of a chain, `most` turns at once after the first one."""
+    async def _read(self, db: AsyncConnection, id: str, owner: str, page: int) -> list[Turn]:
+        """Read what is not known of a chain: the newest turn, then `page` turns at once."""
         new: list[Turn] = []
-        previous, known, rows = id, None, 1
-        while previous is not None and known is None:
-            page = (await db.execute(turns_query(previous, owner, rows))).all()
-            if not page:  # it was deleted meanwhile
+        known: list[Turn] = []
+        previous: str | None = id
+        most = 1
+        while previous is not None and not known:
+            rows = (await db.execute(turns_query(previous, owner, most))).all()
+            if not rows:  # it was deleted meanwhile
                 return []
-            for *fields, previous in page:
+            for *fields, previous in rows:
                 new.append(Turn(*fields))
-                known = self._chains.get(previous)
-                if known is not None:
+                if known := self._chains.get(previous):
                     break
-            rows = most
+            most = page
         new.reverse()
         if not any(turn.status in ACTIVE for turn in new):
             self._chains.add(previous, new)
-        return [*(known or ()), *new]
+        return known + new

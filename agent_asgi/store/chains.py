@@ -1,7 +1,7 @@
 """`Chains`: chains of responses as they were read before, each turn once, bounded in bytes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -51,19 +51,19 @@ class Chains:
         self._places: dict[str, _Place] = {}
         self._segments: OrderedDict[_Segment, None] = OrderedDict()
 
-    def get(self, id: str | None) -> list[Turn] | None:
-        """Return a response and all that it continues, oldest first; None if it is not known."""
+    def get(self, id: str | None) -> list[Turn]:
+        """Return a response and all that it continues, oldest first; none if it is not known."""
         place = None if id is None else self._places.get(id)
-        parts: list[Sequence[Turn]] = []
+        parts: list[list[Turn]] = []
         while place is not None:
             segment, end = place
             if end > segment.valid:
-                return None
+                return []
             if segment in self._segments:
                 self._segments.move_to_end(segment)
             parts.append(segment.turns[:end])
             place = segment.before
-        return list(chain(*reversed(parts))) if parts else None
+        return parts[0] if len(parts) == 1 else list(chain(*reversed(parts)))
 
     def add(self, previous: str | None, turns: Iterable[Turn]) -> None:
         """Add turns, oldest first, unless the response before them is not known.

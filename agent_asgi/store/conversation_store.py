@@ -39,6 +39,10 @@ class Size(NamedTuple):
     size: int
     """The bytes of all items."""
 
+    def exceeds(self, most: "Size") -> bool:
+        """Return whether it has more items or bytes than another size."""
+        return self.items > most.items or self.size > most.size
+
 
 class Addition(NamedTuple):
     """What a run adds to its conversation when it ends."""

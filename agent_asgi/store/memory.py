@@ -24,7 +24,7 @@ from .entries import Entry, Recent, now
 from .history import item_ids
 from .lines import Lines
 from .lock_memory import MemoryLocks
-from .turn import Turn
+from .turn import NO_BOUND, NO_CHAIN, Chain, Turn
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 256 << 20
@@ -124,26 +124,32 @@ class MemoryStore(MemoryLocks, Store):
             self._remove(entry)
         return entry is not None
 
-    async def chain(self, id: str, owner: str) -> list[Turn]:
-        new: list[Entry] = []
+    async def chain(self, id: str, owner: str, most: Size = NO_BOUND) -> Chain:
+        entry = self._find(id, owner)
+        if entry is None:
+            return NO_CHAIN
+        size = Size(*entry.chain_size())
+        if size.exceeds(most):
+            return Chain(size, [])
+        turns = self._turns(id, owner)
+        return Chain(size, turns) if turns else NO_CHAIN
+
+    def _turns(self, id: str, owner: str) -> list[Turn]:
+        """Return a response and all that it continues, oldest first; none if one is missing."""
+        new: list[Record] = []
         next_id: str | None = id
-        earlier: list[Turn] | None = None
-        while next_id is not None:
+        known: list[Turn] = []
+        while next_id is not None and not known:
             if (entry := self._find(next_id, owner)) is None:
                 return []
-            if (earlier := self._chains.get(next_id)) is not None:
-                break
-            new.append(entry)
-            next_id = entry.record.previous_id
-        new.reverse()
-        turns = [entry.record.turn() for entry in new]
-        if not any(entry.record.active for entry in new):
+            known = self._chains.get(next_id)
+            if not known:
+                new.append(entry.record)
+                next_id = entry.record.previous_id
+        turns = [record.turn() for record in reversed(new)]
+        if not any(record.active for record in new):
             self._chains.add(next_id, turns)
-        return [*(earlier or ()), *turns]
-
-    async def chain_size(self, id: str, owner: str) -> Size:
-        entry = self._find(id, owner)
-        return Size(0, 0) if entry is None else Size(*entry.chain_size())
+        return known + turns
 
     async def page(
         self,

@@ -63,14 +63,15 @@ def log_query(id: str, after: int) -> Select[Any]:
 
 
 def _walk(id: str, owner: str, most: int | None = None) -> Any:
-    """Return a table of a response and what it continues: their ids and ages.
+    """Return a table of a response and what it continues: ids, what they continue, ages, bytes.
 
     Args:
         id: The response.
         owner: Its owner.
         most: The number of rows. Default: all.
     """
-    columns = (responses.c.id, responses.c.previous_id)
+    size = (func.length(responses.c.request) + func.length(responses.c.response)).label("size")
+    columns = (responses.c.id, responses.c.previous_id, size)
     first = select(*columns, literal(0).label("age")).where(
         responses.c.id == id, responses.c.owner == owner
     )
@@ -83,13 +84,14 @@ def _walk(id: str, owner: str, most: int | None = None) -> Any:
     return walk.union_all(older)
 
 
-def chain_query(id: str, owner: str) -> Select[Any, Any, Any]:
-    """Return the query of a chain: its number of responses, their bytes, and how many begin it."""
+def chain_query(id: str, owner: str) -> Select[Any, Any, Any, Any]:
+    """Return the query of a chain: its responses, how many begin it, its items and its bytes."""
     walk = _walk(id, owner)
-    size = func.length(responses.c.request) + func.length(responses.c.response)
-    begins = func.count().filter(walk.c.previous_id.is_(None))
-    columns = (func.count().label("turns"), func.sum(size).label("size"), begins.label("begins"))
-    return select(*columns).join_from(walk, responses, walk.c.id == responses.c.id)
+    begins = func.count().filter(walk.c.previous_id.is_(None)).label("begins")
+    of_chain = items.c.response_id.in_(select(walk.c.id))
+    count = select(func.count()).select_from(items).where(of_chain).scalar_subquery()
+    size = func.coalesce(func.sum(walk.c.size), 0).label("size")
+    return select(func.count().label("turns"), begins, count.label("items"), size).select_from(walk)
 
 
 def turns_query(id: str, owner: str, most: int) -> Select[Any]:
@@ -103,16 +105,6 @@ def turns_query(id: str, owner: str, most: int) -> Select[Any]:
     walk = _walk(id, owner, most)
     query = select(*TURN, responses.c.previous_id)
     return query.join(walk, walk.c.id == responses.c.id).order_by(walk.c.age)
-
-
-def chain_size_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of the items and bytes of a response and of all that it continues."""
-    walk = _walk(id, owner)
-    count = select(func.count()).join_from(walk, items, walk.c.id == items.c.response_id)
-    size = func.length(responses.c.request) + func.length(responses.c.response)
-    return select(count.scalar_subquery(), func.coalesce(func.sum(size), 0)).join_from(
-        walk, responses, walk.c.id == responses.c.id
-    )
 
 
 def root_of(previous_id: str, owner: str) -> Any:
