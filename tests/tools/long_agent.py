@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 import msgspec
 import psutil
 from msgspec import structs
+from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -18,7 +20,8 @@ from agent_asgi.store.base import Record
 from agent_asgi.store.conversation_store import StoredItem
 from agent_asgi.store.history import item_ids
 from agent_asgi.store.memory import MemoryStore
-from agent_asgi.store.open import open_store
+from agent_asgi.store.sql import SqlStore
+from agent_asgi.store.tables import items, responses
 
 LIMITS = Limits(max_conversation_items=1_000_000, max_conversation_bytes=1 << 30)
 WORDS = "The answer takes a sentence or two, as most of them do in a chat. " * 2
@@ -28,7 +31,7 @@ deaf, reader = AgentRouter("deaf"), AgentRouter("reader")
 
 @deaf.invoke
 async def answer(request: ResponsesRequest) -> str:
-    """Answer without the history, as an agent does that has a memory of its own."""
+    """Answer without the history, as an agent whose framework keeps a memory."""
     return WORDS
 
 
@@ -74,26 +77,50 @@ def copy_of(record: Record, previous: str) -> Record:
     return structs.replace(copied, item_ids=item_ids(copied))
 
 
+async def insert(store: SqlStore, records: Sequence[Record]) -> None:
+    """Write turns in one transaction, some at once."""
+    first = select(func.coalesce(responses.c.root_id, responses.c.id))
+    first = first.where(responses.c.id == records[0].previous_id)
+    async with store._database.writing() as db:
+        root = (await db.execute(first)).scalar_one()
+        for begin in range(0, len(records), 500):
+            some = records[begin : begin + 500]
+            rows = [store._row(each, "", 0.0) | {"root_id": root} for each in some]
+            await db.execute(responses.insert(), rows)
+            ids = [
+                {"response_id": each.id, "id": id_, "owner": ""}
+                for each in some
+                for id_ in each.item_ids
+            ]
+            await db.execute(items.insert(), ids)
+
+
 async def lengthen_chain(request: Request) -> PlainTextResponse:
     """Continue a response by turns like it; return the last one's id."""
     last = str(request.query_params["of"])
     record = await store.get(last, "")
     if record is None:
         raise LookupError(last)
+    records: list[Record] = []
     for _ in range(int(request.query_params["turns"])):
-        record = copy_of(record, last)
-        await store.save(record)
-        last = record.id
+        records.append(copy_of(record, last))
+        last = records[-1].id
+        await asyncio.sleep(0)
+    if isinstance(store, MemoryStore):
+        for each in records:
+            await store.save(each)
+    else:
+        await insert(store, records)
     return PlainTextResponse(last)
 
 
 async def lengthen_conversation(request: Request) -> PlainTextResponse:
     """Repeat the first turn of a conversation; return the conversation's id."""
     name = str(request.query_params["of"])
-    items = await store.conversations.items(name, "", limit=2) or []
+    first = await store.conversations.items(name, "", limit=2) or []
     more: list[StoredItem] = []
     for _ in range(int(request.query_params["turns"])):
-        for item in items:
+        for item in first:
             id_ = new_id("msg")
             more.append(StoredItem(id_, item.data.replace(item.id.encode(), id_.encode())))
     await store.conversations.add(name, "", more)
@@ -102,7 +129,9 @@ async def lengthen_conversation(request: Request) -> PlainTextResponse:
 
 url = os.environ.get("AGENT_ASGI_STORE", "memory://")
 in_memory = url == "memory://"
-store = MemoryStore(max_responses=200_000, max_bytes=4 << 30) if in_memory else open_store(url)
+store: MemoryStore | SqlStore = (
+    MemoryStore(max_responses=200_000, max_bytes=4 << 30) if in_memory else SqlStore(url)
+)
 routes = [
     Route("/loop", Loop().look),
     Route("/chain", lengthen_chain),

@@ -86,7 +86,7 @@ class Conversation:
 
     def say(self) -> None:
         """Send a turn."""
-        body: dict[str, Any] = {"input": "How does it go on after this?", "model": self._agent}
+        body: dict[str, Any] = {"input": "And what comes after that?", "model": self._agent}
         if self._kind == "conversation":
             body["conversation"] = self._of
         elif self._of:
