@@ -6,7 +6,7 @@ REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
 
-.PHONY: install slim install-clients run test lower check docs wire pictures clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile ray soak throughput build clean
+.PHONY: install slim install-clients run test lower check docs wire pictures clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile long-conversations ray soak throughput build clean
 
 install: .venv/installed
 
@@ -116,6 +116,10 @@ fuzz: .venv/fuzz
 # Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
 hostile: install
 	$(BIN)/python -m tests.tools.hostile "$(WORD)"
+
+# What a turn of a conversation costs that has had 10, 100, 1,000 or 10,000 (docs/conversations.md).
+long-conversations: install
+	$(BIN)/python -m tests.tools.long_conversations
 
 # Some three minutes, on a quiet machine: 1,000 users beside one who floods (docs/rate-limits.md).
 fairness: install

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 
+@lru_cache(maxsize=32)
 def parse(header: str) -> Mapping[str, str]:
     """Return the entries of a `baggage` header, read-only, with their values percent-decoded.
 

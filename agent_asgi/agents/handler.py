@@ -12,7 +12,7 @@ from ..context import Context
 from ..errors import InvalidRequest
 from ..schema import codec
 from ..schema.annotations import takes_object
-from ..schema.requests import ResponsesRequest
+from ..schema.requests import ResponsesRequest, unread
 from .threads import in_thread, is_iterator
 
 Function = Callable[..., Any]
@@ -56,6 +56,7 @@ class Handler:
             )
         self.output_type = _hints(inner).get("return")
         self.returns = _classes(self.output_type) if structured else None
+        self._reads_history = self.input_type not in (str, ResponsesRequest)
         self.is_coroutine = inspect.iscoroutinefunction(inner)
         self._is_sync = not (self.is_coroutine or inspect.isasyncgenfunction(inner))
 
@@ -87,6 +88,21 @@ class Handler:
                 raise
             message = {"type": "message", "role": "user", "content": text}
             return codec.convert({**body, "input": [message]}, wanted)
+
+    async def value_of(self, request: ResponsesRequest) -> object:
+        """Return `value` of a request. Its history is decoded in slices if the function reads it.
+
+        A function that takes a `ResponsesRequest` is found to read histories when it first does.
+        """
+        history = unread(request)
+        if history is not None:
+            if self._reads_history:
+                await history.decode()
+            history.on_read = self._note_reading
+        return self.value(request)
+
+    def _note_reading(self) -> None:
+        self._reads_history = True
 
     def call(self, request: object, context: Context, limiter: anyio.CapacityLimiter) -> Any:
         """Call the function: in the caller's task if it is async, else in one thread.

@@ -127,7 +127,7 @@ class Recovery:
             conversation = conversation_of(
                 self._engine, request, record.owner, has_history=caller.has_history
             )
-            value = handler.value(await self._whole(request, record.owner, conversation))
+            value = await handler.value_of(await self._whole(request, record.owner, conversation))
             answers = await find_answers(
                 self._store, request, record.owner, record.agent, record.id
             )

@@ -156,7 +156,7 @@ class Builder(ItemStream):
         if kind == "function_call" and self._choice is not None:
             self._choice.check(fields["name"])
         source = real_id(fields["id"]) if "id" in fields else None
-        id_ = None if source is None or source in self.ids else unique_id(kind, source)
+        id_ = None if source is None or self.has(source) else unique_id(kind, source)
         added = added_form(self._approval(fields), id_ or item_id(kind))
         if isinstance(added.get("call_id"), str):
             unique = self.new_call_id if kind in CALLS else self.call_id

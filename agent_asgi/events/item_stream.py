@@ -1,6 +1,6 @@
 """`ItemStream`: the numbered events of a stream, and the items that they belong to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from ..errors import AgentError
@@ -22,7 +22,8 @@ class ItemStream:
         sequence: `sequence_number` of the next event.
         items: All items, in order.
         open: The items that still grow.
-        ids: The ids of the items, and those that no item may have.
+        ids: The ids of the items.
+        taken: Other ids that no item may have.
         in_progress: Whether `response.in_progress` has been emitted.
     """
 
@@ -33,6 +34,7 @@ class ItemStream:
         self.items: list[OutputItem] = []
         self.open: list[OutputItem] = []
         self.ids: set[str] = set()
+        self.taken: Container[str] = ()
         self.in_progress = False
         self._calls: dict[str, str] = {}
 
@@ -61,6 +63,10 @@ class ItemStream:
         if not fields["type"].isprintable() or " " in fields["type"]:
             raise TypeError(f"{fields['type']!r} is not a valid event type.")
         self.emit(e.VendorEvent, fields)
+
+    def has(self, id: str) -> bool:
+        """Return whether no new item may have an id."""
+        return id in self.ids or id in self.taken
 
     def output(self) -> list[Item]:
         """Return the items, open ones with their content so far."""

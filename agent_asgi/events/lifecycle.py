@@ -3,7 +3,7 @@
 import inspect
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
@@ -67,7 +67,7 @@ class Lifecycle:
         self._choice = choice
         self._tools = tools
         self._view = view
-        self._taken_ids: Collection[str] = ()
+        self._taken_ids: Container[str] = ()
         self._plain = bytearray()  # the text of an answer that is not streamed
         self._builder: Builder | None = None
         if writer is None:
@@ -96,11 +96,11 @@ class Lifecycle:
         """The tokens that the handler reported as used."""
         return self.response.usage or None
 
-    def avoid(self, ids: Collection[str]) -> None:
+    def avoid(self, ids: Container[str]) -> None:
         """Avoid these ids for new items: the conversation has items with them."""
         self._taken_ids = ids
         if self._builder is not None:
-            self._builder.ids.update(ids)
+            self._builder.taken = ids
 
     def queue(self) -> None:
         """Write the first events of a queued run."""
@@ -258,7 +258,7 @@ class Lifecycle:
         """Return the builder; without a stream, the first output that is not text creates it."""
         if self._builder is None:
             self._builder = Builder(None, self._choice, self._tools, self.response.tools)
-            self._builder.ids.update(self._taken_ids)
+            self._builder.taken = self._taken_ids
             self._builder.text(self._plain.decode("utf-8", "surrogatepass"))
         return self._builder
 

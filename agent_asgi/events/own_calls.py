@@ -228,7 +228,7 @@ class OwnCalls:
 
     def _kept_form(self, fields: Item) -> Item:
         id_ = "mcp_" + (real_id(fields.get("id")) or "").removeprefix("fc_")
-        if id_ == "mcp_" or id_ in self._builder.ids or is_too_long(id_):
+        if id_ == "mcp_" or self._builder.has(id_) or is_too_long(id_):
             id_ = "mcp_" + random_text()
         kept = {
             **fields,

@@ -94,7 +94,7 @@ async def prepare(
         engine,
         router,
         handler,
-        handler.value(full),
+        await handler.value_of(full),
         full.received,
         Lifecycle(response, None if mode == "json" else encoder, choice, tools, protocol.own_tools),
         mode,
@@ -250,7 +250,7 @@ async def load(runtime: Runtime, run: Run) -> None:
     lifecycle_of(run).avoid(run.conversation.ids)
     if request is not run.request:
         run.request, run.inputs = request, request.received
-        run.value = run.handler.value(request)
+        run.value = await run.handler.value_of(request)
 
 
 def lifecycle_of(run: Run) -> Lifecycle:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Mapping
 
 import msgspec
 
@@ -11,13 +11,13 @@ from ..errors import InvalidRequest
 from ..schema import codec
 from ..schema.decode import decode_item, decode_stored
 from ..schema.ids import MAX_ID, is_too_long
-from ..schema.items import InputItem
-from ..schema.requests import ConversationRef, ResponsesRequest
+from ..schema.requests import ConversationRef, ResponsesRequest, continue_with
 from ..store.approvals import Answers
 from ..store.base import Store
-from ..store.chain import check_size, decode_slowly, resolve
+from ..store.chain import check_size, resolve
 from ..store.conversation_store import Addition, StoredItem
-from ..store.history import after, full_input, item_id_of, with_new_ids
+from ..store.histories import Items
+from ..store.history import after, full_input, item_id_of, refers, with_new_ids
 from .chat_history import compare
 from .engine import Engine
 
@@ -57,6 +57,19 @@ _outputs = msgspec.json.Decoder(_Output)
 _ids = msgspec.json.Decoder(_Identified)
 
 
+class _Ids(Container[str]):
+    """The ids of a conversation's items, and those of the pairs that own calls are shown as."""
+
+    def __init__(self, stored: Container[str]) -> None:
+        self._stored = stored
+
+    def __contains__(self, id: object) -> bool:
+        if id in self._stored:
+            return True
+        prefix, _, suffix = str(id).partition("_")
+        return prefix in ("fc", "fco") and "mcp_" + suffix in self._stored
+
+
 class RunConversation:
     """The conversation that a run belongs to.
 
@@ -76,7 +89,7 @@ class RunConversation:
         self.id = id
         self.has_history = has_history
         self.answers: Answers | None = None
-        self.ids: Collection[str] = ()
+        self.ids: Container[str] = ()
         self._any_id = any_id
         self._known = 0  # how many of the request's items the conversation has
         self._replaces_after: str | None = None
@@ -105,24 +118,23 @@ class RunConversation:
         size = await store.conversations.use(self.id, owner, create=create)
         if size is None and self.id.startswith(RANDOM):
             raise ConversationNotFound(self.id)
-        stored: list[StoredItem] = []
+        stored: Mapping[str, bytes] = {}
         if size is not None and size.items:
             check_size(size, limits)
-            stored = await store.conversations.items(self.id, owner) or []
-        earlier = await decode_slowly([item.data for item in stored])
-        known = {item_id_of(item): item for item in earlier}
-        self.ids = known.keys() | {item.id for item in stored}
+            stored = await store.conversations.history(self.id, owner)
+        self.ids, history = _Ids(stored), Items([*stored.values()])
         if self.has_history:
-            self._compare(stored, earlier, request)
+            await self._compare(stored, history, request)
             return request
+        known = await history.by_id() if _has_ids(request) else {}
         if request.previous_response_id is None:
             request = await resolve(store, request, owner, known, limits, any_id=self._any_id)
         request = with_new_ids(request, known)
-        if not earlier or request.previous_response_id is not None:
+        if not stored or request.previous_response_id is not None:
             return request
-        whole = after(request, earlier)
+        whole = await after(request, history)
         new = [item for item in whole.new_input if item_id_of(item) not in known]
-        whole.input = [*earlier, *new]
+        continue_with(whole, history, new)
         return whole
 
     def addition(self, id: str, request: bytes, response: bytes) -> Addition:
@@ -149,15 +161,23 @@ class RunConversation:
             added.append(StoredItem(item_id, data))
         return Addition(self.id, added, self._replaces_after)
 
-    def _compare(
-        self, stored: Sequence[StoredItem], earlier: Sequence[InputItem], request: ResponsesRequest
+    async def _compare(
+        self, stored: Mapping[str, bytes], history: Items, request: ResponsesRequest
     ) -> None:
         """Find the first item that was edited or is new; those after it are replaced."""
+        earlier = await history.decode()
         if len(earlier) != len(stored):  # own calls are pairs; such a client sees none of them
-            earlier = [decode_item(msgspec.json.decode(item.data)) for item in stored]
+            earlier = [decode_item(msgspec.json.decode(data)) for data in stored.values()]
         self._known, kept = compare(earlier, request.new_input)
         if kept is not None:
-            self._replaces_after = stored[kept - 1].id if kept else ""
+            self._replaces_after = list(stored)[kept - 1] if kept else ""
+
+
+def _has_ids(request: ResponsesRequest) -> bool:
+    """Return whether items of a request have ids, which may be those of earlier items."""
+    if request.is_text:
+        return False
+    return refers(request) or any(item_id_of(item) for item in request.new_input)
 
 
 def conversation_id(request: ResponsesRequest) -> str | None:

@@ -26,7 +26,7 @@ def record_of(run: Run, response: Response, encoded: bytes) -> Record:
     request = run.request
     visible = request.store is not False
     items = decoded_input(request)
-    new_items = 1 if isinstance(items, str) else len(items) - request.earlier
+    new_items = 1 if isinstance(items, str) else len(items)
     return Record(
         run.response_id,
         run.owner,

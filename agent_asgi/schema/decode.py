@@ -66,11 +66,11 @@ def decode_request(body: bytes) -> ResponsesRequest:
                 body.decode()  # a typed decoder does not check the strings that it skips
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
+        request.earlier = 0
         if decoded_input(request) == []:
             break
         if request.tool_choice is not None:
             _check_tool_choice(request.tool_choice)
-        request.earlier = 0
         request.raw = body
         return request
     return _by_parts(body, _new_item)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from ..errors import InvalidRequest
 from .chat_messages import chat_messages
+from .history import Continued, History
 from .items import Id, InputItem, Message, Typed
 
 ToolName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+(?!\n)$")]
@@ -213,12 +214,34 @@ class _Input(RequestFields, kw_only=True, omit_defaults=True):
     """The conversation: a string from the user, or a list of items, oldest first. With
     `previous_response_id` it is the whole conversation, earlier input and output included.
     An item of an unknown type is a dict, unchanged."""
+    earlier: int = 0
+    """How many items of `input` are from before this request."""
 
 
 _decoded: Any = vars(_Input)["input"]
 """Reads and writes the field behind `ResponsesRequest.input`."""
-decoded_input = _decoded.__get__
-"""Returns the input of a request as it was decoded: a string or a list of items."""
+_earlier: Any = vars(_Input)["earlier"]
+"""Reads and writes the field behind `ResponsesRequest.earlier`."""
+
+
+def decoded_input(request: _Input) -> str | list[InputItem]:
+    """Return the request's own input as it was decoded: a string or a list of items."""
+    items: str | list[InputItem] | Continued = _decoded.__get__(request)
+    if isinstance(items, Continued):
+        return items.new
+    earlier: int = _earlier.__get__(request)
+    return items[earlier:] if earlier else items
+
+
+def unread(request: _Input) -> History | None:
+    """Return the history of a request; None if it has none, or if it is in `input` already."""
+    items = _decoded.__get__(request)
+    return items.history if isinstance(items, Continued) else None
+
+
+def continue_with(request: _Input, history: History, new: list[InputItem]) -> None:
+    """Set the input of a request to a history and new items."""
+    _decoded.__set__(request, Continued(history, new))
 
 
 class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
@@ -230,8 +253,6 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
     """none, auto, required, or an object that names tools."""
     raw: bytes | None = None
     """The body's bytes; a body cannot set this field or `earlier`."""
-    earlier: int = 0
-    """How many items of `input` are from before this request."""
     if TYPE_CHECKING:
         __struct_config__: ClassVar[None]  # type: ignore[assignment]  # see registration._Struct
 
@@ -241,7 +262,8 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
 
         An item of an unknown type is a dict, unchanged.
         """
-        items = decoded_input(self)
+        self._read()
+        items = _decoded.__get__(self)
         if isinstance(items, str):
             items = self.input = [Message(role="user", content=items)]
         return items  # type: ignore[no-any-return]  # the slot behind the field is untyped
@@ -250,21 +272,38 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
     def input(self, items: str | list[InputItem]) -> None:
         _decoded.__set__(self, items)
 
+    @property  # type: ignore[misc]  # as above
+    def earlier(self) -> int:
+        """How many items of `input` are from before this request."""
+        self._read()
+        return _earlier.__get__(self)  # type: ignore[no-any-return]  # as above
+
+    @earlier.setter
+    def earlier(self, number: int) -> None:
+        _earlier.__set__(self, number)
+
+    def _read(self) -> None:
+        """Make the history a part of the input."""
+        items = _decoded.__get__(self)
+        if isinstance(items, Continued):
+            earlier = items.history.items()
+            _decoded.__set__(self, [*earlier, *items.new])
+            _earlier.__set__(self, len(earlier))
+
     @property
     def new_input(self) -> list[InputItem]:
         """The items that came with this request: all, unless it continues a conversation."""
-        return self.input[self.earlier :] if self.earlier else self.input
+        items = decoded_input(self)
+        return self.input if isinstance(items, str) else items
 
     @property
     def input_text(self) -> str:
         """The text of the user's newest message; empty if there is none."""
-        items = decoded_input(self)
-        if isinstance(items, str):
-            return items
-        for item in reversed(items):
-            if isinstance(item, Message) and item.role == "user":
-                return item.text
-        return ""
+        new = decoded_input(self)
+        if isinstance(new, str):
+            return new
+        text = _user_text(new)
+        return text if text is not None else _user_text(self.input) or ""
 
     @property
     def is_text(self) -> bool:
@@ -292,6 +331,7 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
             InvalidRequest: An integer in an unknown field is out of range.
         """
         if self.raw is None:
+            self._read()
             body: dict[str, Any] = msgspec.to_builtins(self)
             body.pop("earlier", None)
             return body
@@ -324,6 +364,13 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
     def user_id(self) -> str | None:
         """The user named in the body: `context.user_id`, then `user`."""
         return (self.context.user_id if self.context else None) or self.user
+
+
+def _user_text(items: list[InputItem]) -> str | None:
+    for item in reversed(items):
+        if isinstance(item, Message) and item.role == "user":
+            return item.text
+    return None
 
 
 _objects = msgspec.json.Decoder(dict[str, Any], float_hook=float)

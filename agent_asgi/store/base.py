@@ -15,6 +15,7 @@ from .delivery_store import Delivery, DeliveryStore, Notice, Subscription
 from .lines import Lines
 from .logs import Logs
 from .meters import Meters
+from .turn import NO_BOUND, Chain, Turn
 from .watch import Signals
 
 DAY = 24 * 60 * 60
@@ -76,7 +77,7 @@ class Record(Struct):
     item_ids: tuple[str, ...] = ()
     """Ids of the items of its input and output, for `Store.find_items`; a store does not return
     them. If there are none, the memory store takes them from the response, but not for
-    `Store.chain_size`, which then goes by `items`."""
+    the size of a chain, which then goes by `items`."""
     approvals: tuple[str, ...] = ()
     """Ids of the approval requests in its output; a store does not return them."""
     state: bytes | None = None
@@ -111,6 +112,10 @@ class Record(Struct):
     def active(self) -> bool:
         """Whether the run has not ended."""
         return self.status in ACTIVE
+
+    def turn(self) -> Turn:
+        """Return what responses that continue it need of it."""
+        return Turn(self.id, self.request, self.response, self.status, self.visible)
 
 
 Enqueue = Callable[[Any, Record], Awaitable[None]]
@@ -269,15 +274,16 @@ class Store(ConversationLocks, Logs):
         """Delete a response, but keep the lock of an active run; return whether it existed."""
 
     @abstractmethod
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        """Return a response and all that it continues, oldest first; empty if one is missing."""
+    async def chain(self, id: str, owner: str, most: Size = NO_BOUND) -> Chain:
+        """Return a response and all that it continues.
 
-    @abstractmethod
-    async def chain_size(self, id: str, owner: str) -> Size:
-        """Return the size of a response and all that it continues, without loading them.
+        Args:
+            id: The response.
+            owner: Its owner.
+            most: The size beyond which only the size is returned. Default: no bound.
 
         Returns:
-            The number of their items, and the bytes of their requests and responses.
+            The chain; `NO_CHAIN` if a part of it is missing.
         """
 
     @abstractmethod

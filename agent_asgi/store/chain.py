@@ -1,42 +1,18 @@
-"""What a request continues or refers to: bounded before it is loaded, decoded in slices."""
+"""What a request continues or refers to: bounded before it is loaded, decoded when it is read."""
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
-
-import msgspec
-from msgspec import Raw
+from collections.abc import Collection, Mapping
 
 from ..config import Limits
 from ..errors import InvalidRequest
-from ..schema.decode import decode_items, decode_stored
 from ..schema.ids import is_random
 from ..schema.items import InputItem, ItemReference
 from ..schema.own_calls import pair_ids
 from ..schema.requests import ResponsesRequest
-from .base import Record, Store
+from .base import ACTIVE, Store
 from .conversation_store import Size
-from .history import after, full_input, item_id_of, refers, with_input
-
-SLICE_BYTES = 64 << 10
-"""How many bytes of responses the event loop decodes before it serves others: some 2 ms."""
-SLICE_ITEMS = 100
-"""How many items are decoded before it serves others; they take well below a millisecond."""
-
-
-class _Output(msgspec.Struct):
-    """A response's output."""
-
-    output: list[InputItem]
-
-
-class _EncodedOutput(msgspec.Struct):
-    """A response's output, its items still encoded."""
-
-    output: list[Raw]
-
-
-_outputs = msgspec.json.Decoder(_Output)
-_encoded_outputs = msgspec.json.Decoder(_EncodedOutput)
+from .histories import Turns
+from .history import after, refers, with_input
+from .turn import Turn
 
 
 class NoSuchResponse(InvalidRequest):
@@ -79,39 +55,6 @@ def check_size(size: Size, limits: Limits, param: str = "conversation") -> None:
         raise ConversationTooLarge(f"{size.size} bytes", limits.max_conversation_bytes, param)
 
 
-async def decode_slowly(raws: Sequence[bytes | Raw]) -> list[InputItem]:
-    """Decode items of the server's own, in slices; see `decode_items`."""
-    items: list[InputItem] = []
-    pieces: list[bytes | Raw] = []
-    size = 0
-    for number, raw in enumerate(raws, 1):
-        pieces += (raw, b",")
-        size += memoryview(raw).nbytes
-        if number == len(raws) or size >= SLICE_BYTES or len(pieces) >= 2 * SLICE_ITEMS:
-            items += decode_items(Raw(b"".join([b"[", *pieces[:-1], b"]"])))  # one copy
-            if number < len(raws):
-                await asyncio.sleep(0)
-            pieces, size = [], 0
-    return items
-
-
-async def _history(record: Record) -> list[InputItem]:
-    """Return what a response adds to its conversation: its input, then its output."""
-    given = full_input(decode_stored(record.request), record.id)
-    return [*given, *await decode_slowly(_encoded_outputs.decode(record.response).output)]
-
-
-def _small_history(record: Record) -> list[InputItem] | None:
-    """Return the same at once, if it is small and has no items of unknown types."""
-    if len(record.response) > SLICE_BYTES:
-        return None
-    try:
-        output = _outputs.decode(record.response).output
-    except msgspec.ValidationError:
-        return None
-    return [*full_input(decode_stored(record.request), record.id), *output]
-
-
 async def continued(
     store: Store, request: ResponsesRequest, owner: str, limits: Limits, *, any_id: bool
 ) -> ResponsesRequest:
@@ -126,32 +69,25 @@ async def continued(
             item does not exist.
     """
     previous = request.previous_response_id
-    items = [] if previous is None else await _chain(store, previous, owner, limits)
-    known = {item_id_of(item): item for item in items} if refers(request) else {}
+    turns = Turns([]) if previous is None else await _chain(store, previous, owner, limits)
+    known = await turns.by_id() if refers(request) else {}
     request = await resolve(store, request, owner, known, limits, any_id=any_id)
-    return request if previous is None else after(request, items)
+    return request if previous is None else await after(request, turns)
 
 
-async def _chain(store: Store, previous: str, owner: str, limits: Limits) -> list[InputItem]:
+async def _chain(store: Store, previous: str, owner: str, limits: Limits) -> Turns:
     """Return the items of a response and of all that it continues."""
-    check_size(await store.chain_size(previous, owner), limits, "previous_response_id")
-    chain = await store.chain(previous, owner)
-    if not chain or not chain[-1].visible:
+    most = Size(limits.max_conversation_items, limits.max_conversation_bytes)
+    size, turns = await store.chain(previous, owner, most)
+    check_size(size, limits, "previous_response_id")
+    if not turns or not turns[-1].visible:
         raise NoSuchResponse(previous)
-    if chain[-1].active:
+    if turns[-1].status in ACTIVE:
         raise InvalidRequest(
             f"previous_response_id: response {previous!r} is still in progress.",
             "previous_response_id",
         )
-    items: list[InputItem] = []
-    size = 0
-    for record in chain:
-        items += _small_history(record) or await _history(record)
-        size += len(record.response)
-        if size > SLICE_BYTES:
-            await asyncio.sleep(0)
-            size = 0
-    return items
+    return Turns(turns)
 
 
 async def resolve(
@@ -182,20 +118,20 @@ async def resolve(
     ids = {item.id for item in request.new_input if isinstance(item, ItemReference)}
     items = dict(known)
     wanted = {id_ for id_ in ids if not _named(id_, items) and (any_id or is_random(id_))}
-    for record in await _responses_of(store, wanted, owner, limits):
-        items |= {item_id_of(item): item for item in await _history(record)}
+    items |= await Turns(await _responses_of(store, wanted, owner, limits)).by_id()
     return _with_items(request, items)
 
 
 async def _responses_of(
     store: Store, ids: Collection[str], owner: str, limits: Limits
-) -> list[Record]:
+) -> list[Turn]:
     """Return the responses of items, oldest first, if they are not too large."""
     found = set((await store.find_items(ids, owner)).values()) if ids else ()
     if not found:
         return []
     check_size(Size(0, await store.size_of(found, owner)), limits, "input")
-    return sorted(await store.get_all(found, owner), key=lambda record: record.created_at)
+    records = sorted(await store.get_all(found, owner), key=lambda record: record.created_at)
+    return [record.turn() for record in records]
 
 
 def _with_items(request: ResponsesRequest, known: Mapping[str, InputItem]) -> ResponsesRequest:

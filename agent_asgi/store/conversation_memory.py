@@ -117,6 +117,10 @@ class MemoryConversations(ConversationStore):
             ids = ids[ids.index(after) + 1 :]
         return [StoredItem(id_, found[id_]) for id_ in ids[:limit]]
 
+    async def history(self, id: str, owner: str) -> dict[str, bytes]:
+        entry = self._entries.get((owner, id))
+        return {} if entry is None else entry.items.copy()
+
     async def item(self, id: str, owner: str, item_id: str) -> StoredItem | None:
         entry = self._entries.get((owner, id))
         data = None if entry is None else entry.items.get(item_id)

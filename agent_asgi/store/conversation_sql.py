@@ -8,15 +8,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .chain_sql import CACHE_BYTES, PAGE_BYTES
 from .conversation_search_sql import SqlSearch
 from .conversation_store import Addition, Conversation, Size, StoredItem
 from .database import Database
 from .engine import shielded
+from .item_cache import ItemCache, Known
 from .queries import batches
 from .repeats import renamed, unrepeated
 from .tables import conversation_items as items
 from .tables import conversations
 
+PAGE_ITEMS = 200
+"""How many items are read at once."""
 SINCE = 3
 """The first version of the schema that has conversations."""
 
@@ -39,6 +43,7 @@ class SqlConversations(SqlSearch):
         self._insert_into = database.insert
         self._postgres = database.postgres
         self._expires_after = expires_after
+        self._cache = ItemCache(CACHE_BYTES)
 
     @shielded
     async def create(self, conversation: Conversation, items: Sequence[StoredItem] = ()) -> None:
@@ -59,6 +64,9 @@ class SqlConversations(SqlSearch):
         async with self._writing() as db:
             if create:
                 await self._create(db, Conversation(id, owner, time.time()))
+            known = await self._unchanged(db, id, owner)
+            if known is not None:
+                return Size(len(known.items), known.size)
             if not await self._renew(db, id, owner):
                 return None
             count, size = (await db.execute(sizes.where(*_items_of(id, owner)))).one()
@@ -83,6 +91,7 @@ class SqlConversations(SqlSearch):
         async with self._writing() as db:
             existed = bool((await db.execute(query)).rowcount)
             await db.execute(delete(items).where(*_items_of(id, owner)))
+        self._cache.forget((owner, id))
         return existed
 
     @shielded
@@ -118,6 +127,33 @@ class SqlConversations(SqlSearch):
             return [StoredItem(*row) for row in await db.execute(query)]
 
     @shielded
+    async def history(self, id: str, owner: str) -> dict[str, bytes]:
+        query = select(conversations.c.expires_at).where(*_own(conversations, id, owner))
+        async with self._reading() as db:
+            expires_at: float | None = (await db.execute(query)).scalar()
+            if expires_at is None:
+                return {}
+            known = self._cache.get((owner, id))
+            if known is None or known.expires_at != expires_at:
+                known = Known(expires_at, await self._all_items(db, id, owner))
+                self._cache.put((owner, id), known)
+        return known.items.copy()
+
+    async def _all_items(self, db: AsyncConnection, id: str, owner: str) -> dict[str, bytes]:
+        """Return the items by their ids, read in parts of about `PAGE_BYTES`."""
+        found, last, most, size = dict[str, bytes](), -1, PAGE_ITEMS, 0
+        query = select(items.c.position, items.c.id, items.c.data).where(*_items_of(id, owner))
+        query = query.order_by(items.c.position)
+        while True:
+            page = query.where(items.c.position > last).limit(most)
+            rows = (await db.execute(page)).all()
+            found |= {id_: data for _, id_, data in rows}
+            if len(rows) < most:
+                return found
+            last, size = rows[-1].position, size + sum([len(row.data) for row in rows])
+            most = min(PAGE_ITEMS, max(1, PAGE_BYTES * len(found) // size))
+
+    @shielded
     async def item(self, id: str, owner: str, item_id: str) -> StoredItem | None:
         where = (*_items_of(id, owner), items.c.id == item_id)
         async with self._reading() as db:
@@ -134,6 +170,12 @@ class SqlConversations(SqlSearch):
     async def append(self, db: AsyncConnection, owner: str, addition: Addition) -> bool:
         """Add what a run adds, in a transaction; return whether the conversation exists."""
         id_, last = addition.conversation, addition.replaces_after
+        known = None if last is not None else await self._unchanged(db, id_, owner)
+        if known is not None:
+            added = list(renamed(addition.items, known.items))
+            await self._insert(db, id_, owner, added)
+            self._cache.extend((owner, id_), known, dict(added))
+            return True
         if not await self._renew(db, id_, owner):
             return False
         if last is not None:
@@ -165,6 +207,24 @@ class SqlConversations(SqlSearch):
     async def _renew(self, db: AsyncConnection, id: str, owner: str) -> bool:
         query = update(conversations).where(*_own(conversations, id, owner))
         return bool((await db.execute(query.values(expires_at=self._expires_at()))).rowcount)
+
+    async def _unchanged(self, db: AsyncConnection, id: str, owner: str) -> Known | None:
+        """Renew a conversation if it is as this process left it; return it then.
+
+        If the transaction fails, the time that is noted here is not the database's: what was
+        noted with it is not used.
+        """
+        known = self._cache.get((owner, id))
+        if known is None:
+            return None
+        query = update(conversations).where(*_own(conversations, id, owner))
+        query = query.where(conversations.c.expires_at == known.expires_at)
+        expires_at = self._expires_at()
+        if not (await db.execute(query.values(expires_at=expires_at))).rowcount:
+            self._cache.forget((owner, id))
+            return None
+        known.expires_at = expires_at
+        return known
 
     async def _insert(
         self, db: AsyncConnection, id: str, owner: str, added: Sequence[StoredItem]

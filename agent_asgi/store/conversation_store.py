@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -44,6 +44,10 @@ class Size(NamedTuple):
     """The number of items."""
     size: int
     """The bytes of all items."""
+
+    def exceeds(self, most: "Size") -> bool:
+        """Return whether it has more items or bytes than another size."""
+        return self.items > most.items or self.size > most.size
 
 
 class Addition(NamedTuple):
@@ -193,6 +197,13 @@ class ConversationStore(ABC):
         Returns:
             The items; None if the conversation has no item `after`.
         """
+
+    async def history(self, id: str, owner: str) -> Mapping[str, bytes]:
+        """Return all items of a conversation as JSON by their ids, oldest first.
+
+        By default they come from `items`. A store may keep them in memory.
+        """
+        return dict(await self.items(id, owner) or ())
 
     @abstractmethod
     async def item(self, id: str, owner: str, item_id: str) -> StoredItem | None:

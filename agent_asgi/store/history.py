@@ -10,6 +10,7 @@ from msgspec import structs
 from ..errors import InvalidRequest
 from ..schema import codec
 from ..schema.decode import decode_item, decode_stored
+from ..schema.history import History
 from ..schema.ids import prefix_of, real_id
 from ..schema.items import (
     ITEMS,
@@ -22,7 +23,7 @@ from ..schema.items import (
     OutputText,
 )
 from ..schema.own_calls import as_pairs, ids_of, is_from, received
-from ..schema.requests import ResponsesRequest, decoded_input
+from ..schema.requests import ResponsesRequest, continue_with, decoded_input, unread
 from .base import Record
 from .repeats import repeats
 
@@ -95,9 +96,13 @@ def with_own_calls(request: ResponsesRequest, agents: Container[str]) -> Respons
 def with_input(request: ResponsesRequest, items: list[InputItem]) -> ResponsesRequest:
     """Return a request with other new items."""
     received = ResponsesRequest.received(request)  # not the body of another protocol
-    raw = codec.encode(received | {"input": items})
-    earlier = request.input[: request.earlier]
-    return structs.replace(request, input=[*earlier, *items], raw=raw)
+    changed = copy(request)
+    changed.raw = codec.encode(received | {"input": items})
+    if (history := unread(request)) is not None:
+        continue_with(changed, history, items)
+    else:
+        changed.input = [*request.input[: request.earlier], *items]
+    return changed
 
 
 def with_new_ids(request: ResponsesRequest, known: Mapping[str, InputItem]) -> ResponsesRequest:
@@ -123,16 +128,16 @@ def _without_id(item: InputItem) -> InputItem:
     return structs.replace(item, id=None)
 
 
-def after(request: ResponsesRequest, earlier: Sequence[InputItem]) -> ResponsesRequest:
-    """Return a request whose input begins with earlier items.
+async def after(request: ResponsesRequest, history: History) -> ResponsesRequest:
+    """Return a request whose input begins with a history.
 
     Raises:
         InvalidRequest: A function's output has no call in the conversation.
     """
-    check_calls(request, earlier)
+    if _answers_calls(request):
+        check_calls(request, await history.decode())
     whole = copy(request)
-    whole.input = [*earlier, *request.new_input]
-    whole.earlier = len(earlier)
+    continue_with(whole, history, request.new_input)
     return whole
 
 
@@ -146,15 +151,18 @@ def check_calls(request: ResponsesRequest, earlier: Sequence[InputItem] = ()) ->
     Raises:
         InvalidRequest: A function's output has no call in the conversation.
     """
-    new = request.new_input
-    if not any(type(item) is FunctionCallOutput for item in new):
+    if not _answers_calls(request):
         return
     calls = {_call_id(item) for item in earlier}
-    for number, item in enumerate(new):
+    for number, item in enumerate(request.new_input):
         if isinstance(item, FunctionCallOutput) and item.call_id not in calls:
             path = f"input[{number}].call_id"
             raise InvalidRequest(f"{path}: no function call has the id {item.call_id!r}.", path)
         calls.add(_call_id(item))
+
+
+def _answers_calls(request: ResponsesRequest) -> bool:
+    return any(type(item) is FunctionCallOutput for item in request.new_input)
 
 
 def input_items(record: Record) -> list[Item]:

@@ -1,10 +1,9 @@
 """A store in the memory of the process: fast, bounded, lost when the process ends."""
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from .approval_claim import ApprovalClaim, Asked
 from .base import (
@@ -17,47 +16,19 @@ from .base import (
     Record,
     Store,
 )
+from .chains import Chains
 from .conversation_memory import MemoryConversations
 from .conversation_store import Addition, Size
 from .delivery_memory import MemoryDeliveries
+from .entries import Entry, Recent, now
 from .history import item_ids
 from .lines import Lines
 from .lock_memory import MemoryLocks
 from .log_memory import MemoryLogs
+from .turn import NO_BOUND, NO_CHAIN, Chain, Turn
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 256 << 20
-
-
-class _Entry(Struct):
-    """A response, its log and the lease of its run."""
-
-    record: Record
-    approvals: dict[str, str | None]
-    """The approval requests, each with the run that answers it."""
-    log: list[Lines] = []
-    size: int = 0
-    holder: str = ""
-    lease_until: float = 0.0
-    root: str = ""
-    """The first response of its chain, whose expiry is the chain's."""
-    continues: tuple[int, int] = (0, 0)
-    """The size of the chain before it."""
-
-    @property
-    def held(self) -> bool:
-        return self.record.active and self.lease_until > _now()
-
-    def chain_size(self) -> tuple[int, int]:
-        """Return the size of the chain up to this response."""
-        record, (items, size) = self.record, self.continues
-        items += record.items or len(record.item_ids)
-        return items, size + len(record.request) + len(record.response)
-
-    def count(self) -> int:
-        """Return the number of bytes: of the request, the response, the state and the log."""
-        record, size = self.record, sum([len(lines.data) for lines in self.log])
-        return size + len(record.request) + len(record.response) + len(record.state or b"")
 
 
 class MemoryStore(MemoryLocks, MemoryLogs, Store):
@@ -94,7 +65,9 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
             if bound < 1:
                 raise ValueError(f"MemoryStore: {name} must be at least 1.")
         self._max, self._max_bytes, self._bytes = max_responses, max_bytes, 0
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: dict[str, Entry] = {}
+        self._recent = Recent()
+        self._chains = Chains()
         self._keys: dict[tuple[str, str], str] = {}
         self.conversations: MemoryConversations = MemoryConversations(max_responses, expires_after)
         self.deliveries: MemoryDeliveries = MemoryDeliveries(self._entries.__contains__)
@@ -106,7 +79,7 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         """Do nothing: the responses are still there if the app starts again."""
 
     async def save(self, record: Record, addition: Addition | None = None) -> None:
-        self._add(_Entry(structs.replace(record), dict.fromkeys(record.approvals)))
+        self._add(Entry(structs.replace(record), dict.fromkeys(record.approvals)))
         if addition is not None:
             self.conversations.append(record.owner, addition)
 
@@ -124,7 +97,7 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
             await self.claim_approvals(record.approval_claim, record.id)
         logged, approvals = structs.replace(record, logged=True), dict.fromkeys(record.approvals)
         logged.subscriptions = ()
-        entry = _Entry(logged, approvals, [begun], 0, holder, _now() + lease)
+        entry = Entry(logged, approvals, [begun], 0, holder, now() + lease)
         self._add(entry)
         for each in record.subscriptions:
             await self.deliveries.subscribe(each)
@@ -157,22 +130,32 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
             self._remove(entry)
         return entry is not None
 
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        records = [entry.record for entry in self._chain(id, owner)]
-        if not records or records[-1].previous_id is not None:
-            return []
-        return [structs.replace(record) for record in reversed(records)]
-
-    async def chain_size(self, id: str, owner: str) -> Size:
+    async def chain(self, id: str, owner: str, most: Size = NO_BOUND) -> Chain:
         entry = self._find(id, owner)
-        return Size(0, 0) if entry is None else Size(*entry.chain_size())
+        if entry is None:
+            return NO_CHAIN
+        size = Size(*entry.chain_size())
+        if size.exceeds(most):
+            return Chain(size, [])
+        turns = self._turns(id, owner)
+        return Chain(size, turns) if turns else NO_CHAIN
 
-    def _chain(self, id: str | None, owner: str) -> Iterator[_Entry]:
-        """Yield a response and what it continues, newest first."""
-        next_id = id
-        while next_id is not None and (entry := self._find(next_id, owner)) is not None:
-            yield entry
-            next_id = entry.record.previous_id
+    def _turns(self, id: str, owner: str) -> list[Turn]:
+        """Return a response and all that it continues, oldest first; none if one is missing."""
+        new: list[Record] = []
+        next_id: str | None = id
+        known: list[Turn] = []
+        while next_id is not None and not known:
+            if (entry := self._find(next_id, owner)) is None:
+                return []
+            known = self._chains.get(next_id)
+            if not known:
+                new.append(entry.record)
+                next_id = entry.record.previous_id
+        turns = [record.turn() for record in reversed(new)]
+        if not any(record.active for record in new):
+            self._chains.add(next_id, turns)
+        return known + turns
 
     async def page(
         self,
@@ -242,13 +225,13 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
             return None
         if not await self._take_turn(id, lease, in_turn=not entry.record.cancel_wanted):
             return None
-        entry.holder, entry.lease_until = holder, _now() + lease
+        entry.holder, entry.lease_until = holder, now() + lease
         entry.record.attempt += 1
         entry.record.status = "in_progress"
         return structs.replace(entry.record)
 
     async def renew(self, holder: str, ids: Collection[str], lease: float) -> Mapping[str, int]:
-        until = _now() + lease
+        until = now() + lease
         self._renew_locks(ids, until)
         held = [e for id_ in ids if (e := self._entries.get(id_)) and e.holder == holder]
         for entry in held:
@@ -310,10 +293,10 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         return sorted(found, key=lambda record: record.created_at)
 
     async def sweep(self) -> int:
-        now = time.time()
-        chains: dict[str, list[_Entry]] = {}
+        today = time.time()
+        chains: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
-            if self._entries.get(entry.root, entry).record.expires_at <= now:
+            if self._entries.get(entry.root, entry).record.expires_at <= today:
                 chains.setdefault(entry.root, []).append(entry)
         unused = [chain for chain in chains.values() if not any(entry.held for entry in chain)]
         expired = [entry for chain in unused[:SWEEP] for entry in chain]
@@ -322,46 +305,45 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         self.conversations.sweep()
         return len(expired)
 
-    def _add(self, entry: _Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         record = entry.record
         record.expires_at = record.expires_at or time.time() + self.expires_after
         entry.root = record.id
         if record.previous_id is not None:
             self._join(entry, record.previous_id)
         if (replaced := self._entries.get(record.id)) is not None:
-            self._bytes -= replaced.size
+            self._leave(replaced)
         self._entries[record.id] = entry
+        self._recent.add(entry)
         if record.key is not None:
             self._keys[record.owner, record.key] = record.id
         self._grow(entry, entry.count())
 
-    def _join(self, entry: _Entry, previous_id: str) -> None:
+    def _join(self, entry: Entry, previous_id: str) -> None:
         """Make an entry the last of a chain, which lives as long as it does."""
         record = entry.record
-        for earlier in self._chain(previous_id, record.owner):
-            if earlier.record.id == previous_id:
-                entry.root, entry.continues = earlier.root, earlier.chain_size()
-            self._entries.move_to_end(earlier.record.id)
+        if (earlier := self._find(previous_id, record.owner)) is not None:
+            entry.root, entry.continues = earlier.root, earlier.chain_size()
         root = self._entries.get(entry.root, entry).record
         root.expires_at = max(root.expires_at, record.expires_at)
 
-    def _grow(self, entry: _Entry, size: int) -> None:
+    def _grow(self, entry: Entry, size: int) -> None:
         """Note that an entry has grown; the oldest others that have ended make room for it."""
         entry.size += size
         self._bytes += size
         while len(self._entries) > self._max or self._bytes > self._max_bytes:
-            others = (e for e in self._entries.values() if not e.record.active and e is not entry)
+            others = (e for e in self._recent if not e.record.active and e is not entry)
             ended = next(others, None)
             if ended is None:
                 break
             self._remove(ended)
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         record = entry.record
         if record.key is not None:
             del self._keys[record.owner, record.key]
         del self._entries[record.id]
-        self._bytes -= entry.size
+        self._leave(entry)
         if not (entry.held and record.attempt):
             self._unlock(record.id)
         self._forget(record.id)
@@ -372,22 +354,24 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         entry = self._entries.get(id)
         return None if entry is None else entry.log
 
+    def _leave(self, entry: Entry) -> None:
+        self._bytes -= entry.size
+        self._recent.remove(entry)
+        self._chains.remove(entry.record.id)
+
     def _is_active(self, id: str) -> bool:
         entry = self._entries.get(id)
         return entry is not None and entry.record.active
 
-    def _find(self, id: str, owner: str) -> _Entry | None:
+    def _find(self, id: str, owner: str) -> Entry | None:
         entry = self._entries.get(id)
         return entry if entry is not None and entry.record.owner == owner else None
 
-    def _owned(self, id: str, attempt: int) -> _Entry:
+    def _owned(self, id: str, attempt: int) -> Entry:
         entry = self._entries.get(id)
         if entry is None or entry.record.attempt != attempt or not entry.record.active:
             raise LostRun
         return entry
-
-
-_now: Callable[[], float] = time.monotonic
 
 
 def _item_ids(record: Record) -> Iterable[str]:

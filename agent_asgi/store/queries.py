@@ -34,6 +34,7 @@ from .tables import (
     responses,
     waiting,
 )
+from .turn import Turn
 
 ROWS = 64
 """How many rows of a log are read at once."""
@@ -44,6 +45,8 @@ IDS = 5000
 """How many ids one statement names; SQLite bounds its parameters."""
 RECORD = [column for column in responses.c if column.name in Record.__struct_fields__]
 """The columns of a `Record`."""
+TURN = [responses.c[name] for name in Turn._fields]
+"""The columns of a `Turn`."""
 
 
 def batches(ids: Collection[str]) -> Iterator[Sequence[str]]:
@@ -84,9 +87,16 @@ POSTGRES_TAILS = text(
 )
 
 
-def _walk(id: str, owner: str) -> Any:
-    """Return a table of a response and all that it continues: their ids and ages."""
-    columns = (responses.c.id, responses.c.previous_id)
+def _walk(id: str, owner: str, most: int | None = None) -> Any:
+    """Return a table of a response and what it continues: ids, what they continue, ages, bytes.
+
+    Args:
+        id: The response.
+        owner: Its owner.
+        most: The number of rows. Default: all.
+    """
+    size = (func.length(responses.c.request) + func.length(responses.c.response)).label("size")
+    columns = (responses.c.id, responses.c.previous_id, size)
     first = select(*columns, literal(0).label("age")).where(
         responses.c.id == id, responses.c.owner == owner
     )
@@ -94,23 +104,32 @@ def _walk(id: str, owner: str) -> Any:
     older = select(*columns, walk.c.age + 1).where(
         responses.c.id == walk.c.previous_id, responses.c.owner == owner
     )
+    if most is not None:
+        older = older.where(walk.c.age < most - 1)
     return walk.union_all(older)
 
 
-def chain_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of a response and all that it continues, oldest first."""
+def chain_query(id: str, owner: str) -> Select[Any, Any, Any, Any]:
+    """Return the query of a chain: its responses, how many begin it, its items and its bytes."""
     walk = _walk(id, owner)
-    return select(*RECORD).join(walk, walk.c.id == responses.c.id).order_by(walk.c.age.desc())
+    begins = func.count().filter(walk.c.previous_id.is_(None)).label("begins")
+    of_chain = items.c.response_id.in_(select(walk.c.id))
+    count = select(func.count()).select_from(items).where(of_chain).scalar_subquery()
+    size = func.coalesce(func.sum(walk.c.size), 0).label("size")
+    return select(func.count().label("turns"), begins, count.label("items"), size).select_from(walk)
 
 
-def chain_size_query(id: str, owner: str) -> Select[Any]:
-    """Return the query of the items and bytes of a response and of all that it continues."""
-    walk = _walk(id, owner)
-    count = select(func.count()).join_from(walk, items, walk.c.id == items.c.response_id)
-    size = func.length(responses.c.request) + func.length(responses.c.response)
-    return select(count.scalar_subquery(), func.coalesce(func.sum(size), 0)).join_from(
-        walk, responses, walk.c.id == responses.c.id
-    )
+def turns_query(id: str, owner: str, most: int) -> Select[Any]:
+    """Return the query of a response and what it continues, newest first: turns and what is before.
+
+    Args:
+        id: The response.
+        owner: Its owner.
+        most: The number of rows.
+    """
+    walk = _walk(id, owner, most)
+    query = select(*TURN, responses.c.previous_id)
+    return query.join(walk, walk.c.id == responses.c.id).order_by(walk.c.age)
 
 
 def root_of(previous_id: str, owner: str) -> Any:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection
 
 from .approval_sql import Connected
 from .base import Store
-from .conversation_store import Size
 from .engine import shielded
-from .queries import batches, chain_size_query, size_query, stored_bytes_query
+from .queries import batches, size_query, stored_bytes_query
 
 
 class SqlSizes(Store):
@@ -24,9 +23,3 @@ class SqlSizes(Store):
     async def stored_bytes(self, owner: str) -> int:
         async with self._reading() as db:
             return sum(map(int, (await db.execute(stored_bytes_query(owner))).one()))
-
-    @shielded
-    async def chain_size(self, id: str, owner: str) -> Size:
-        async with self._reading() as db:
-            count, size = (await db.execute(chain_size_query(id, owner))).one()
-        return Size(count, int(size))

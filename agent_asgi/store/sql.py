@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import SqlApprovals, claim_in, keep_in, release_in
 from .base import DAY, EXPIRES_AFTER, SWEEP, Enqueue, Page, Record
+from .chain_sql import CACHE_BYTES, SqlChains
+from .chains import Chains
 from .conversation_sql import SINCE, SqlConversations
 from .conversation_store import Addition
 from .database import Database
@@ -27,7 +29,6 @@ from .migrations import VERSION, frames_of
 from .queries import (
     RECORD,
     batches,
-    chain_query,
     items_query,
     lock_rows,
     page_query,
@@ -51,7 +52,7 @@ SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
 
-class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes):
+class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
     """Keeps responses in SQLite (WAL) or PostgreSQL.
 
     A transaction takes the locks of rows in one order, so that none waits for another in a circle:
@@ -74,6 +75,7 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes):
 
     def __init__(self, url: str, *, expires_after: float = EXPIRES_AFTER) -> None:
         super().__init__(expires_after=expires_after)
+        self._chains = Chains(CACHE_BYTES)
         self._database = database = Database(url)
         self._operations = database.operations
         self._writing, self._reading = database.writing, database.reading
@@ -176,13 +178,9 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes):
                 at_work = bool(row.active and row.attempt and row.holder)
                 await delete_in(db, [id], at_work=at_work)
                 await self._notify(db, [id])
+        self._chains.remove(id)
         self.signals.notify(id)
         return row is not None
-
-    @shielded
-    async def chain(self, id: str, owner: str) -> list[Record]:
-        records = await self._records(chain_query(id, owner))
-        return records if records and records[0].previous_id is None else []
 
     @shielded
     async def page(

@@ -345,7 +345,7 @@ def test_an_old_chain_expires_as_one(old_url: str, old_version: int) -> None:
             connection.commit()
         while await store.sweep():
             pass
-        assert [each.id for each in await store.chain("new", "")] == [
+        assert [each.id for each in (await store.chain("new", "")).turns] == [
             *(before["previous_response_id"], before["id"], "new")
         ]
 
@@ -358,7 +358,7 @@ def test_conversations_are_unavailable_until_older_processes_have_ended(postgres
     async def main(store: Store) -> None:
         chain = answered(url, 2)["continued"]["response"]["id"]
         await store.save(make("r1", previous_id=chain, owner=""))
-        assert len(await store.chain("r1", "")) == 3
+        assert len((await store.chain("r1", "")).turns) == 3
         assert await store.sweep() == 0
         with pytest.raises(StoreUnavailable):
             await store.conversations.use("talk", "", create=True)

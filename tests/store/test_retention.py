@@ -90,7 +90,7 @@ def test_all_branches_of_a_conversation_live_as_long_as_one(store_url: str) -> N
         ):
             await store.save(make(id_, previous_id=previous, expires_at=expires_at))
         assert await store.sweep() == 0
-        assert len(await store.chain("left", "ann")) == 2
+        assert len((await store.chain("left", "ann")).turns) == 2
 
     run(store_url, main)
 
@@ -107,7 +107,7 @@ def test_a_sweep_leaves_no_half_of_a_chain(store_url: str, monkeypatch: pytest.M
         sizes = []
         for _ in range(3):
             await store.sweep()
-            sizes.append([len(await store.chain(f"{chain}3", "ann")) for chain in "ab"])
+            sizes.append([len((await store.chain(f"{chain}3", "ann")).turns) for chain in "ab"])
         assert sizes == [[0, 3], [0, 0], [0, 0]]
 
     run(store_url, main)
@@ -118,7 +118,7 @@ def test_a_chain_is_kept_while_a_run_continues_it(store_url: str) -> None:
         await store.save(make("r1", expires_at=1.0))
         await begin(store, "r2", previous_id="r1", expires_at=1.0)
         assert await store.sweep() == 0
-        assert len(await store.chain("r2", "ann")) == 2
+        assert len((await store.chain("r2", "ann")).turns) == 2
         await store.release("p1")
         assert await store.sweep() == 2
         assert await store.get("r1", "ann") is await store.get("r2", "ann") is None

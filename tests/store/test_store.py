@@ -11,6 +11,7 @@ from msgspec import structs
 from agent_asgi.store import MemoryStore, Record, Store, open_store
 from agent_asgi.store.base import Ending, LostRun
 from agent_asgi.store.lines import Lines
+from agent_asgi.store.turn import NO_CHAIN
 
 LONG = 60.0
 SHORT = 0.05
@@ -139,7 +140,6 @@ def test_what_is_handed_out_is_a_copy(store_url: str) -> None:
         await store.save(given)
         spoil(given)
         spoil(await found(store, "r0"))
-        spoil((await store.chain("r0", "ann"))[0])
         assert (await found(store, "r0")).status == "completed"
         await accept(store, lease=0, key="k")
         spoil((await store.abandoned(["tutor"]))[0])
@@ -160,8 +160,8 @@ def test_another_owners_response_is_not_there(store_url: str) -> None:
         assert not (await found(store)).cancel_wanted
         assert await store.get("r1", "bob") is None
         assert await store.by_key("k", "bob") is None
-        assert await store.chain("r1", "bob") == []
-        assert await store.chain("r2", "bob") == []
+        assert await store.chain("r1", "bob") == NO_CHAIN
+        assert await store.chain("r2", "bob") == NO_CHAIN
         assert await store.find_items(["i1"], "bob") == {}
         assert not await store.delete("r1", "bob")
         assert await found(store)
@@ -204,11 +204,11 @@ def test_a_chain_is_oldest_first(store_url: str) -> None:
         await store.save(make("r3", previous_id="r2"))
         await store.save(make("r1"))
         await begin(store, "r2", previous_id="r1")
-        assert [each.id for each in await store.chain("r3", "ann")] == ["r1", "r2", "r3"]
-        assert [each.id for each in await store.chain("r1", "ann")] == ["r1"]
-        assert await store.chain("r9", "ann") == []
+        assert [each.id for each in (await store.chain("r3", "ann")).turns] == ["r1", "r2", "r3"]
+        assert [each.id for each in (await store.chain("r1", "ann")).turns] == ["r1"]
+        assert await store.chain("r9", "ann") == NO_CHAIN
         assert await store.delete("r1", "ann")
-        assert await store.chain("r3", "ann") == []
+        assert await store.chain("r3", "ann") == NO_CHAIN
 
     run(store_url, main)
 
@@ -220,14 +220,16 @@ def test_the_size_of_a_chain(store_url: str) -> None:
         await begin(store, "r3", previous_id="r2", item_ids=("i3",))
         await store.finish("r3", 1, group(2), ENDING)
         size = len(b'{"input":[]}' + b'{"output":[]}')
-        assert await store.chain_size("r1", "ann") == (2, size)
-        assert await store.chain_size("r2", "ann") == (3, 2 * size)
+        assert (await store.chain("r1", "ann")).size == (2, size)
+        assert (await store.chain("r2", "ann")).size == (3, 2 * size)
         items = 4 + len(ENDING.item_ids)
-        assert await store.chain_size("r3", "ann") == (
+        assert (await store.chain("r3", "ann")).size == (
             items,
             3 * size - len(b'{"output":[]}') + len(ENDING.response),
         )
-        assert await store.chain_size("r3", "bob") == await store.chain_size("r9", "ann") == (0, 0)
+        assert (
+            (await store.chain("r3", "bob")).size == (await store.chain("r9", "ann")).size == (0, 0)
+        )
 
     run(store_url, main)
 
@@ -242,12 +244,12 @@ def test_a_chain_that_is_continued_lives_on(store_url: str) -> None:
         await store.finish("r4", 1, group(2), ENDING)
         await store.save(make("r5", previous_id="r4", expires_at=now + 1))
         assert await store.sweep() == 1
-        assert [each.id for each in await store.chain("r5", "ann")] == [
+        assert [each.id for each in (await store.chain("r5", "ann")).turns] == [
             *("r1", "r2", "r3", "r4", "r5")
         ]
         await asyncio.sleep(max(0.0, now + 1.1 - time.time()))
         assert await store.sweep() == 0
-        assert len(await store.chain("r5", "ann")) == 5
+        assert len((await store.chain("r5", "ann")).turns) == 5
 
     run(store_url, main)
 

@@ -22,7 +22,9 @@ UV = str(Path(sys.executable).parent / "uv")
 EXTRAS = (
     "sqlite",
     "postgres",
+    "jwt",
     "metrics",
+    "docs",
     "proxy",
     "webhooks",
     "openai-agents",

@@ -25,8 +25,9 @@ from ...runtime import AppConfig, Runtime
 from ...schema import codec
 from ...schema.decode import decode_items, decode_request
 from ...schema.events import AnyEvent
+from ...schema.history import History
 from ...schema.items import InputItem
-from ...schema.requests import ResponsesRequest
+from ...schema.requests import ResponsesRequest, unread
 from ...schema.responses import Response
 from ...store.chain import NoSuchResponse, check_size, resolve
 from ...store.conversation_store import Size
@@ -245,7 +246,7 @@ class Connection:
         if run.status == "failed":
             self._evict(previous)
         elif run.status in ("completed", "incomplete"):
-            self._remember(run)
+            await self._remember(run)
 
     def _fields(self, body: bytes) -> dict[str, Any]:
         limit = self._config.limits.max_body_bytes
@@ -270,16 +271,17 @@ class Connection:
                 any_id = self._runtime.engine.knows_user(owner)
                 store = self._runtime.store
                 request = await resolve(store, request, owner, known, limits, any_id=any_id)
-            return after(request, items)
+            return await after(request, History(items))
         if request.store is False:
             raise NoSuchResponse(previous)
         return None
 
-    def _remember(self, run: Run) -> None:
+    async def _remember(self, run: Run) -> None:
         request = run.request
+        history = unread(request)
+        earlier = request.input[: request.earlier] if history is None else await history.decode()
         new = [copy(item) for item in request.new_input]  # the handler may change its own
         new = full_input(structs.replace(request, input=new, earlier=0), run.response_id)
-        earlier = request.input[: request.earlier]
         output = codec.encode(lifecycle_of(run).output)
         items = [*earlier, *new, *decode_items(msgspec.Raw(output))]
         size = len(request.raw or b"") + len(output)

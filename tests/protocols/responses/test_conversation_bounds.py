@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from agent_asgi import AgentApp, Limits, ResponsesRequest
+from agent_asgi.agents.handler import Handler
 from agent_asgi.runs.conversation import RunConversation
 from agent_asgi.store.base import Record, Store
 from agent_asgi.store.chain import continued
@@ -19,6 +20,13 @@ from tests.support.echo import echo
 from tests.support.websocket_client import connect, refused, turn
 
 TURNS = 2000
+
+
+def take_all(request: dict[str, Any]) -> None:
+    """Take the whole conversation."""
+
+
+TAKES_ALL = Handler(take_all)
 BOUNDS = Limits(max_conversation_items=10**6, max_conversation_bytes=1 << 30)
 
 
@@ -72,9 +80,10 @@ def test_a_long_chain_is_decoded_in_slices(made: Any) -> None:
         store = MemoryStore(max_responses=TURNS)
         last = await made(store)
         request = ResponsesRequest(input="q", previous_response_id=last)
-        work = continued(store, request, "", BOUNDS, any_id=False)
-        whole, ticks = await ticks_during(work)
-        assert len(whole.input) > TURNS
+        whole, ticks = await ticks_during(continued(store, request, "", BOUNDS, any_id=False))
+        assert ticks == 0  # nothing is decoded
+        value, ticks = await ticks_during(TAKES_ALL.value_of(whole))
+        assert len(value["input"]) > TURNS
         assert ticks > 3
 
     asyncio.run(main())
@@ -89,9 +98,10 @@ def test_a_long_conversation_is_decoded_in_slices() -> None:
         await store.conversations.create(Conversation("talk", "ann", 0), items)
         conversation = RunConversation("talk", has_history=False, any_id=True)
         request = ResponsesRequest(input="q", conversation="talk")
-        work = conversation.load(store, request, "ann", BOUNDS)
-        whole, ticks = await ticks_during(work)
-        assert len(whole.input) == TURNS + 1
+        whole, ticks = await ticks_during(conversation.load(store, request, "ann", BOUNDS))
+        assert ticks == 0  # nothing is decoded
+        value, ticks = await ticks_during(TAKES_ALL.value_of(whole))
+        assert len(value["input"]) == TURNS + 1
         assert ticks > 3
 
     asyncio.run(main())

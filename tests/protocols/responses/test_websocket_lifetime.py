@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest, Timeouts
-from agent_asgi.store.base import Record
+from agent_asgi.store.conversation_store import Size
 from agent_asgi.store.memory import MemoryStore
+from agent_asgi.store.turn import NO_BOUND, Chain
 from tests.support.servers import Server
 from tests.support.slow_agent import SLOW, Seen, counting
 from tests.support.stream_rules import check_stream
@@ -117,9 +118,9 @@ def test_a_client_that_leaves_in_mid_turn(serve: Serve, politely: bool) -> None:
 
 def test_a_client_that_leaves_before_its_run_begins(serve: Serve) -> None:
     class Slow(MemoryStore):
-        async def chain(self, id: str, owner: str) -> list[Record]:
+        async def chain(self, id: str, owner: str, most: Size = NO_BOUND) -> Chain:
             await asyncio.sleep(0.3)
-            return await super().chain(id, owner)
+            return await super().chain(id, owner, most)
 
     agent = Quiet(0.5, Slow())
     url = serve(agent.app)
