@@ -14,6 +14,8 @@ ROUTER = """
 from agent_asgi import AgentApp, AgentRouter, Context, ResponsesRequest
 router = AgentRouter("r")
 other = AgentRouter("o")
+router.invoke(lambda request: "x")
+other.invoke(lambda request: "x")
 """
 
 
@@ -178,3 +180,12 @@ def test_names_that_cannot_be_imported(folder: Path, text: str, message: str) ->
     (folder / "mlflow.py").touch()
     (folder / "agent_asgi.py").touch()
     assert message in refused(text)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_router_without_a_handler_is_one_sentence(folder: Path, served: bool) -> None:
+    code = "from agent_asgi import AgentApp, AgentRouter\napp = AgentApp(AgentRouter('idle'))"
+    name = module(folder, code)
+    message = refused(name, served)
+    assert message.startswith(f"agent-asgi: '{name}:app' cannot be served: Router 'idle' has no ")
+    assert "\n" not in message

@@ -201,4 +201,4 @@ def test_a_traceback_is_monospaced_and_scrolls_by_itself(
     assert "monospace" in shown.evaluate("node => getComputedStyle(node).fontFamily")
     assert shown.evaluate("node => getComputedStyle(node).overflowX") == "auto"
     assert not tab.overflows()
-    tab.close()
+    tab.close("status of 500")
