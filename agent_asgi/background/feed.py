@@ -64,7 +64,7 @@ class Feed:
         self.ended = self.begun = last is not None
 
     def begin(self, last: int) -> None:
-        """Note how far the log has been written. What comes later is passed to the followers."""
+        """Note how far the log has been written. Followers get what is written later."""
         if not self.begun:
             self.begun, self.last = True, last
             self.wake()

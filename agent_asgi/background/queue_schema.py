@@ -1,4 +1,4 @@
-"""procrastinate's tables, in a schema of PostgreSQL of their own."""
+"""procrastinate's tables, in a separate schema of PostgreSQL."""
 
 import re
 from pathlib import Path
@@ -52,7 +52,7 @@ async def create_schema(db: Any) -> None:
     if missing := _NEEDED - found:
         raise SchemaMismatch(
             f"The database's schema {SCHEMA} lacks {', '.join(sorted(missing))}. Drop the schema "
-            "and start again; runs that wait are then queued again."
+            "and restart; waiting runs are then queued again."
         )
 
 

@@ -91,7 +91,7 @@ class Recovery:
     def keep(self, id: str, local: LocalContext) -> None:
         """Keep what the first attempt of a run gets if it is made here.
 
-        Nobody tells of the runs that waited and are begun elsewhere: the oldest are forgotten.
+        The oldest are forgotten, since no message comes if another process begins such a run.
         """
         self.local_contexts[id] = local
         while len(self.local_contexts) > 2 * self._engine.limits.max_queued:

@@ -30,11 +30,11 @@ class _Segment:
 
 
 class _Place(NamedTuple):
-    """Where a turn is."""
+    """The place of a turn."""
 
     segment: _Segment
     end: int
-    """How many turns of the segment there are up to the turn."""
+    """The number of the segment's turns up to this one."""
 
 
 class Chains:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 
 class ConversationLocks(ABC):
-    """Locks conversations, and keeps the order of the runs that wait for one."""
+    """Locks conversations and orders the runs that wait for them."""
 
     @abstractmethod
     async def lock(self, conversation: str, owner: str, response_id: str, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""The items of a request beside those before it: their ids, their calls, their full form."""
+"""The items of a request and those before it: their ids, their calls, their full form."""
 
 from collections.abc import Collection, Container, Mapping, Sequence
 from copy import copy

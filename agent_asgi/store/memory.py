@@ -38,8 +38,8 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         max_responses: How many responses are kept, and how many conversations. Beyond it, the
             oldest response whose run has ended is removed, and the conversation used least
             recently. Default 1000.
-        max_bytes: The size of all responses together, beyond which the oldest are removed likewise;
-            conversations have a bound of their own. Default 256 MiB.
+        max_bytes: The size of all responses together, beyond which the oldest are removed too.
+            Conversations are bounded separately. Default 256 MiB.
         expires_after: How long a response is kept, in seconds. Default 30 days.
 
     Raises:
@@ -76,7 +76,7 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         """Do nothing: memory is always ready."""
 
     async def close(self) -> None:
-        """Do nothing: the responses are still there if the app starts again."""
+        """Do nothing: the responses are still there if the app is restarted."""
 
     async def save(self, record: Record, addition: Addition | None = None) -> None:
         self._add(Entry(structs.replace(record), dict.fromkeys(record.approvals)))
