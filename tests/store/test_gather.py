@@ -118,7 +118,7 @@ def test_a_slow_operation_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> 
             while len(doubling.batches) < 2:
                 await asyncio.sleep(0.01)
             doubling.go.set()
-            assert await asyncio.gather(slow, next_one) == [2, 4]
+            assert (await slow, await next_one) == (2, 4)
 
     asyncio.run(main())
 
