@@ -1,6 +1,6 @@
 """Measure what followers of background runs cost, and how late they hear: `make followers`.
 
-    python -m tests.tools.followers [--trees DIR ...] [--rounds 3] [--only WORD]
+    python -m tests.tools.followers [--trees DIR ...] [--rounds 3] [--only CASE ...]
 
 Real servers with each store run side by side, two on each database; the clients of one of them
 follow runs that it executes itself ("same") or that the other one executes ("other"). Rounds of all
@@ -258,12 +258,14 @@ def report(trees: list[str], found: dict[tuple[str, ...], list[Figures]]) -> Non
         say(f"| {' | '.join(cells)} |")
 
 
-async def compare(servers: dict[str, dict[str, list[Server]]], rounds: int, only: str) -> None:
+async def compare(
+    servers: dict[str, dict[str, list[Server]]], rounds: int, only: list[str]
+) -> None:
     """Measure all cases in rounds, and print the medians."""
     found: dict[tuple[str, ...], list[Figures]] = defaultdict(list)
     for _ in range(rounds):
         for name, case in CASES.items():
-            if only not in name:
+            if only and name not in only:
                 continue
             for store in ("memory", "sqlite", "postgres"):
                 for tree, pair in servers.items():
@@ -281,7 +283,7 @@ def main() -> None:
     parser.add_argument("--trees", nargs="+", default=[here], help="folders with agent_asgi")
     parser.add_argument("--stores", nargs="+", default=["memory", "sqlite", "postgres"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="a word in the names of the cases")
+    parser.add_argument("--only", nargs="+", default=[], choices=CASES, help="some cases")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         servers = {tree: pairs(stack, tree, options.stores) for tree in options.trees}
