@@ -50,14 +50,14 @@ class Reader:
     patience = 60.0
     """Seconds that a command, or the start of a server, may take."""
 
-    def __init__(self, folder: Path, model_url: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self.printed = ""
         self.soon = ""
         self.server: subprocess.Popen[bytes] | None = None
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        self.env = {**os.environ, "PATH": path, "OPENAI_BASE_URL": f"{model_url}/v1"}
+        self.env = {**os.environ, "PATH": path}
 
     def follow(self, step: str, code: str) -> None:
         """Carry out one block."""
@@ -122,9 +122,9 @@ class Reader:
 
 
 @contextmanager
-def reading(folder: Path, model_url: str) -> Iterator[Reader]:
+def reading(folder: Path) -> Iterator[Reader]:
     """Yield a reader; stop its server when the block ends."""
-    reader = Reader(folder, model_url)
+    reader = Reader(folder)
     try:
         yield reader
     finally:
@@ -133,7 +133,8 @@ def reading(folder: Path, model_url: str) -> Iterator[Reader]:
 
 @pytest.mark.parametrize("page", ["tutorial", "crash-recovery"])
 def test_the_page_step_by_step(page: str, tmp_path: Path, serve: Serve) -> None:
-    with reading(tmp_path, serve(AgentApp(model))) as reader:
+    with reading(tmp_path) as reader:
+        reader.env["OPENAI_BASE_URL"] = f"{serve(AgentApp(model))}/v1"
         for found in FENCE.finditer((ROOT / "docs" / f"{page}.md").read_text()):
             what, _, step = (found["how"] or "").partition(": ")
             if what == "tutorial":
