@@ -1,5 +1,6 @@
 """The codec and what is built on it: bytes in, a request or an `AgentError` out."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ from agent_asgi.schema.decode import decode_items, decode_request
 from agent_asgi.schema.requests import ResponsesRequest
 from agent_asgi.schema.responses import echo
 from agent_asgi.store.chain import _with_items
+from agent_asgi.store.histories import Items
 from agent_asgi.store.history import after, full_input, input_ids, item_id_of
 
 SEEDS = [
@@ -73,5 +75,6 @@ def try_request(request: ResponsesRequest, body: bytes) -> None:
             ToolChoice(request).check_possible()
     with suppress(AgentError):
         known = {item_id_of(item): item for item in KNOWN}
-        full = after(_with_items(request, known), [*KNOWN, *items])
+        earlier = Items([codec.encode(item) for item in (*KNOWN, *items)])
+        full = asyncio.run(after(_with_items(request, known), earlier))
         codec.encode(full.to_dict())
