@@ -5,8 +5,9 @@ PORT ?= 8000
 REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
+FROM ?= .
 
-.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray soak build clean
+.PHONY: install slim install-clients run test lower check docs wire clients bench bench-quick chaos dev-times drain fairness fuzz hostile ray roll scale soak streams build clean
 
 install: .venv/installed
 
@@ -82,6 +83,10 @@ chaos: install
 
 drain: install
 	$(BIN)/python -m tests.tools.drain
+
+# Replaces two servers one after the other, with FROM=../old those of another checkout.
+roll: install
+	$(BIN)/python -m tests.tools.roll --from "$(FROM)"
 
 dev-times: install
 	$(BIN)/python -m tests.tools.dev_times
