@@ -102,6 +102,14 @@ dev-times: install
 ray: .venv/ray/installed
 	.venv/ray/bin/python -m tests.tools.ray_cluster
 
+# Memory and CPU of open streams beside a bare Starlette app (docs/scaling.md).
+streams: install
+	$(BIN)/python -m tests.tools.streams
+
+# Prints where a deployment bends, from measured costs (docs/scaling.md).
+scale: install
+	$(BIN)/python -m tests.tools.scale $(ARGS)
+
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install
 	$(BIN)/python -m tests.tools.soak

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator
 
 CHECK_SECONDS = 0.2
+CHECK_TIMEOUT = 5.0
 CHECK = b"GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
 CHUNK = 1 << 16
 
@@ -24,6 +25,7 @@ class Balancer:
         self.port = 0
         self.refused = 0
         self._ready: dict[int, bool] = {}
+        self._checks: dict[int, asyncio.Task[None]] = {}
         self._turn = itertools.count()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -35,9 +37,11 @@ class Balancer:
     def add(self, port: int) -> None:
         """Add a server, which gets connections once it is ready."""
         self._ready[port] = False
+        self._checks[port] = asyncio.create_task(self._check(port))
 
     def remove(self, port: int) -> None:
         """Remove a server; its connections stay open."""
+        self._checks.pop(port).cancel()
         del self._ready[port]
 
     @contextlib.asynccontextmanager
@@ -45,11 +49,11 @@ class Balancer:
         """Listen and check the servers while the block runs."""
         server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
-        checking = asyncio.create_task(self._check())
         try:
             yield self
         finally:
-            checking.cancel()
+            for task in self._checks.values():
+                task.cancel()
             server.close()
             for writer in self._writers:
                 writer.transport.abort()
@@ -60,15 +64,10 @@ class Balancer:
         """Return whether a server gets connections."""
         return self._ready[port]
 
-    async def _check(self) -> None:
+    async def _check(self, port: int) -> None:
         while True:
-            ports = tuple(self._ready)
-            answers = await asyncio.gather(*map(_answers, ports))
-            self._ready |= {
-                port: answer
-                for port, answer in zip(ports, answers, strict=True)
-                if port in self._ready
-            }
+            with contextlib.suppress(TimeoutError):  # it is busy; what it said last holds
+                self._ready[port] = await _answers(port)
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,14 +86,20 @@ class Balancer:
 
 
 async def _answers(port: int) -> bool:
-    """Return whether a server's `/ready` answers 200."""
+    """Return whether a server's `/ready` answers 200.
+
+    Raises:
+        TimeoutError: It does not answer in time.
+    """
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(CHECK)
             line = await reader.readline()
             writer.close()
-    except (OSError, TimeoutError):
+    except TimeoutError:
+        raise
+    except OSError:
         return False
     return b" 200 " in line
 

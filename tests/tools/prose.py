@@ -39,6 +39,7 @@ PATHS = (
     "docs/protocols.md",
     "docs/proxy.md",
     "docs/responses.md",
+    "docs/scaling.md",
     "docs/several-agents.md",
     "docs/streaming.md",
     "docs/testing.md",

@@ -6,7 +6,9 @@ make roll FROM=../old     the same, with servers from another checkout replaced 
 
 import argparse
 import asyncio
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.support.pages import ROOT
@@ -30,8 +32,9 @@ def main() -> None:
 def _print(report: Report) -> None:
     for name, value in report.table().items():
         sys.stdout.write(f"| {name} | {value} |\n")
-    for fault in report.faults[:20]:
-        sys.stdout.write(f"FAULT: {fault}\n")
+    kinds = Counter(re.sub(r"resp_\w+|\d+", "N", fault)[:120] for fault in report.faults)
+    for kind, count in kinds.most_common():
+        sys.stdout.write(f"FAULT: {count} times: {kind}\n")
 
 
 if __name__ == "__main__":

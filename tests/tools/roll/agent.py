@@ -17,7 +17,7 @@ TIMEOUTS = Timeouts(
     heartbeat=1,
     stalled=10,
     rescue=float(os.environ["ROLL_RESCUE"]),
-    drain_lead=1.0,
+    drain_lead=float(os.environ["ROLL_LEAD"]),
     drain=float(os.environ["ROLL_DRAIN"]),
 )
 

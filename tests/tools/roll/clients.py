@@ -26,6 +26,7 @@ class Seen:
         resumed: How often a follower came back with `starting_after`.
         repeated: How many requests were sent again after a 503 with `retry-after`.
         longest: The longest silence of a follower, in seconds.
+        slowest: The run that it followed.
     """
 
     runs: dict[str, list[int]] = field(default_factory=dict)
@@ -36,15 +37,17 @@ class Seen:
     resumed: int = 0
     repeated: int = 0
     longest: float = 0.0
+    slowest: str = ""
 
-    def accepted(self, kind: str, answer: httpx.Response) -> bool:
-        """Return whether a request was accepted; else it is sent again if the answer asks for that.
+    async def accepted(self, kind: str, answer: httpx.Response) -> bool:
+        """Return whether a request was accepted; if not, wait as long as the answer asks for.
 
         A client that sends its next request over a connection that it has kept may still reach a
         server that ends.
         """
         if answer.status_code == 503 and "retry-after" in answer.headers:
             self.repeated += 1
+            await asyncio.sleep(float(answer.headers["retry-after"]))
         elif answer.status_code != 200:
             self.faults.append(f"a {kind} was answered with {answer.status_code}")
         return answer.status_code == 200
@@ -68,7 +71,7 @@ async def stream(client: httpx.AsyncClient, seen: Seen, until: asyncio.Event) ->
         try:
             body = {"input": "count", "stream": True}
             async with client.stream("POST", "/responses", json=body) as answer:
-                if not seen.accepted("stream", answer):
+                if not await seen.accepted("stream", answer):
                     continue
                 await read(answer, events.append)
         except httpx.HTTPError as error:
@@ -81,8 +84,10 @@ async def stream(client: httpx.AsyncClient, seen: Seen, until: asyncio.Event) ->
 
 async def follow(client: httpx.AsyncClient, seen: Seen) -> None:
     """Start a background run and follow it to its end, however often the server lets go."""
-    made = await client.post("/responses", json={"input": "count", "background": True})
-    assert made.status_code == 200, made.text
+    body = {"input": "count", "background": True}
+    made = await client.post("/responses", json=body)
+    while not await seen.accepted("run", made):
+        made = await client.post("/responses", json=body)
     path = f"/responses/{made.json()['id']}"
     loop = asyncio.get_running_loop()
     events: list[Event] = []
@@ -91,7 +96,9 @@ async def follow(client: httpx.AsyncClient, seen: Seen) -> None:
     def take(event: Event) -> None:
         nonlocal last
         events.append(event)
-        seen.longest, last = max(seen.longest, loop.time() - last), loop.time()
+        if loop.time() - last > seen.longest:
+            seen.longest, seen.slowest = loop.time() - last, events[0]["response"]["id"]
+        last = loop.time()
 
     while not (events and events[-1]["type"] in ENDS):
         query = {"stream": "true"}
@@ -100,7 +107,7 @@ async def follow(client: httpx.AsyncClient, seen: Seen) -> None:
             seen.resumed += 1
         try:
             async with client.stream("GET", path, params=query) as answer:
-                if not seen.accepted("follower", answer):
+                if not await seen.accepted("follower", answer):
                     continue
                 await read(answer, take)
         except httpx.HTTPError as error:

@@ -26,6 +26,8 @@ from tests.tools.roll.clients import Seen, follow, stream
 HERE = Path(__file__).parent
 START_SECONDS = 120.0
 END_SECONDS = 60.0
+BEGIN_SECONDS = 3.0
+"""The time over which the runs begin, and the streams."""
 MIGRATION_SECONDS = 90.0
 """Servers look for older processes once a minute."""
 
@@ -36,10 +38,11 @@ class Size:
 
     streams: int = 200
     runs: int = 100
-    stream_steps: int = 15
-    run_steps: int = 150
-    pause: float = 0.2
-    drain: float = 10.0
+    stream_steps: int = 6
+    run_steps: int = 80
+    pause: float = 0.5
+    drain: float = 8.0
+    lead: float = 3.0
     rescue: float = 10.0
 
 
@@ -129,6 +132,7 @@ class Deployment:
             "ROLL_STREAM_STEPS": str(size.stream_steps),
             "ROLL_PAUSE": str(size.pause),
             "ROLL_DRAIN": str(size.drain),
+            "ROLL_LEAD": str(size.lead),
             "ROLL_RESCUE": str(size.rescue),
         }
 
@@ -193,6 +197,9 @@ class Deployment:
 def _deployed(size: Size) -> Iterator[tuple[Deployment, str]]:
     with tempfile.TemporaryDirectory() as folder, postgres_running() as postgres:
         deployment = Deployment(postgres.get_uri(), Path(folder), size)
+        with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # the database is not what ends
+            connection.execute("SELECT pg_reload_conf()")
         try:
             yield deployment, postgres.get_uri()
         finally:
@@ -231,8 +238,10 @@ async def _replaced(
     async with client, asyncio.TaskGroup() as group:
         for _ in range(size.runs):
             group.create_task(follow(client, seen))
+            await asyncio.sleep(BEGIN_SECONDS / size.runs)
         for _ in range(size.streams):
             group.create_task(stream(client, seen, over))
+            await asyncio.sleep(BEGIN_SECONDS / size.streams)
         await asyncio.sleep(2 * size.pause)
         seconds: list[float] = []
         for port in ports:
