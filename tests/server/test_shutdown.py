@@ -86,10 +86,10 @@ def test_streams_in_flight(tracking_uri: str, workers: int, lead: float) -> None
 def test_what_goes_on_after_the_drain_is_cancelled(pool: ThreadPoolExecutor) -> None:
     with serving(*serve(), DRAIN_TIMES={"drain": 0.5}, **LIGHT) as server:
         asked = [begun(pool, server, "9", stream=stream) for stream in (True, False)]
-        with httpx.Client(base_url=server.url) as kept:
-            assert kept.get("/health").status_code == 200
+        with httpx.Client(base_url=server.url) as kept, httpx.Client(base_url=server.url) as probe:
+            assert kept.get("/health").status_code == probe.get("/ready").status_code == 200
             server.tell()
-            until(lambda: pool.submit(is_refused, server).result())
+            until(lambda: probe.get("/ready").status_code == 503)
             refused(kept.post("/responses", json={"input": "1", "model": "counter"}), "unavailable")
         assert server.process.wait(WAIT) == 0
         cut(asked[0])

@@ -39,10 +39,10 @@ class Size:
     streams: int = 200
     runs: int = 100
     stream_steps: int = 6
-    run_steps: int = 80
+    run_steps: int = 120
     pause: float = 0.5
-    drain: float = 8.0
-    lead: float = 3.0
+    drain: float = 15.0
+    lead: float = 8.0
     rescue: float = 10.0
 
 

@@ -47,7 +47,7 @@ def _print_tables(costs: Costs, profile: Profile, cores: int) -> None:
         f"{costs.machine}, {costs.date}, load {costs.load}. A stream lasts {profile.seconds:g} s."
     )
     for kind in KINDS:
-        _print("", "| streams | servers | tightest | p50, p99 ms | memory GB | network MB/s |")
+        _print("", "| streams | servers | used | p50, p99 ms | memory GB | network MB/s |")
         _print("|---|---|---|---|---|---|")
         for streams in STREAMS:
             deployment = fit(kind, streams, costs, profile, cores)

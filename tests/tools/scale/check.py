@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 
 from tests.tools.benchmarks.client import run
 from tests.tools.benchmarks.load import percentile
@@ -14,7 +13,7 @@ from tests.tools.scale.simulation import Deployment, simulate
 from tests.tools.scale.traffic import Profile, arrivals
 
 SECONDS = 20.0
-"""How long CPU and delays are measured, once as many streams are open as is asked for."""
+"""How long new streams begin, once as many are open as is asked for."""
 
 
 def check(costs: Costs, profile: Profile, count: int) -> None:
@@ -33,23 +32,18 @@ def check(costs: Costs, profile: Profile, count: int) -> None:
 
 
 async def _measured(server: Server, profile: Profile, count: int) -> tuple[float, list[float]]:
-    """Return the server's use of its core, and the delays, while `count` streams are open."""
-    begins = list(arrivals(profile, count, SECONDS, seed=1))
-    shift = profile.seconds
-    window = (time.time() + shift, time.time() + shift + SECONDS)
+    """Return the server's use of its core while `count` streams speak, and the delays.
+
+    The use is that of all streams, per token, so a load that falls behind does not change it.
+    """
+    before = server.cpu()
 
     async def stream(number: int, begin: float) -> list[float]:
-        await asyncio.sleep(begin + shift)
-        found = await streams(server, [str(number + 1)], 0)
-        return found if window[0] < time.time() and time.time() < window[1] + shift else []
-
-    async def use() -> float:
-        await asyncio.sleep(shift)
-        before, began = server.cpu(), time.monotonic()
-        await asyncio.sleep(SECONDS)
-        return (server.cpu() - before) / (time.monotonic() - began)
+        await asyncio.sleep(begin + profile.seconds)
+        return await streams(server, [str(number + 1)], 0)
 
     async with asyncio.TaskGroup() as group:
-        using = group.create_task(use())
-        reading = [group.create_task(stream(n, at)) for n, at in enumerate(begins)]
-    return using.result(), [delay for task in reading for delay in task.result()]
+        begins = enumerate(arrivals(profile, count, SECONDS, seed=1))
+        reading = [group.create_task(stream(number, begin)) for number, begin in begins]
+    delays = [delay for task in reading for delay in task.result()]
+    return (server.cpu() - before) / len(delays) * count * profile.mean_rate, delays

@@ -25,6 +25,8 @@ LONG = 200
 """Streams and runs that speak as the profile says."""
 CONNECTIONS = 16
 COMMIT_SECONDS = 4.0
+TRIES = 3
+"""How often the rate of transactions is measured; the best counts, since others use the disk."""
 NOTIFICATIONS = 200_000
 
 Values = dict[str, float]
@@ -113,8 +115,8 @@ def _database(url: str) -> Values:
     insert = "INSERT INTO scale (data) VALUES (%s)"
     notify = f"WITH x AS ({insert} RETURNING id) SELECT pg_notify('scale', id::text) FROM x"
     return {
-        "commits": asyncio.run(_commits(url, insert)),
-        "notifying_commits": asyncio.run(_commits(url, notify)),
+        "commits": max(asyncio.run(_commits(url, insert)) for _ in range(TRIES)),
+        "notifying_commits": max(asyncio.run(_commits(url, notify)) for _ in range(TRIES)),
         "notification": asyncio.run(_notification(url)),
     }
 
