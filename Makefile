@@ -5,8 +5,9 @@ PORT ?= 8000
 REQUESTS ?= 10000
 CASES ?= 50000
 SECONDS ?= 300
+FROM ?= .
 
-.PHONY: install slim install-clients run test lower check docs wire pictures clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile long-conversations ray soak throughput build clean
+.PHONY: install slim install-clients run test lower check docs wire pictures clients bench bench-quick chaos dev-times drain fairness followers fuzz hostile long-conversations ray roll scale soak streams throughput build clean
 
 install: .venv/installed
 
@@ -87,6 +88,10 @@ chaos: install
 drain: install
 	$(BIN)/python -m tests.tools.drain
 
+# Replaces two servers one after the other, with FROM=../old those of another checkout.
+roll: install
+	$(BIN)/python -m tests.tools.roll --from "$(FROM)"
+
 dev-times: install
 	$(BIN)/python -m tests.tools.dev_times
 
@@ -100,6 +105,14 @@ dev-times: install
 # Kills a replica of the Ray example on a local cluster (docs/deployment.md); some two minutes.
 ray: .venv/ray/installed
 	.venv/ray/bin/python -m tests.tools.ray_cluster
+
+# Memory and CPU of open streams beside a bare Starlette app (docs/scaling.md).
+streams: install
+	$(BIN)/python -m tests.tools.streams
+
+# Prints where a deployment bends, from measured costs (docs/scaling.md).
+scale: install
+	$(BIN)/python -m tests.tools.scale $(ARGS)
 
 # Half an hour of mixed traffic at half load; then nothing may be left.
 soak: install

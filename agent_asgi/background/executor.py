@@ -136,9 +136,8 @@ class Executor:
             await asyncio.wait(self._tasks.values())
 
     async def stop(self) -> None:
-        """Cancel the runs that have not ended, and release them for other processes."""
+        """Cancel the runs that have not ended, and queue them for other processes."""
         self._admission.reach(Stage.CUT)
-        await self._queue.stop()
         for task in (*self._tasks.values(), self._heart, self._sweeper):
             if task is not None:
                 task.cancel()
@@ -147,6 +146,8 @@ class Executor:
         await self._writer.stop()
         with contextlib.suppress(StoreUnavailable):  # then the leases expire
             await self._store.release(self.holder)
+            await self._queue.requeue(await self._store.abandoned(self._agents))
+        await self._queue.stop()
 
     @property
     def enqueue_in(self) -> Enqueue | None:
@@ -248,7 +249,7 @@ class Executor:
         if record is None:
             return
         if record.attempt > 1:
-            message = "%s of %s: the previous attempt's process died; attempt %d begins."
+            message = "%s of %s: the previous attempt's process has ended; attempt %d begins."
             logger.info(message, id, record.agent, record.attempt)
         for error in (None, AgentFailed()):  # a run that cannot be executed must still end
             try:
@@ -286,7 +287,9 @@ class Executor:
         try:
             last = await _pull(run, log)
             stopped = run.cancelled.cause == "shutdown" and self._store.durable
-            if not log.lost and not (stopped and attempt.recover):
+            if stopped and attempt.recover:
+                await self._writer.flush(log)  # another attempt continues after these events
+            elif not log.lost:
                 ending = _ending(attempt, record)
                 self._deliverer.report(record, ending)
                 await self._writer.finish(log, last, ending)

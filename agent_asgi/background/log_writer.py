@@ -165,6 +165,12 @@ class LogWriter:
 
         await retry(end, lambda: log.lost)
 
+    async def flush(self, log: Log) -> None:
+        """Write what waits in a log now, with what waits in others."""
+        async with self._writing:
+            if log.id in self._logs:
+                await self._append(self._batch())
+
     async def discard(self, log: Log) -> None:
         """Discard what waits in a log, after the write in progress."""
         log.mark_lost()

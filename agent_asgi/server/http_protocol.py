@@ -5,6 +5,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .shutdown import leaving
+
 MAX_HEAD = 64 << 10
 """Bytes of a request's head, as in h11. uvicorn has no bound."""
 HEAD_SECONDS = 30.0
@@ -20,6 +22,9 @@ class HttpProtocol(HttpToolsProtocol):
     A head larger than `MAX_HEAD` is answered with 431, one slower than `HEAD_SECONDS` with 408.
     Trailers count as a head. The rest of an answered request, and blank lines before the next
     one, count towards the next head's time.
+
+    While the process ends, each answer closes its connection, so that the next request of a client
+    that keeps connections open goes through the load balancer to another server.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -49,6 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._reset()
         super().on_headers_complete()
+        if self.cycle is not None and leaving():
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._size = 0  # the app bounds bodies

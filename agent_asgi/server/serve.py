@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("agent_asgi")
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may stay idle: longer than clients and load balancers (60) keep theirs, or
+one of them could send a request just as the server closes it."""
 WEBSOCKET_ROOM = 2
 """How many times `Limits.max_body_bytes` a WebSocket message may have before uvicorn closes the
 connection with code 1009; up to that the client gets an error message instead."""
@@ -96,6 +99,7 @@ def serve(options: argparse.Namespace) -> None:
         ws=WebSocketProtocol,
         log_config=log_config(options.log_format, options.log_level),
         ws_max_size=WEBSOCKET_ROOM * limits.max_body_bytes,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     config.write_timeout = timeouts.write
     config.allowed_hosts = hosts_of(options)

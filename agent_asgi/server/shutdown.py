@@ -160,6 +160,11 @@ class Shutdown:
         self._timer.start()
 
 
+def leaving() -> bool:
+    """Return whether the process has been asked to end, so that clients had better reconnect."""
+    return _active is not None and _active.stage > Stage.SERVING
+
+
 _active: Shutdown | None = None
 _MESSAGES = {
     Stage.LEAD: "Shutting down. /ready answers 503.",

@@ -279,6 +279,43 @@ def test_a_server_that_ends_hands_over_and_each_attempt_has_a_trace(
     assert statuses == ["cancelled", "completed"]
 
 
+def test_a_run_is_handed_over_at_once_with_all_its_events(postgres: str) -> None:
+    """Neither the log's pause nor the time between two sweeps is waited for."""
+    router = AgentRouter()
+    going, said = asyncio.Event(), asyncio.Event()
+
+    @router.stream
+    async def slow(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
+        before = [each for each in context.previous_events if each["type"].endswith("text.delta")]
+        for number in range(len(before), 4):
+            yield f"{context.attempt}:{number}"
+            await going.wait()
+            await asyncio.sleep(0.03)  # the next event comes in the pause after a write
+            if context.attempt == 1 and number == 2:
+                said.set()
+                await asyncio.sleep(60)
+
+    async def main() -> Any:
+        times = Timeouts(drain=0, heartbeat=0.2, stalled=60, rescue=60)
+        first = AgentApp(router, store=postgres, timeouts=times)
+        second = AgentApp(router, store=postgres, timeouts=times)
+        async with started(first):
+            body = {"input": "x", "background": True}
+            id_ = (await AgentClient(first).post("/responses", body)).json()["id"]
+            async with asyncio.timeout(20), started(second):
+                going.set()
+                await said.wait()
+                leaving = asyncio.create_task(first.drain())
+                stream = await AgentClient(second).get(f"/responses/{id_}?stream=true")
+                await leaving
+                return stream.events()
+
+    events = asyncio.run(main())
+    check_stream(events)
+    deltas = [each["delta"] for each in events if each["type"].endswith("text.delta")]
+    assert deltas == ["1:0", "1:1", "1:2", "2:3"]
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("durable", ["sqlite", "postgres"])
 def test_processes_that_are_killed(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import os
 import signal
 import sqlite3
@@ -85,10 +86,10 @@ def test_streams_in_flight(tracking_uri: str, workers: int, lead: float) -> None
 def test_what_goes_on_after_the_drain_is_cancelled(pool: ThreadPoolExecutor) -> None:
     with serving(*serve(), DRAIN_TIMES={"drain": 0.5}, **LIGHT) as server:
         asked = [begun(pool, server, "9", stream=stream) for stream in (True, False)]
-        with httpx.Client(base_url=server.url) as kept:
-            assert kept.get("/health").status_code == 200
+        with httpx.Client(base_url=server.url) as kept, httpx.Client(base_url=server.url) as probe:
+            assert kept.get("/health").status_code == probe.get("/ready").status_code == 200
             server.tell()
-            until(lambda: kept.get("/ready").status_code == 503)
+            until(lambda: probe.get("/ready").status_code == 503)
             refused(kept.post("/responses", json={"input": "1", "model": "counter"}), "unavailable")
         assert server.process.wait(WAIT) == 0
         cut(asked[0])
@@ -114,6 +115,25 @@ def test_a_host_serves_on_for_the_lead(pool: ThreadPoolExecutor) -> None:
         assert server.process.wait(WAIT) == 0
         with pytest.raises(httpx.RemoteProtocolError):  # how sse_starlette ends a stream
             ticks.result(WAIT)
+
+
+def test_a_kept_connection_is_closed_in_the_lead() -> None:
+    """Else a client's next request would not go through the load balancer again."""
+    with serving(*serve("--drain-lead", "60"), DRAIN_TIMES={"drain": 1}, **LIGHT) as server:
+        kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT)
+        with contextlib.closing(kept):
+            assert head_of(kept).will_close is False
+            server.tell()
+            until(lambda: httpx.get(f"{server.url}/ready").status_code == 503)
+            assert head_of(kept).will_close is True
+
+
+def head_of(kept: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """Send a request over a connection that is kept; return the head of its answer."""
+    kept.request("GET", "/health")
+    answer = kept.getresponse()
+    answer.read()
+    return answer
 
 
 def is_refused(server: Server) -> bool:

@@ -39,5 +39,7 @@ app = AgentApp(
     limits=Limits(
         worker_concurrency=int(os.environ.get("BENCH_CONCURRENCY", "20")),
         max_output_bytes=256 << 20,  # the long stream is larger than the default
+        max_runs=20_000,
+        max_streams=20_000,  # as many as `make streams` opens
     ),
 )

@@ -4,13 +4,14 @@ All peers get their tokens from here, so the work is the same and only the servi
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 
 ANSWER = "token " * 100
 """The answer to an invocation."""
-PACE = 0.05
-"""Seconds between two tokens of a paced stream: 20 a second."""
+PACE = float(os.environ.get("BENCH_PACE", "0.05"))
+"""Seconds between two tokens of a paced stream. Default 0.05: 20 a second."""
 NAP = 0.1
 """Seconds for which the sync handler blocks its thread."""
 

@@ -1,0 +1,1 @@
+"""Replace servers one by one while runs and followers are in flight."""

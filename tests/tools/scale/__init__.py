@@ -1,0 +1,1 @@
+"""Simulate a deployment from measured costs, and find the resource that is saturated first."""
