@@ -143,7 +143,7 @@ async def _notification(url: str) -> float:
     from agent_asgi.store.watch import Signals
 
     signals = Signals()
-    listener = Listener(url, signals)
+    listener = Listener(url, signals, set())
     statement = (
         "SELECT pg_notify('agent_asgi', 'resp_' || md5(n::text))"
         f" FROM generate_series(1, {NOTIFICATIONS}) n"
