@@ -147,12 +147,18 @@ class InvocationEncoder(Encoder):
         data = {"type": "error", "code": event.code, "message": event.message}
         self._add(data, buffer)
 
+    def _begin(self, _: e.ResponseInProgress, buffer: bytearray) -> None:
+        self._add({"type": "run.started"}, buffer)
+
     def _end(self, _: e.ResponseEvent, buffer: bytearray) -> None:
-        if self._response.status == "cancelled":
+        status = self._response.status
+        if status == "cancelled":
             data = {"type": "error", "code": "cancelled", "message": "The run was cancelled."}
             self._add(data, buffer)
-        for interrupt in interrupts_of(self._response.output):
-            self._add(interrupt, buffer)
+        elif status != "failed":
+            for interrupt in interrupts_of(self._response.output):
+                self._add(interrupt, buffer)
+        self._add({"type": f"run.{STATUS[status]}"}, buffer)
 
     def _add_message(self, message: Json, buffer: bytearray) -> None:
         self._add({"type": "message", "message": message}, buffer)
@@ -191,6 +197,7 @@ def _result(call: Json) -> Json:
 
 
 _RULES: dict[type[Any], Callable[[InvocationEncoder, Any, bytearray], None]] = {
+    e.ResponseInProgress: InvocationEncoder._begin,
     e.OutputTextDelta: InvocationEncoder._delta,
     e.RefusalDelta: InvocationEncoder._delta,
     e.OutputItemAdded: InvocationEncoder._added,
@@ -199,5 +206,6 @@ _RULES: dict[type[Any], Callable[[InvocationEncoder, Any, bytearray], None]] = {
     e.VendorEvent: InvocationEncoder._vendor,
     e.ErrorEvent: InvocationEncoder._error,
     e.ResponseCompleted: InvocationEncoder._end,
+    e.ResponseFailed: InvocationEncoder._end,
     e.ResponseIncomplete: InvocationEncoder._end,
 }

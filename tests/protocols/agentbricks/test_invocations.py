@@ -94,12 +94,14 @@ def test_one_answer(echo: AgentRouter) -> None:
 def test_a_stream_is_numbered_from_1_and_has_no_done(echo: AgentRouter) -> None:
     answer = ask(app_of(echo), PATH, invocation(stream=True))
     assert answer.headers["content-type"].startswith("text/event-stream")
-    *deltas, message = frames(answer.body)
-    assert [(number, name) for number, name, _ in deltas] == [(1, "delta"), (2, "delta")]
+    started, *deltas, message, completed = frames(answer.body)
+    assert started == (1, "run.started", {"type": "run.started"})
+    assert [(number, name) for number, name, _ in deltas] == [(2, "delta"), (3, "delta")]
     assert [data["content"] for _, _, data in deltas] == ["Hello ", "there "]
     assert all(data["id"].startswith("msg_") for _, _, data in deltas)
     said = {"type": "message", "message": {"role": "assistant", "content": "Hello there "}}
-    assert message == (3, "message", said)
+    assert message == (4, "message", said)
+    assert completed == (5, "run.completed", {"type": "run.completed"})
     assert b"[DONE]" not in answer.body
 
 
@@ -143,7 +145,7 @@ def test_a_call_is_written_before_its_tool_is_executed() -> None:
                     body += frame + b"\n\n"
                     if b"look_up" in body:
                         waits.set()
-            return [data["message"] for _, name, data in frames(body)]
+            return [data["message"] for _, name, data in frames(body) if name == "message"]
 
     called, result = asyncio.run(main())
     assert called["tool_calls"][0]["args"] == {"word": "x"}
@@ -162,7 +164,8 @@ def test_a_background_run_and_its_events(
     assert state.pop("status") in ("queued", "active")
     assert state == {"id": body["id"], "status_url": one, "events_url": f"{one}/events"}
     whole = frames(fetch(url, "GET", f"{one}/events").body)
-    assert [number for number, _, _ in whole] == [1, 2, 3, 4]
+    assert [number for number, _, _ in whole] == [1, 2, 3, 4, 5, 6]
+    assert (whole[0][1], whole[-1][1]) == ("run.started", "run.completed")
     assert frames(fetch(url, "GET", f"{one}/events?after=2").body) == whole[2:]
     header = {"last-event-id": "3"}
     assert frames(fetch(url, "GET", f"{one}/events", headers=header).body) == whole[3:]
@@ -188,7 +191,8 @@ def test_one_id_is_one_run(serve: Callable[[Any], str], store_url: str) -> None:
     reordered = dict(reversed(body.items()))
     assert fetch(url, "POST", PATH, body=reordered).body == first.body
     streamed = frames(fetch(url, "POST", PATH, body=body | {"stream": True}).body)
-    assert streamed[-1][2]["message"]["content"] == "done"
+    assert [name for _, name, _ in streamed] == ["run.started", "delta", "message", "run.completed"]
+    assert streamed[2][2]["message"]["content"] == "done"
     other = fetch(url, "POST", PATH, body=invocation("Other") | {"id": body["id"]})
     assert (other.status, other.error["code"]) == (409, "idempotency_key_reused")
     assert len(calls) == 1
@@ -262,9 +266,35 @@ def test_what_fails_tells_no_internals() -> None:
             assert "secret" not in state["error"]
             polite = await client.post(PATH, invocation("politely", stream=True))
             error = {"type": "error", "code": "closed", "message": "The library is closed."}
-            assert frames(polite.body)[-1][1:] == ("error", error)
+            *_, told, end = frames(polite.body)
+            assert told[1:] == ("error", error)
+            assert end[1:] == ("run.failed", {"type": "run.failed"})
 
     asyncio.run(main())
+
+
+def test_a_cancelled_run_has_failed(serve: Callable[[Any], str], store_url: str) -> None:
+    router, ids = AgentRouter("cleaner"), list[str]()
+
+    @router.stream
+    async def cleaner(request: ResponsesRequest, context: Context) -> AsyncIterator[Any]:
+        yield ApprovalRequest("delete", {"path": "a"})
+        ids.append(context.response_id)
+        await asyncio.sleep(60)
+
+    url = serve(app_of(router, store=store_url))
+    body = invocation(background=True, stream=True)
+    path = f"{PATH}/{body['id']}"
+    fetch(url, "POST", PATH, body=body)
+    until(lambda: ids)
+    assert fetch(url, "POST", f"/responses/{ids[0]}/cancel").status == 200
+    events = [data for _, _, data in frames(fetch(url, "GET", f"{path}/events").body)]
+    assert events == [
+        {"type": "run.started"},
+        {"type": "error", "code": "cancelled", "message": "The run was cancelled."},
+        {"type": "run.failed"},
+    ]
+    assert json.loads(fetch(url, "GET", path).body)["status"] == "failed"
 
 
 def test_a_session_remembers(serve: Callable[[Any], str], store_url: str) -> None:
@@ -351,6 +381,9 @@ def test_an_interrupt_is_resumed(serve: Callable[[Any], str], store_url: str) ->
     assert output["status"] == "interrupted"
     (interrupt,) = output["output"]
     first, second = interrupt["value"]["action_requests"]
+    again = invocation(session_id="s2", stream=True)
+    names = [name for _, name, _ in frames(fetch(url, "POST", PATH, ANN, again).body)]
+    assert names == ["run.started", "interrupt", "run.completed"]
     assert (first["name"], first["args"]) == ("delete", {"path": "a"})
     assert second["args"] == {"path": "b"}
     assert interrupt["id"] == first["call_id"]

@@ -266,7 +266,7 @@ def read_bricks(frames: list[Json]) -> Seen:
     ]
     return Seen(
         _joined(frames, "delta", "content"),
-        "failed" if any(frame["type"] == "error" for frame in frames) else "completed",
+        {"run.completed": "completed", "run.failed": "failed"}.get(frames[-1]["type"], "cut"),
         tuple(calls),
         "".join(each["text"] for each in summaries),
         tuple(requests),
