@@ -195,8 +195,8 @@ def key_pair(kind: str) -> tuple[Any, dict[str, Any]]:
     elif kind == "Ed448":
         key, of = ed448.Ed448PrivateKey.generate(), jwt.algorithms.OKPAlgorithm
     else:
-        curve = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}[kind]
-        key, of = ec.generate_private_key(curve()), jwt.algorithms.ECAlgorithm
+        curve = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}[kind]
+        key, of = ec.generate_private_key(curve), jwt.algorithms.ECAlgorithm
     return key, {**of.to_jwk(key.public_key(), as_dict=True), "kid": "one", "key_ops": ["verify"]}
 
 
