@@ -139,7 +139,7 @@ class Detached:
             await quotas.admit(run)
         record = earlier = None
         try:
-            with executor.place(self._runtime.engine.limits.max_queued):
+            with executor.place(self._runtime.engine.limits.max_queued, run.owner):
                 record, earlier = await self._accept(run, key)
                 if earlier is None and executor.enqueue_in is None:
                     await executor.enqueue(record)

@@ -22,8 +22,8 @@ MEASURED_SECONDS = 10.0
 """How long the size of what a user has stored counts before it is measured again."""
 AWAY_SECONDS = 5.0
 """How long this process counts for itself after the store did not answer."""
-ANSWERED_SECONDS = 0.1
-"""How long a run waits once for the end of another, which is counted while its answer is sent."""
+ANSWERED_SECONDS = 0.1, 0.4
+"""How long a run waits for the end of another, which is counted while its answer is sent."""
 REMEMBERED = 10_000
 """The number of users whose refusals and sizes are remembered."""
 
@@ -192,9 +192,10 @@ class Quotas:
 async def _admit(meters: Meters, user: str, quota: Quota, *, holds: bool) -> Use:
     """Count a run; if too many are in flight, one may just have been answered: try again."""
     use = await meters.admit(user, quota, holds=holds)
-    limit = quota.concurrent_runs
-    if holds and not use.admitted and limit is not None and use.running >= limit:
-        await asyncio.sleep(ANSWERED_SECONDS)
+    for seconds in ANSWERED_SECONDS if holds and not isinstance(meters, MemoryMeters) else ():
+        if use.admitted or use.running < (quota.concurrent_runs or math.inf):
+            break
+        await asyncio.sleep(seconds)
         use = await meters.admit(user, quota, holds=holds)
     return use
 
