@@ -94,7 +94,8 @@ class Limits:
     max_queued: int = 1_000
     """Maximum number of background runs that wait in one process, without those that wait in
     PostgreSQL, and of runs that wait for their turn in a conversation (`conversation_queue`), in
-    all processes that share the store. One more is answered with 429. Default 1,000."""
+    all processes that share the store. An authenticated user may have half of them. One more is
+    answered with 429. Default 1,000."""
     max_streams: int = 10_000
     """Maximum number of open streams and WebSocket connections of one app, and of requests that
     read stored responses or conversations; one more is answered with 429. Default 10,000."""

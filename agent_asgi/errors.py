@@ -169,10 +169,10 @@ class TooMany(AgentError):
 
 
 class TooManyQueued(TooMany):
-    """`Limits.max_queued` runs wait."""
+    """`Limits.max_queued` runs wait, or half as many of one user."""
 
-    def __init__(self, limit: int) -> None:
-        message = f"Too many queued runs (limit {limit}). Retry later."
+    def __init__(self, limit: int, of: str = "") -> None:
+        message = f"Too many queued runs{of} (limit {limit}). Retry later."
         super().__init__(message, "too_many_queued")
 
 

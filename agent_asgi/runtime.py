@@ -180,6 +180,8 @@ class Runtime:
             stack.push_async_callback(self.tracer.stop, config.timeouts.drain)
             stack.push_async_callback(self.store.close)
             await self.store.open()
+            if self.engine.quotas is not None:
+                stack.push_async_callback(self.engine.quotas.close)
             self.reader.start()
             stack.push_async_callback(self.reader.stop)
             self.deliverer.start()

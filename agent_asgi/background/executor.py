@@ -5,12 +5,12 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ..config import Timeouts
 from ..context import GIVEN_BACK, Cause
-from ..errors import AgentError, AgentFailed, TooManyQueued
+from ..errors import AgentError, AgentFailed
 from ..runs.admission import Admission, Stage
 from ..runs.conversation import conversation_id
 from ..runs.record import addition_of
@@ -28,6 +28,7 @@ from ..store.base import (
     Store,
     StoreUnavailable,
 )
+from ..store.conversation_locks import check_room
 from ..store.history import output_ids
 from .deliverer import Deliverer
 from .locks import Locks
@@ -55,8 +56,8 @@ class Queue(Protocol):
     def put_in(self) -> Enqueue | None:
         """Adds a run in the transaction that stores it; None if the queue is not in the store."""
 
-    def waiting(self) -> Collection[str]:
-        """Return the runs that wait for this process."""
+    def waiting(self) -> Mapping[str, str]:
+        """Return the runs that wait for this process, with their owners."""
 
     async def requeue(self, records: Sequence[Record]) -> None:
         """Queue runs that no process executes, without those that wait already."""
@@ -108,7 +109,7 @@ class Executor:
         self._deliverer = deliverer
         self._queues = queues
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._places = 0
+        self._places: dict[object, str] = {}
         self._heart: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._admission = admission
@@ -157,22 +158,25 @@ class Executor:
     @property
     def queued(self) -> int:
         """The number of runs that wait in this process."""
-        return len(set(self._queue.waiting()).difference(self._tasks))
+        return len(self._queue.waiting().keys() - self._tasks)
 
     @contextlib.contextmanager
-    def place(self, limit: int) -> Iterator[None]:
+    def place(self, limit: int, owner: str) -> Iterator[None]:
         """Keep a place for one more queued run until the block ends, by when it is queued.
 
         Raises:
-            TooManyQueued: `limit` runs wait already, or are about to.
+            TooManyQueued: `limit` runs wait already, or are about to, or half as many of the owner.
         """
-        if self.queued + self._places >= limit:
-            raise TooManyQueued(limit)
-        self._places += 1
+        waiting = self._queue.waiting()
+        owners = [each for id_, each in waiting.items() if id_ not in self._tasks]
+        owners += self._places.values()
+        check_room(owner, owners.count(owner), len(owners), limit)
+        place = object()
+        self._places[place] = owner
         try:
             yield
         finally:
-            self._places -= 1
+            del self._places[place]
 
     def submit(self, id: str, done: Callable[[], None] | None = None) -> None:
         """Execute a run in this process now, unless another process holds it.

@@ -1,7 +1,7 @@
 """The queue of stores that other processes do not share: background runs are tasks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ..runs.admission import Limiter
 from ..store.base import Record
@@ -19,6 +19,7 @@ class MemoryQueue:
     def __init__(self, concurrency: int) -> None:
         self._room = Limiter(concurrency, "runs", None)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._owners: dict[str, str] = {}
         self._again: dict[str, Record] = {}  # put while they were being tried
         self._execute: Callable[[str], Awaitable[None]]
 
@@ -34,10 +35,11 @@ class MemoryQueue:
     def _add(self, record: Record) -> None:
         task = asyncio.create_task(self._run(record.id, record.owner))
         self._tasks[record.id] = task
+        self._owners[record.id] = record.owner
         task.add_done_callback(lambda task: self._ended(record.id, stopped=task.cancelled()))
 
-    def waiting(self) -> Collection[str]:
-        return self._tasks.keys()
+    def waiting(self) -> Mapping[str, str]:
+        return self._owners
 
     async def requeue(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -52,7 +54,7 @@ class MemoryQueue:
             task.cancel()
 
     def _ended(self, id: str, *, stopped: bool) -> None:
-        del self._tasks[id]
+        del self._tasks[id], self._owners[id]
         record = self._again.pop(id, None)
         if record is not None and not stopped:
             self._add(record)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 from weakref import WeakKeyDictionary
 
@@ -124,9 +124,9 @@ class PostgresQueue:
             self._turns[owner] = turn
         return -int(turn)
 
-    def waiting(self) -> Collection[str]:
+    def waiting(self) -> Mapping[str, str]:
         """Return nothing: a run that waits belongs to no process."""
-        return ()
+        return {}
 
     async def requeue(self, records: Sequence[Record]) -> None:
         """Queue runs that do not wait, and the jobs of workers that died."""

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -35,45 +35,59 @@ class Keys:
     Args:
         issuer: The issuer; None if `source` is given and the issuer does not matter.
         source: The URL of a JWK Set, or a JWK Set. None: the issuer's metadata names the URL.
+        algorithms: The accepted algorithms. A key is used with the one that it names; if it names
+            none, with all of its type.
 
     Raises:
         ValueError: The JWK Set has no usable key, or a URL is not http or https.
     """
 
-    def __init__(self, issuer: str | None, source: str | Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        issuer: str | None,
+        source: str | Mapping[str, Any] | None,
+        algorithms: Sequence[str],
+    ) -> None:
         self._keys: list[jwt.PyJWK] = []
+        self._algorithms = algorithms
         self._url = source if isinstance(source, str) else None
         self._issuer = "" if issuer is None else issuer
         self._next = self._stale_at = 0.0
         self._lock = anyio.Lock()
         try:
             if isinstance(source, Mapping):
-                self._keys = _signing(dict(source))
+                self._keys = _signing(source, algorithms)
                 self._next = self._stale_at = float("inf")
             else:
                 jwt.PyJWKClient(self._url or self._issuer)  # checks the scheme
         except jwt.PyJWTError as error:
             raise ValueError(f"JwtTokens: {error}") from None
 
-    async def find(self, id: str | None) -> jwt.PyJWK | None:
-        """Return the key with an id, or the only key if the id is None; None if there is none.
+    async def find(self, id: str | None, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key with an id for an algorithm; None if there is none.
+
+        If the id is None, return the only key for the algorithm.
 
         An unknown id causes a fetch, since the issuer may have rotated its keys.
 
         Raises:
             Unavailable: The issuer's keys are not known, since it does not answer.
         """
-        key = self._find(id)
+        key = self._find(id, algorithm)
         is_stale = time.monotonic() >= self._stale_at
         if key is None or (is_stale and not self._lock.locked()):
             await self._refresh()
-            key = self._find(id)
+            key = self._find(id, algorithm)
         if not self._keys:
             raise Unavailable("The issuer of the tokens does not answer. Retry later.")
         return key
 
-    def _find(self, id: str | None) -> jwt.PyJWK | None:
-        found = [key for key in self._keys if id is None or key.key_id == id]
+    def _find(self, id: str | None, algorithm: str) -> jwt.PyJWK | None:
+        found = [
+            key
+            for key in self._keys
+            if key.algorithm_name == algorithm and (id is None or key.key_id == id)
+        ]
         return found[0] if len(found) == 1 else None
 
     async def _refresh(self) -> None:
@@ -100,7 +114,7 @@ class Keys:
                     f"{self._issuer!r} calls itself {metadata.get('issuer')!r}: use that name"
                 )
             url = str(metadata["jwks_uri"])
-        return _signing(_get(url))
+        return _signing(_get(url), self._algorithms)
 
 
 def header(token: str) -> dict[str, Any]:
@@ -133,12 +147,26 @@ def _without_text() -> Iterator[None]:
         raise InvalidToken(type(error).__name__) from None
 
 
-def _signing(key_set: dict[str, Any]) -> list[jwt.PyJWK]:
-    keys = jwt.PyJWKSet.from_dict(key_set).keys
-    signing = [key for key in keys if key.public_key_use in ("sig", None)]
-    if not signing:
-        raise jwt.PyJWKSetError("The JWK Set has no key for signatures")
-    return signing
+def _signing(key_set: Mapping[str, Any], algorithms: Sequence[str]) -> list[jwt.PyJWK]:
+    """Return the keys of a JWK Set, once for each algorithm that they can be used with."""
+    listed = key_set.get("keys")
+    keys = [
+        key
+        for data in (listed if isinstance(listed, list) else ())
+        if isinstance(data, dict) and data.get("use") in ("sig", None)
+        for key in _bound(data, algorithms)
+    ]
+    if not keys:
+        raise jwt.PyJWKSetError(f"The JWK Set has no key for {', '.join(algorithms)}")
+    return keys
+
+
+def _bound(data: dict[str, Any], algorithms: Sequence[str]) -> Iterator[jwt.PyJWK]:
+    """Yield a key for its algorithm, or for each of its type; skip it if it cannot be used."""
+    for algorithm in algorithms:
+        if data.get("alg") in (None, algorithm):
+            with contextlib.suppress(jwt.PyJWTError):
+                yield jwt.PyJWK(data, algorithm)
 
 
 def _get(url: str) -> dict[str, Any]:

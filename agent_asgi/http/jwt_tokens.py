@@ -88,8 +88,8 @@ class JwtTokens:
         except ImportError as error:
             raise MissingExtra("JwtTokens", "jwt") from error
         self._jwt = jwt_keys
-        self._keys = jwt_keys.Keys(issuer, jwks)
-        self._algorithms = tuple(algorithms)
+        self._algorithms = tuple(dict.fromkeys(algorithms))
+        self._keys = jwt_keys.Keys(issuer, jwks, self._algorithms)
         self._claims = dict(claims)
         self._user = user
         self._expected: dict[str, Any] = {
@@ -123,9 +123,10 @@ class JwtTokens:
         if len(token) > MAX_TOKEN:
             raise invalid(f"it is longer than {MAX_TOKEN} characters")
         header = self._jwt.header(token)
-        if header.get("alg") not in self._algorithms:
+        algorithm = header.get("alg")
+        if algorithm not in self._algorithms:
             raise invalid("its algorithm is not accepted")
-        key = await self._keys.find(header.get("kid"))
+        key = await self._keys.find(header.get("kid"), algorithm)
         if key is None:
             raise invalid("the issuer has no such key")
         claims = self._jwt.verify(token, key, **self._expected)

@@ -137,10 +137,15 @@ class Detached:
         executor, quotas = self._runtime.executor, self._runtime.engine.quotas
         if quotas is not None:
             await quotas.admit(run)
-        with executor.place(self._runtime.engine.limits.max_queued):
-            record, earlier = await self._accept(run, key)
-            if earlier is None and executor.enqueue_in is None:
-                await executor.enqueue(record)
+        record = earlier = None
+        try:
+            with executor.place(self._runtime.engine.limits.max_queued, run.owner):
+                record, earlier = await self._accept(run, key)
+                if earlier is None and executor.enqueue_in is None:
+                    await executor.enqueue(record)
+        finally:
+            if quotas is not None and (record is None or earlier is not None):
+                quotas.leave(run)
         return record, earlier
 
     async def _submit(self, run: Run, key: Key | None) -> tuple[Record, Record | None]:
@@ -154,6 +159,8 @@ class Detached:
             if record is None or earlier is not None:
                 engine.leave(run)
         if earlier is None:
+            if run.permit is not None:
+                run.permit.begun = True
             self._runtime.executor.submit(record.id, partial(engine.leave, run))
         return record, earlier
 

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ MEASURED_SECONDS = 10.0
 """How long the size of what a user has stored counts before it is measured again."""
 AWAY_SECONDS = 5.0
 """How long this process counts for itself after the store did not answer."""
+ANSWERED_SECONDS = 0.1, 0.4
+"""How long a run waits for the end of another, which is counted while its answer is sent."""
 REMEMBERED = 10_000
 """The number of users whose refusals and sizes are remembered."""
 
@@ -33,15 +36,19 @@ class Permit:
         use: What the user uses.
         meters: What has counted the run.
         holds: Whether the run counts as one in flight until it has ended.
+
+    Attributes:
+        begun: Whether the run has begun, or is stored and will.
     """
 
-    __slots__ = ("holds", "meters", "quota", "use")
+    __slots__ = ("begun", "holds", "meters", "quota", "use")
 
     def __init__(self, quota: Quota, use: Use, meters: Meters, *, holds: bool) -> None:
         self.quota = quota
         self.use = use
         self.meters = meters
         self.holds = holds
+        self.begun = False
 
     def headers(self) -> dict[str, str]:
         """Return the headers that tell the client what is left."""
@@ -95,9 +102,10 @@ class Quotas:
             return
         if _stores(run):
             await self.check_stored(user)
-        holds, meters = not run.request.background, self._meters()
+        holds = not run.request.background
         try:
-            use = await meters.admit(user, quota, holds=holds)
+            meters = self._meters()
+            use = await _admit(meters, user, quota, holds=holds)
         except StoreUnavailable:  # better counted here than refused
             self._away_until = time.monotonic() + AWAY_SECONDS
             meters = self._local
@@ -109,30 +117,40 @@ class Quotas:
         run.permit = Permit(quota, use, meters, holds=holds)
 
     def leave(self, run: "Run") -> None:
-        """Stop counting a run, unless it has ended before."""
-        if run.permit is not None and run.permit.holds:
-            task = asyncio.create_task(self._end(run))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """Stop counting a run, unless it has ended before; one that did not begin uses nothing."""
+        self._settle(run, 0)
 
-    async def end(self, run: "Run") -> None:
-        """Count the end of a run and the tokens that it used, even if its task is cancelled."""
-        try:
-            await self._end(run)
-        except asyncio.CancelledError as error:  # the store counts nevertheless
-            run.keep_cancellation(error)
-
-    async def _end(self, run: "Run") -> None:
-        permit, usage = run.permit, run.output.usage
+    def end(self, run: "Run") -> None:
+        """Count the end of a run and the tokens that it used, while its answer is sent."""
+        usage, permit = run.output.usage, run.permit
         tokens = 0 if usage is None else usage.input_tokens + usage.output_tokens
         if permit is not None:
-            holds, permit.holds = permit.holds, False
-            if holds or tokens:
-                self._refused.pop((run.owner, holds), None)
-                await permit.meters.leave(run.owner, permit.quota, tokens, holds=holds)
+            permit.begun = True
+            self._settle(run, tokens)
         elif tokens and (quota := self._quota_of(run.owner)) is not None:
-            meters = self._meters()  # another process has admitted it
-            await meters.leave(run.owner, quota, tokens, holds=False)
+            self._start(self._meters().leave(run.owner, quota, tokens, holds=False))
+
+    async def close(self) -> None:
+        """Wait until the ends of all runs are counted."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _settle(self, run: "Run", tokens: int) -> None:
+        permit, owner = run.permit, run.owner
+        if permit is None:
+            return
+        holds, begun = permit.holds, permit.begun
+        permit.holds, permit.begun = False, True
+        if holds or tokens or not begun:
+            for key in (True, False):
+                self._refused.pop((owner, key), None)
+            left = permit.meters.leave(owner, permit.quota, tokens, holds=holds, begun=begun)
+            self._start(left)
+
+    def _start(self, counting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(counting, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _meters(self) -> Meters:
         shared = self._store.meters
@@ -169,6 +187,17 @@ class Quotas:
                 "storage_limit_exceeded",
                 headers={"x-should-retry": "false"},
             )
+
+
+async def _admit(meters: Meters, user: str, quota: Quota, *, holds: bool) -> Use:
+    """Count a run; if too many are in flight, one may just have been answered: try again."""
+    use = await meters.admit(user, quota, holds=holds)
+    for seconds in ANSWERED_SECONDS if holds and not isinstance(meters, MemoryMeters) else ():
+        if use.admitted or use.running < (quota.concurrent_runs or math.inf):
+            break
+        await asyncio.sleep(seconds)
+        use = await meters.admit(user, quota, holds=holds)
+    return use
 
 
 def exceeded(quota: Quota, use: Use) -> TooMany:

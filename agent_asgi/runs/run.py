@@ -340,7 +340,7 @@ class Run(Stepper):
         try:
             await self._write_end(ending)
             if self.engine.quotas is not None:
-                await self.engine.quotas.end(self)
+                self.engine.quotas.end(self)
             if self._trace is not None:
                 await self._end_trace(self._trace, error)
         finally:

@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from ..errors import TooManyQueued
+
 
 class ConversationLocks(ABC):
     """Locks conversations and orders the runs that wait for them."""
@@ -47,13 +49,14 @@ class ConversationLocks(ABC):
             seconds: When it stops waiting, unless it is renewed. A stored run waits while it is
                 active.
             most: How many runs may wait for the conversation.
-            most_in_all: How many runs may wait for any conversation, of any owner.
+            most_in_all: How many runs may wait for any conversation, of any owner; see
+                `check_room`.
 
         Returns:
             Whether fewer than `most` waited.
 
         Raises:
-            TooManyQueued: `most_in_all` runs wait.
+            TooManyQueued: `most_in_all` runs wait, or half as many of the owner.
         """
 
     @abstractmethod
@@ -63,3 +66,22 @@ class ConversationLocks(ABC):
     @abstractmethod
     async def stop_waiting(self, response_id: str) -> None:
         """Let a run wait no longer, unless it is stored and active, which keeps its place."""
+
+
+def check_room(owner: str, own: int, in_all: int, limit: int) -> None:
+    """Check that one more run of an owner may wait; a user may have half of the places.
+
+    Args:
+        owner: The owner; empty without authentication.
+        own: How many runs of the owner wait.
+        in_all: How many runs wait.
+        limit: How many may.
+
+    Raises:
+        TooManyQueued: There is no room.
+    """
+    share = (limit + 1) // 2
+    if in_all >= limit:
+        raise TooManyQueued(limit)
+    if owner and own >= share:
+        raise TooManyQueued(share, " of one user")

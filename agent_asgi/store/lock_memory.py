@@ -4,8 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 
-from ..errors import TooManyQueued
-from .conversation_locks import ConversationLocks
+from .conversation_locks import ConversationLocks, check_room
 
 Key = tuple[str, str]
 """An owner and one of their conversations."""
@@ -49,8 +48,8 @@ class MemoryLocks(ConversationLocks):
         counts = {k: sum(map(self._waits, queue.items())) for k, queue in self._waiting.items()}
         if counts.get(key, 0) >= most:
             return False
-        if sum(counts.values()) >= most_in_all:
-            raise TooManyQueued(most_in_all)
+        own = sum(waiting for place, waiting in counts.items() if place[0] == owner)
+        check_room(owner, own, sum(counts.values()), most_in_all)
         self._waiting.setdefault(key, {})[response_id] = _now() + seconds
         return True
 

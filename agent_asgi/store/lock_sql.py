@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..errors import TooManyQueued
 from .approval_sql import Connected
 from .base import ACTIVE, SWEEP, Store
+from .conversation_locks import check_room
 from .database import Database
 from .engine import shielded
 from .queries import unclaimed
@@ -59,16 +59,17 @@ class SqlLocks(Store):
     ) -> bool:
         row = {"owner": owner, "conversation": conversation, "response_id": response_id}
         own = and_(waiting.c.owner == owner, waiting.c.conversation == conversation)
-        counts = select(func.count().filter(own), func.count()).select_from(waiting)
+        by_owner = func.count().filter(waiting.c.owner == owner)
+        counts = select(func.count().filter(own), by_owner, func.count()).select_from(waiting)
         async with self._controlling() as db:
             if self._database.postgres:  # others must not count meanwhile
                 name = func.hashtext(literal(f"{owner}/{conversation}", Text))
                 await db.execute(select(func.pg_advisory_xact_lock(QUEUE_LOCK, name)))
-            here, in_all = (await db.execute(counts.where(_waits(waiting, self._now())))).one()
+            found = await db.execute(counts.where(_waits(waiting, self._now())))
+            here, all_own, in_all = found.one()
             if here >= most:
                 return False
-            if in_all >= most_in_all:
-                raise TooManyQueued(most_in_all)
+            check_room(owner, all_own, in_all, most_in_all)
             await db.execute(insert(waiting).values(**row, until=self._now() + seconds))
         return True
 

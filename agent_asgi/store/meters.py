@@ -41,7 +41,9 @@ class Meters(ABC):
         """
 
     @abstractmethod
-    async def leave(self, user: str, quota: Quota, tokens: int, *, holds: bool) -> None:
+    async def leave(
+        self, user: str, quota: Quota, tokens: int, *, holds: bool, begun: bool = True
+    ) -> None:
         """Count the tokens of a run that has ended.
 
         Args:
@@ -49,6 +51,7 @@ class Meters(ABC):
             quota: The user's quota.
             tokens: The tokens that it used.
             holds: Whether it was counted as a run in flight.
+            begun: Whether it began. Default True; if not, it does not count as one that did.
         """
 
 
@@ -98,9 +101,12 @@ class MemoryMeters(Meters):
             meter.runs += quota.runs_per_minute is not None
         return Use(admitted, meter.running, meter.runs, meter.tokens)
 
-    async def leave(self, user: str, quota: Quota, tokens: int, *, holds: bool) -> None:
+    async def leave(
+        self, user: str, quota: Quota, tokens: int, *, holds: bool, begun: bool = True
+    ) -> None:
         meter = self._meter(user, quota)
         meter.running -= holds
+        meter.runs = max(0.0, meter.runs - (not begun))
         meter.tokens += tokens if quota.tokens_per_minute is not None else 0
 
     def _meter(self, user: str, quota: Quota) -> _Meter:

@@ -393,6 +393,21 @@ def test_sessions_of_agent_bricks_wait(
     assert (gate.begun, gate.most) == (["1", "2", "3"], 1)
 
 
+def test_a_user_may_have_half_of_the_places(store_url: str) -> None:
+    async def main(store: Store) -> None:
+        for number in range(2):
+            assert await store.lock(f"c{number}", "ann", f"r{number}", LONG)
+            assert await store.wait_for(f"c{number}", "ann", f"w{number}", LONG, 9, 4)
+        with pytest.raises(TooManyQueued, match=r"of one user \(limit 2\)"):
+            await store.wait_for("c0", "ann", "w2", LONG, 9, 4)
+        for number in range(2):  # without authentication they are no user's
+            assert await store.wait_for("c", "", f"x{number}", LONG, 9, 4)
+        with pytest.raises(TooManyQueued, match=r"queued runs \(limit 4\)"):
+            await store.wait_for("c", "", "x2", LONG, 9, 4)
+
+    run(store_url, main)
+
+
 def test_a_turn_in_every_store(store_url: str) -> None:
     async def main(store: Store) -> None:
         assert await store.lock("c", "ann", "r1", LONG)

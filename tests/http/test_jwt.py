@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import builtins
+import hmac
 import json
 import logging
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
@@ -18,6 +21,7 @@ from starlette.requests import HTTPConnection
 from agent_asgi import AgentApp, AgentRouter, Context, JwtTokens, ResponsesRequest
 from agent_asgi.errors import Unavailable
 from agent_asgi.http import jwt_keys
+from agent_asgi.http.jwt_tokens import ALGORITHMS
 from agent_asgi.testing import AgentClient, Answer
 from tests.support.asking import bearer, fetch
 from tests.support.issuer import AUDIENCE, DISCOVERY, Issuer, issuing
@@ -77,11 +81,8 @@ def none_algorithm(issuer: Issuer) -> str:
 
 def confused(issuer: Issuer) -> str:
     """Return a token signed by HS256 with the public key, as an attacker can make it."""
-    import hashlib
-    import hmac
-
     signed = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(issuer.claims())}"
-    digest = hmac.digest(issuer.public_pem(), signed.encode(), hashlib.sha256)
+    digest = hmac.digest(issuer.public_pem(), signed.encode(), "sha256")
     return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
@@ -177,9 +178,65 @@ def test_a_shared_secret_is_possible_but_must_be_named() -> None:
     key = {"kty": "oct", "k": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")}
     claims = {"sub": "ann", "aud": AUDIENCE, "exp": now() + 60}
     token = jwt.encode(claims, secret, "HS256")
-    named = JwtTokens(jwks={"keys": [key]}, audience=AUDIENCE, algorithms=["HS256"])
+    named = JwtTokens(jwks={"keys": [key]}, audience=AUDIENCE, algorithms=["HS256", "HS256"])
     assert said(post(named, token)) == "ann"
-    assert refusal(post(JwtTokens(jwks={"keys": [key]}, audience=AUDIENCE), token)) == REFUSED
+    with pytest.raises(ValueError, match="JwtTokens: The JWK Set has no key for RS256, "):
+        JwtTokens(jwks={"keys": [key]}, audience=AUDIENCE)
+
+
+def key_pair(kind: str) -> tuple[Any, dict[str, Any]]:
+    """Return a private key, and its public key as a JWK that names no algorithm."""
+    key: Any
+    of: Any
+    if kind == "RSA":
+        key, of = rsa.generate_private_key(65537, 2048), jwt.algorithms.RSAAlgorithm
+    elif kind == "Ed25519":
+        key, of = ed25519.Ed25519PrivateKey.generate(), jwt.algorithms.OKPAlgorithm
+    elif kind == "Ed448":
+        key, of = ed448.Ed448PrivateKey.generate(), jwt.algorithms.OKPAlgorithm
+    else:
+        curve = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}[kind]
+        key, of = ec.generate_private_key(curve), jwt.algorithms.ECAlgorithm
+    return key, {**of.to_jwk(key.public_key(), as_dict=True), "kid": "one", "key_ops": ["verify"]}
+
+
+FITTING = {
+    "RSA": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+    "P-256": ["ES256"],
+    "P-384": ["ES384"],
+    "P-521": ["ES512"],
+    "Ed25519": ["EdDSA"],
+    "Ed448": ["EdDSA"],
+}
+
+
+@pytest.mark.parametrize("kind", FITTING)
+def test_a_key_that_names_no_algorithm(kind: str) -> None:
+    private, public = key_pair(kind)
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": now() + 60}
+    tokens = JwtTokens(jwks={"keys": [public]}, audience=AUDIENCE)
+    for algorithm in FITTING[kind]:
+        for head in ({"kid": "one"}, {}):
+            assert said(post(tokens, jwt.encode(claims, private, algorithm, head))) == "ann"
+    for algorithm in {*ALGORITHMS, "HS256", "HS512", "none"}.difference(FITTING[kind]):
+        forged = f"{part({'alg': algorithm, 'kid': 'one'})}.{part(claims)}.AAAA"
+        assert refusal(post(tokens, forged)) == REFUSED
+
+
+@pytest.mark.parametrize("named", ["key", "service"])
+def test_a_key_is_used_with_the_named_algorithm_only(named: str) -> None:
+    private, public = key_pair("RSA")
+    claims = {"sub": "ann", "aud": AUDIENCE, "exp": now() + 60}
+    public |= {"alg": "RS384"} if named == "key" else {}
+    algorithms = ALGORITHMS if named == "key" else ("RS384", "HS256")
+    tokens = JwtTokens(jwks={"keys": [public]}, audience=AUDIENCE, algorithms=algorithms)
+    assert said(post(tokens, jwt.encode(claims, private, "RS384"))) == "ann"
+    assert refusal(post(tokens, jwt.encode(claims, private, "RS512"))) == REFUSED
+    signed = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims)}"
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    digest = hmac.digest(pem, signed.encode(), "sha256")
+    forged = f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    assert refusal(post(tokens, forged)) == REFUSED
 
 
 def test_further_claims_and_another_user(issuer: Issuer) -> None:
@@ -368,9 +425,9 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_keys_that_were_never_fetched_are_unavailable(issuer: Issuer) -> None:
     issuer.keys.clear()
-    keys = jwt_keys.Keys(issuer.url, None)
+    keys = jwt_keys.Keys(issuer.url, None, ALGORITHMS)
     with pytest.raises(Unavailable):
-        asyncio.run(keys.find("one"))
+        asyncio.run(keys.find("one", "RS256"))
 
 
 def test_nothing_shows_a_key() -> None:

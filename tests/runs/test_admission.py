@@ -9,12 +9,14 @@ from typing import Any
 
 import openai
 import pytest
+from starlette.requests import HTTPConnection
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest, Timeouts
 from agent_asgi.runs.admission import Limiter
 from agent_asgi.testing import AgentClient
 from tests.support.apps import started
 from tests.support.calling import Serve, connect, ended, error_of, until
+from tests.support.owners import as_user
 
 
 class Held:
@@ -141,6 +143,29 @@ def test_background_runs_that_wait_are_bounded(serve: Serve) -> None:
     assert error_of(raised)[:2] == (429, "too_many_queued")
     held.open = True
     assert {ended(client, each).status for each in ids} == {"completed"}
+
+
+def test_one_user_does_not_fill_the_queue(serve: Serve) -> None:
+    async def by_header(request: HTTPConnection) -> str | None:
+        return request.headers.get("x-user")
+
+    held = Held()
+    limits = Limits(worker_concurrency=1, max_queued=4)
+    client = connect(serve(AgentApp(held.router, limits=limits, authenticate=by_header)))
+    ann, bob = as_user(client, "ann"), as_user(client, "bob")
+
+    def begin(user: openai.OpenAI) -> tuple[openai.OpenAI, str]:
+        return user, user.responses.create(model="agent", input="x", background=True).id
+
+    queued = [begin(ann)]
+    until(lambda: held.begun)
+    queued += [begin(ann), begin(ann)]
+    with pytest.raises(openai.RateLimitError, match="queued runs of one user") as raised:
+        begin(ann)
+    assert error_of(raised)[:2] == (429, "too_many_queued")
+    queued += [begin(bob), begin(bob)]
+    held.open = True
+    assert {ended(user, id_).status for user, id_ in queued} == {"completed"}
 
 
 @pytest.mark.parametrize("stream", [False, True])

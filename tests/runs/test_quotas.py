@@ -11,7 +11,7 @@ import openai
 import pytest
 from starlette.requests import HTTPConnection
 
-from agent_asgi import AgentApp, AgentRouter, Quota, ResponsesRequest, Usage
+from agent_asgi import AgentApp, AgentRouter, Limits, Quota, ResponsesRequest, Usage
 from agent_asgi.protocols import MCP, ChatCompletions
 from agent_asgi.runs import quotas
 from agent_asgi.runs.quotas import _duration
@@ -23,6 +23,8 @@ from tests.support.apps import ask_unstarted, started
 from tests.support.asking import fetch
 from tests.support.calling import Serve, connect, ended, error_of, until
 from tests.support.owners import as_user
+
+KEY = {"Idempotency-Key": "key"}
 
 
 async def by_header(request: HTTPConnection) -> str | None:
@@ -257,6 +259,97 @@ def test_a_run_that_does_not_begin_holds_no_place(serve: Serve, shared: str) -> 
         with pytest.raises(openai.BadRequestError):
             ann.responses.create(model="agent", input="x", conversation="conv_unknown")
         assert ann.responses.create(model="agent", input="x").output_text == "begun "
+
+
+def test_a_refused_run_is_not_one_per_minute(serve: Serve, shared: str) -> None:
+    held = Held()
+    limits = Limits(max_queued=1, worker_concurrency=1)
+    app = app_of(held, Quota(runs_per_minute=3), shared, limits=limits, single_user=True)
+    ann = as_user(connect(serve(app)), "ann")
+
+    def run(**options: Any) -> Any:
+        return ann.responses.create(**{"model": "agent", "input": "x", **options})
+
+    for options in ({}, {"stream": True}, {"background": True}, {"extra_headers": KEY}):
+        for _ in range(2):
+            with pytest.raises(openai.BadRequestError):
+                run(conversation="conv_unknown", **options)
+    talk = ann.conversations.create()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run, input="wait", conversation=talk.id)
+        until(lambda: held.begun)
+        for options in ({}, {"stream": True}, {"background": True}, {"extra_headers": KEY}):
+            with pytest.raises(openai.ConflictError):
+                run(conversation=talk.id, **options)
+        held.open.set()
+        first.result()
+    assert run(extra_headers=KEY).id == run(extra_headers=KEY).id  # one run
+    run()
+    with pytest.raises(openai.RateLimitError):
+        run()
+
+
+def test_a_run_that_finds_no_room_is_not_one_per_minute(serve: Serve) -> None:
+    held = Held()
+    limits = Limits(max_queued=1, worker_concurrency=1)
+    app = app_of(held, Quota(runs_per_minute=4), limits=limits)
+    ann = as_user(connect(serve(app)), "ann")
+
+    def run(**options: Any) -> Any:
+        return ann.responses.create(model="agent", input="wait", **options)
+
+    queued = [run(background=True)]
+    until(lambda: held.begun)
+    queued.append(run(background=True))
+    for _ in range(4):
+        with pytest.raises(openai.RateLimitError) as raised:
+            run(background=True)
+        assert error_of(raised)[:2] == (429, "too_many_queued")
+    held.open.set()
+    assert {ended(ann, each.id).status for each in queued} == {"completed"}
+    for _ in range(2):
+        run()
+    with pytest.raises(openai.RateLimitError) as raised:
+        run()
+    limited(raised)
+
+
+def test_an_answer_does_not_wait_until_its_end_is_counted() -> None:
+    counted = list[int]()
+
+    class Slow(MemoryMeters):
+        async def leave(self, user: str, quota: Quota, tokens: int, **options: Any) -> None:
+            await may_count.wait()
+            counted.append(tokens)
+
+    class Store(MemoryStore):
+        meters = Slow()
+
+    app = app_of(Held(), Quota(tokens_per_minute=100), Store())
+    may_count = asyncio.Event()
+
+    async def main() -> None:
+        async with started(app):
+            client = AgentClient(app, headers={"x-user": "ann"})
+            for stream in (False, True):
+                body = {"input": "x", "stream": stream}
+                async with asyncio.timeout(10):
+                    assert (await client.post("/responses", body)).status == 200
+            assert not counted
+            asyncio.get_running_loop().call_later(0.2, may_count.set)
+        assert counted == [10, 10]  # the server has waited
+
+    asyncio.run(main())
+
+
+def test_one_run_after_another_is_never_too_many_for_two_processes(
+    serve: Serve, postgres: str
+) -> None:
+    quota = Quota(concurrent_runs=1)
+    clients = [as_user(connect(serve(app_of(Held(), quota, postgres))), "ann") for _ in range(2)]
+    for number in range(30):
+        answer = clients[number % 2].responses.create(model="agent", input="x")
+        assert answer.output_text == "begun "
 
 
 def test_a_flood_is_refused_without_counting() -> None:

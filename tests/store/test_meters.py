@@ -149,7 +149,7 @@ def test_an_end_that_could_not_be_counted_is_counted_later(
     quota = Quota(concurrent_runs=1)
 
     async def main() -> None:
-        async with processes(postgres, 1) as (shared,):
+        async with processes(postgres) as (shared, other):
             await shared.admit("ann", quota, holds=True)
             execute, failures = shared._execute, 2
 
@@ -162,12 +162,93 @@ def test_an_end_that_could_not_be_counted_is_counted_later(
 
             monkeypatch.setattr(shared, "_execute", failing)
             await shared.leave("ann", quota, 0, holds=True)
-            assert not (await shared.admit("ann", quota, holds=True)).admitted
+            assert not (await other.admit("ann", quota, holds=True)).admitted
             async with asyncio.timeout(5):
-                while not (await shared.admit("ann", quota, holds=True)).admitted:
+                while not (await other.admit("ann", quota, holds=True)).admitted:
                     await asyncio.sleep(0.02)
 
     asyncio.run(main())
+
+
+def test_an_end_that_is_counted_late_frees_one_place(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database counts an end, but its answer is lost: it is sent again."""
+    monkeypatch.setattr(meters_sql, "BEAT_SECONDS", 0.05)
+    quota = Quota(concurrent_runs=3)
+
+    async def main() -> None:
+        async with processes(postgres) as (shared, other):
+            for _ in range(3):
+                assert (await shared.admit("ann", quota, holds=True)).admitted
+            execute, is_lost = shared._execute, True
+
+            async def losing(*args: Any) -> None:
+                nonlocal is_lost
+                await execute(*args)
+                if is_lost:
+                    is_lost = False
+                    raise StoreUnavailable
+
+            monkeypatch.setattr(shared, "_execute", losing)
+            await shared.leave("ann", quota, 0, holds=True)
+            async with asyncio.timeout(5):
+                while shared._unsent:
+                    await asyncio.sleep(0.02)
+            uses = [await other.admit("ann", quota, holds=True) for _ in range(2)]
+            assert [(use.admitted, use.running) for use in uses] == [(True, 3), (False, 3)]
+
+    asyncio.run(main())
+
+
+def test_a_statement_that_arrives_late_changes_nothing(postgres: str) -> None:
+    quota = Quota(concurrent_runs=2)
+
+    async def main() -> None:
+        async with processes(postgres) as (shared, other):
+            assert (await shared.admit("ann", quota, holds=True)).admitted
+            late = shared._values("ann", quota, holds=True) | {"tokens": 0, "back": False}
+            assert (await shared.admit("ann", quota, holds=True)).admitted
+            await shared._execute(meters_sql._LEAVE, late | {"held": 0})
+            use = await other.admit("ann", quota, holds=True)
+            assert (use.admitted, use.running) == (False, 2)
+
+    asyncio.run(main())
+
+
+def test_runs_that_outlive_their_lease_count_again(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process was not heard of for a while."""
+    quota = Quota(concurrent_runs=3)
+
+    async def main() -> None:
+        async with processes(postgres) as (slow, other):
+            monkeypatch.setattr(meters_sql, "LEASE_SECONDS", 0.1)
+            for _ in range(2):
+                assert (await slow.admit("ann", quota, holds=True)).admitted
+            await asyncio.sleep(0.2)
+            monkeypatch.setattr(meters_sql, "LEASE_SECONDS", 20)
+            assert (await other.admit("ann", quota, holds=True)).running == 1
+            assert not (await slow.admit("ann", quota, holds=True)).admitted
+            await slow.leave("ann", quota, 0, holds=True)
+            uses = [await other.admit("ann", quota, holds=True) for _ in range(2)]
+            assert [(use.admitted, use.running) for use in uses] == [(True, 3), (False, 3)]
+
+    asyncio.run(main())
+
+
+def test_a_run_that_did_not_begin_is_not_one_per_minute(check: Any) -> None:
+    async def work(shared: Meters) -> None:
+        quota = Quota(runs_per_minute=1)
+        for holds in (True, False, True):
+            assert (await shared.admit("ann", quota, holds=holds)).admitted
+            await shared.leave("ann", quota, 0, holds=holds, begun=False)
+        assert (await shared.admit("ann", quota, holds=True)).admitted
+        await shared.leave("ann", quota, 0, holds=True)
+        assert not (await shared.admit("ann", quota, holds=True)).admitted
+
+    check(work)
 
 
 def test_a_cancelled_admission_holds_no_place(postgres: str) -> None:
