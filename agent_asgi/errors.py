@@ -28,9 +28,7 @@ from urllib.request import url2pathname
 
 from starlette.exceptions import HTTPException
 
-DISTRIBUTION = "agent-asgi"
-"""The name under which pip knows this package."""
-
+_DISTRIBUTION = "agent-asgi"
 _TYPES = {
     400: "invalid_request",
     401: "authentication_error",
@@ -228,21 +226,21 @@ class MissingExtra(ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs packages that are not installed: {install_command(extra)}"
+            f"{feature} needs packages that are not installed: {_install_command(extra)}"
         )
 
 
-def install_command(extra: str) -> str:
+def _install_command(extra: str) -> str:
     """Return the command that adds an extra to this package, from where it was installed."""
     try:
-        origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution(_DISTRIBUTION).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:  # a folder on the import path
         origin = {}
     url = origin.get("url")
     if url is None:
-        return f"pip install '{DISTRIBUTION}[{extra}]'"
+        return f"pip install '{_DISTRIBUTION}[{extra}]'"
     if origin.get("dir_info", {}).get("editable"):
         return f"pip install -e '{url2pathname(urlsplit(url).path)}[{extra}]'"
     version_control = origin.get("vcs_info", {}).get("vcs")
     prefix = f"{version_control}+" if version_control else ""
-    return f"pip install '{DISTRIBUTION}[{extra}] @ {prefix}{url}'"
+    return f"pip install '{_DISTRIBUTION}[{extra}] @ {prefix}{url}'"

@@ -5,7 +5,7 @@ from collections import deque
 
 from ..store.lines import Lines
 
-MAX_WAITING = 64 << 10
+FOLLOWER_BYTES = 64 << 10
 """How many bytes wait in memory for one follower; one that is slower reads from the store."""
 
 
@@ -19,7 +19,7 @@ class Follower:
 
     def put(self, lines: Lines) -> None:
         """Pass lines on. If too much waits already, that is dropped."""
-        if self._waiting and self._bytes + len(lines.data) > MAX_WAITING:
+        if self._waiting and self._bytes + len(lines.data) > FOLLOWER_BYTES:
             self._waiting.clear()
             self._bytes = 0
         self._waiting.append(lines)

@@ -19,9 +19,10 @@ MAX_WAITING = 1 << 20
 """How many bytes of one run may wait for the store before the run waits too."""
 BATCH = 8 << 20
 """About how many bytes one transaction writes."""
-PAUSE = 10.0
+WRITE_PAUSE = 10.0
 """The pause between two writes, as a multiple of the time that the last one took."""
 STORE_RETRY_SECONDS = 0.25
+"""How long to wait if the store does not answer."""
 STORE_SECONDS = 300.0
 """How long an operation is repeated while the store does not answer."""
 
@@ -192,7 +193,7 @@ class LogWriter:
         await asyncio.sleep(shortest)
         if shortest < longest:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(PAUSE * seconds, longest) - shortest):
+                async with asyncio.timeout(min(WRITE_PAUSE * seconds, longest) - shortest):
                     await self._new.wait()
 
     def _batch(self) -> list[tuple[Log, Lines]]:

@@ -18,7 +18,7 @@ from ..config import Timeouts
 
 logger = logging.getLogger("agent_asgi")
 
-AT_ONCE = 8
+MOST_TAKEN = 8
 """How many jobs are taken at once; more would leave the workers of other processes idle."""
 
 
@@ -112,7 +112,7 @@ class Worker:
 
     async def _take_all(self, poll: float) -> None:
         while True:
-            room = min(self._concurrency - len(self._running), AT_ONCE)
+            room = min(self._concurrency - len(self._running), MOST_TAKEN)
             if room and self._may_have_jobs:
                 self._may_have_jobs = False
                 taken = await self._take(room)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # generic only to type checkers
 
-PREFIX = "agent-asgi: "
+MESSAGE_PREFIX = "agent-asgi: "
 """What the command's own messages begin with."""
 
 
@@ -64,7 +64,7 @@ def seconds(text: str) -> float:
 
 def fail(message: str) -> NoReturn:
     """End the process with a message and the exit code 1."""
-    sys.exit(f"{PREFIX}{message}")
+    sys.exit(f"{MESSAGE_PREFIX}{message}")
 
 
 def _load_env(path: str | None) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .options import Commands
 
 HEAD = ("METHOD", "PATH", "WHAT IT DOES", "AGENT")
-HIDDEN = frozenset({"not_offered", "playground_file", "viewer_file"})
+UNLISTED = frozenset({"not_offered", "playground_file", "viewer_file"})
 """Routes that nobody calls by hand."""
 Row = tuple[str, str, str, str]
 
@@ -61,7 +61,7 @@ def _rows(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Row]:
     for route in routes:
         if isinstance(route, Mount):
             yield from _rows(route.routes, prefix + route.path)
-        elif isinstance(route, Route | WebSocketRoute) and route.name not in HIDDEN:
+        elif isinstance(route, Route | WebSocketRoute) and route.name not in UNLISTED:
             methods = sorted((getattr(route, "methods", None) or {"WEBSOCKET"}) - {"HEAD"})
             does = summary(methods[0], route.path) or route.name
             yield ", ".join(methods), prefix + route.path, does, _agent(route)

@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Unavailable
 from ..http.responses import error_response
-from .options import PREFIX
+from .options import MESSAGE_PREFIX
 
-LOOK_SECONDS = 1
-"""After how many seconds a browser reloads the page."""
+REFRESH_SECONDS = 1
+"""How often a browser reloads the page, in seconds."""
 
 
 class Broken:
@@ -59,8 +59,8 @@ class Standby:
         return {"type": "lifespan.startup.complete"}
 
     def _explain(self, headers: Headers) -> Any:
-        text = f"{self.fault}\n\nThe server waits for an edit.".removeprefix(PREFIX)
+        text = f"{self.fault}\n\nThe server waits for an edit.".removeprefix(MESSAGE_PREFIX)
         if "text/html" in headers.get("accept", ""):
-            refresh = {"refresh": str(LOOK_SECONDS), "cache-control": "no-store"}
+            refresh = {"refresh": str(REFRESH_SECONDS), "cache-control": "no-store"}
             return PlainTextResponse(text, 503, refresh)
         return error_response(Unavailable(text))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest
-from agent_asgi.background.feed import MAX_WAITING, Feed, Follower
+from agent_asgi.background.feed import FOLLOWER_BYTES, Feed, Follower
 from agent_asgi.store import MemoryStore
 from agent_asgi.store.lines import Lines
 from agent_asgi.testing import AgentClient, Stream, parse_frame
@@ -245,7 +245,7 @@ def test_a_follower_who_does_not_read_misses_nothing(store_url: str) -> None:
 
 
 def test_what_waits_for_a_slow_follower_is_bounded() -> None:
-    feed, follower, size = Feed(), Follower(), MAX_WAITING // 10
+    feed, follower, size = Feed(), Follower(), FOLLOWER_BYTES // 10
     feed.followers.add(follower)
     feed.begin(-1)
     for number in range(25):
@@ -264,8 +264,8 @@ def test_lines_larger_than_the_bound_are_passed_on_too() -> None:
     feed, follower = Feed(), Follower()
     feed.followers.add(follower)
     feed.begin(-1)
-    feed.put(Lines(0, 1, b"x" * 2 * MAX_WAITING))
-    assert follower.take(-1) == Lines(0, 1, b"x" * 2 * MAX_WAITING)
+    feed.put(Lines(0, 1, b"x" * 2 * FOLLOWER_BYTES))
+    assert follower.take(-1) == Lines(0, 1, b"x" * 2 * FOLLOWER_BYTES)
 
 
 def test_a_feed_passes_nothing_on_twice_or_after_a_gap() -> None:
