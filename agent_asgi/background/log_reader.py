@@ -25,7 +25,7 @@ READ_PAUSE = 2.0
 MAX_READ_PAUSE = 0.05
 """The longest pause, in seconds."""
 QUICK = 0.2
-"""When a log that has grown is polled again, as a part of `Store.poll_seconds`."""
+"""After what part of `Store.poll_seconds` logs that have grown are polled again."""
 LOGS = 64
 """How many logs are read at once."""
 LAST_NUMBER = (1 << 31) - 1
@@ -135,7 +135,7 @@ class LogReader:
             self._mark(id)
 
     def _mark(self, id: str) -> None:
-        """Have a log looked at."""
+        """Mark a log to be looked at."""
         self._changed[id] = None
         self._awake.set()
 
@@ -202,11 +202,10 @@ class LogReader:
         heads = await self._store.heads(ids) if ids else {}
         behind: dict[str, int] = {}
         for id_ in ids:
-            feed, head = self._feeds.get(id_), heads.get(id_)
-            if feed is not None and head is not None:
-                feed.begin(head.last)
-            if feed is None:  # nobody follows it any more
+            if (feed := self._feeds.get(id_)) is None:  # nobody follows it any more
                 continue
+            if (head := heads.get(id_)) is not None:
+                feed.begin(head.last)
             if head is None or (head.last <= feed.last and not head.active):
                 feed.end()
             elif head.last > feed.last:

@@ -113,8 +113,8 @@ class Log:
 class LogWriter:
     """Writes the logs of a process, all of them together.
 
-    The pause between two writes follows the time that the last one took, up to
-    `store.write_seconds`; for a log that has not been written yet, it is only that time itself.
+    The pause between two writes is a multiple of the time that the last one took, at most
+    `store.write_seconds`. A log that is new waits only as long as the last write took.
 
     If the store does not answer, writes are repeated until it does or their attempts are lost, but
     for at most `STORE_SECONDS`.

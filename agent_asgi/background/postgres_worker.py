@@ -77,7 +77,7 @@ class Worker:
         self._id = 0
 
     async def work(self, poll: float, *, listens: bool) -> None:
-        """Take jobs until cancelled; the runs that have begun are then executed nevertheless.
+        """Take jobs until cancelled. Runs that have begun are still executed to their end.
 
         Args:
             poll: How often the queue is polled, in seconds.

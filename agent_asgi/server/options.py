@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # generic only to type checkers
 
 MESSAGE_PREFIX = "agent-asgi: "
-"""What the command's own messages begin with."""
+"""The beginning of the command's own messages."""
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that `target.parse` reads."""
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a file or module, optionally with a name in it: agent.py:app",
+    )
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from .options import add_environment, apply_environment, fail
+from .options import add_environment, add_target, apply_environment, fail
 from .target import load_any, parse
 
 if TYPE_CHECKING:
@@ -29,11 +29,7 @@ def add_parser(commands: "Commands") -> None:
         epilog="example:\n  agent-asgi routes agent.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "target",
-        metavar="TARGET",
-        help="a file or module, optionally with a name in it: agent.py:app",
-    )
+    add_target(parser)
     add_environment(parser)
     parser.set_defaults(command=show)
 
@@ -68,12 +64,10 @@ def _rows(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Row]:
 
 
 def _summary_of(routes: Sequence[BaseRoute]) -> Callable[[str, str], str | None]:
-    """Return what says what a route does: the app's OpenAPI document if it has one."""
-    for route in routes:
-        if isinstance(route, Route) and route.path == "/openapi.json":
-            docs = getattr(route.endpoint, "__self__", None)
-            return getattr(docs, "summary", lambda *_: None)
-    return lambda *_: None
+    """Return the function that describes a route by the app's OpenAPI document, if it has one."""
+    endpoints = {route.path: route.endpoint for route in routes if isinstance(route, Route)}
+    docs = getattr(endpoints.get("/openapi.json"), "__self__", None)
+    return getattr(docs, "summary", lambda *_: None)
 
 
 def _agent(route: Route | WebSocketRoute) -> str:

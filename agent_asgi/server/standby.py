@@ -1,4 +1,4 @@
-"""`Standby`: an app under development; if it cannot start, its server lives on and says why."""
+"""`Standby`: an app under development; if it cannot start, its server still runs and says why."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ REFRESH_SECONDS = 1
 
 
 class Broken:
-    """In place of an app that cannot be imported: its start fails.
+    """Stands in for an app that cannot be imported: its start fails.
 
     Args:
         fault: Why it cannot be imported.
