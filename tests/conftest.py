@@ -71,6 +71,15 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty store that outlives a process, and that several can share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/responses.db"
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
     """Yield a function that serves an app with uvicorn and returns its URL."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import Context
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 from ..schema import codec
 from ..schema.items import FunctionCall
 from ..schema.requests import ResponsesRequest

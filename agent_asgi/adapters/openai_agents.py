@@ -15,9 +15,8 @@ from msgspec import structs
 
 from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import get_context
-from ..errors import AgentError, AgentFailed, InvalidRequest
+from ..errors import AgentError, AgentFailed, InvalidRequest, MissingExtra
 from ..events.coerce import as_usage
-from ..extras import MissingExtra
 from ..schema import codec
 from ..schema.ids import item_id
 from ..schema.items import ApprovalRequest, ApprovalResponse, InputItem, Message

@@ -17,8 +17,7 @@ import msgspec
 
 from ..agents.router import AgentRouter, Tool, valid_name
 from ..context import current, get_context
-from ..errors import AgentFailed, InvalidRequest
-from ..extras import MissingExtra
+from ..errors import AgentFailed, InvalidRequest, MissingExtra
 from ..schema import codec
 from ..schema.chat_messages import text_of
 from ..schema.ids import item_id

@@ -90,9 +90,9 @@ class Handler:
             return codec.convert({**body, "input": [message]}, wanted)
 
     async def value_of(self, request: ResponsesRequest) -> object:
-        """Return `value` of a request. Its history is decoded in slices if the function reads it.
+        """Return `value` of a request, with its history decoded in slices if the function reads it.
 
-        A function that takes a `ResponsesRequest` is found to read histories when it first does.
+        Whether a function that takes a `ResponsesRequest` does is known once it has.
         """
         history = unread(request)
         if history is not None:

@@ -5,12 +5,12 @@ from collections import deque
 
 from ..store.lines import Lines
 
-MAX_WAITING = 64 << 10
-"""How many bytes wait in memory for one follower; one that is slower reads from the store."""
+FOLLOWER_BYTES = 64 << 10
+"""The most bytes that wait in memory for one follower; a slower one reads the store."""
 
 
 class Follower:
-    """One who follows a log: what has been passed to it and not been taken."""
+    """A follower of a log, with the lines that it has not taken yet."""
 
     def __init__(self) -> None:
         self._waiting: deque[Lines] = deque()
@@ -18,8 +18,8 @@ class Follower:
         self._awake = asyncio.Event()
 
     def put(self, lines: Lines) -> None:
-        """Pass lines on. If too much waits already, that is dropped."""
-        if self._waiting and self._bytes + len(lines.data) > MAX_WAITING:
+        """Pass lines on. If too many wait already, those are dropped."""
+        if self._waiting and self._bytes + len(lines.data) > FOLLOWER_BYTES:
             self._waiting.clear()
             self._bytes = 0
         self._waiting.append(lines)
@@ -27,7 +27,7 @@ class Follower:
         self._awake.set()
 
     def take(self, after: int) -> Lines | None:
-        """Return the next lines after a sequence number; None if they do not wait in memory."""
+        """Return the next lines after a sequence number; None if they are not in memory."""
         while self._waiting:
             lines = self._waiting.popleft()
             self._bytes -= len(lines.data)
@@ -70,7 +70,7 @@ class Feed:
             self.wake()
 
     def put(self, lines: Lines) -> bool:
-        """Pass lines to the followers; return False if others are missing before them."""
+        """Pass lines to the followers; return False if lines before them are missing."""
         if self.begun and lines.first <= self.last + 1 <= lines.last:
             self.last = lines.last
             for follower in self.followers:
@@ -83,6 +83,6 @@ class Feed:
         self.wake()
 
     def wake(self) -> None:
-        """End the waiting of all followers."""
+        """Wake all followers."""
         for follower in self.followers:
             follower.wake()

@@ -14,19 +14,18 @@ from ..store.base import Record, Store, StoreUnavailable
 from ..store.lines import Lines
 from ..store.logs import Head
 from .feed import Feed, Follower
+from .log_writer import STORE_RETRY_SECONDS
 
 logger = logging.getLogger("agent_asgi")
 
 CHECK_SECONDS = 5.0
 """How often it is checked that the responses of all logs still exist."""
-RETRY_SECONDS = 0.25
-"""How long to wait if the store does not answer."""
-PAUSE = 2.0
+READ_PAUSE = 2.0
 """The pause after reading, as a multiple of the time that it took."""
-MAX_PAUSE = 0.05
+MAX_READ_PAUSE = 0.05
 """The longest pause, in seconds."""
 QUICK = 0.2
-"""When a log that has grown is polled again, as a part of `Store.poll_seconds`."""
+"""After what part of `Store.poll_seconds` logs that have grown are polled again."""
 LOGS = 64
 """How many logs are read at once."""
 LAST_NUMBER = (1 << 31) - 1
@@ -136,7 +135,7 @@ class LogReader:
             self._mark(id)
 
     def _mark(self, id: str) -> None:
-        """Have a log looked at."""
+        """Mark a log to be looked at."""
         self._changed[id] = None
         self._awake.set()
 
@@ -151,7 +150,7 @@ class LogReader:
             if groups or feed.ended:
                 return groups or None
             self._mark(id)  # perhaps it was deleted
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(STORE_RETRY_SECONDS)
         return []
 
     async def _read(self) -> None:
@@ -166,14 +165,14 @@ class LogReader:
                 if not isinstance(error, StoreUnavailable):
                     logger.exception("Logs could not be read; they are read again soon.")
                 self._changed |= due
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(STORE_RETRY_SECONDS)
                 continue
             now = time.monotonic()
             if polls:
                 slow = self._store.poll_seconds
                 self._wait = slow * QUICK if grown else min(2 * self._wait, slow)
                 self._polls_at = now + self._wait
-            await asyncio.sleep(min(PAUSE * (now - begun), MAX_PAUSE))
+            await asyncio.sleep(min(READ_PAUSE * (now - begun), MAX_READ_PAUSE))
 
     async def _until_due(self) -> None:
         """Wait until a log has changed, or until logs are to be polled or checked."""
@@ -203,11 +202,10 @@ class LogReader:
         heads = await self._store.heads(ids) if ids else {}
         behind: dict[str, int] = {}
         for id_ in ids:
-            feed, head = self._feeds.get(id_), heads.get(id_)
-            if feed is not None and head is not None:
-                feed.begin(head.last)
-            if feed is None:  # nobody follows it any more
+            if (feed := self._feeds.get(id_)) is None:  # nobody follows it any more
                 continue
+            if (head := heads.get(id_)) is not None:
+                feed.begin(head.last)
             if head is None or (head.last <= feed.last and not head.active):
                 feed.end()
             elif head.last > feed.last:

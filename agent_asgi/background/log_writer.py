@@ -19,9 +19,10 @@ MAX_WAITING = 1 << 20
 """How many bytes of one run may wait for the store before the run waits too."""
 BATCH = 8 << 20
 """About how many bytes one transaction writes."""
-PAUSE = 10.0
+WRITE_PAUSE = 10.0
 """The pause between two writes, as a multiple of the time that the last one took."""
 STORE_RETRY_SECONDS = 0.25
+"""How long to wait if the store does not answer."""
 STORE_SECONDS = 300.0
 """How long an operation is repeated while the store does not answer."""
 
@@ -112,8 +113,8 @@ class Log:
 class LogWriter:
     """Writes the logs of a process, all of them together.
 
-    The pause between two writes follows the time that the last one took, up to
-    `store.write_seconds`; for a log that has not been written yet, it is only that time itself.
+    The pause between two writes is a multiple of the time that the last one took, at most
+    `store.write_seconds`. A log that is new waits only as long as the last write took.
 
     If the store does not answer, writes are repeated until it does or their attempts are lost, but
     for at most `STORE_SECONDS`.
@@ -198,7 +199,7 @@ class LogWriter:
         await asyncio.sleep(shortest)
         if shortest < longest:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(PAUSE * seconds, longest) - shortest):
+                async with asyncio.timeout(min(WRITE_PAUSE * seconds, longest) - shortest):
                     await self._new.wait()
 
     def _batch(self) -> list[tuple[Log, Lines]]:

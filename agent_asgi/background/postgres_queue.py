@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ..config import Limits, Timeouts
 from ..store.base import Record, StoreUnavailable
+from ..store.engine import IDLE_SECONDS
 from .postgres_worker import Worker
 from .queue_schema import USE_SCHEMA, create_schema
 
@@ -27,8 +28,6 @@ logger = logging.getLogger("agent_asgi")
 
 TASK = "agent_asgi.run"
 RESTART_SECONDS = 1.0
-IDLE_SECONDS = 1.0
-"""After this time without use a connection is checked before it is used again."""
 EPOCH = 1_735_689_600
 """2025-01-01; priorities are seconds since then, which have 32 bits."""
 PACE_SECONDS = 1.0

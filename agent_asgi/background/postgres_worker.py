@@ -18,7 +18,7 @@ from ..config import Timeouts
 
 logger = logging.getLogger("agent_asgi")
 
-AT_ONCE = 8
+MOST_TAKEN = 8
 """How many jobs are taken at once; more would leave the workers of other processes idle."""
 
 
@@ -77,7 +77,7 @@ class Worker:
         self._id = 0
 
     async def work(self, poll: float, *, listens: bool) -> None:
-        """Take jobs until cancelled; the runs that have begun are then executed nevertheless.
+        """Take jobs until cancelled. Runs that have begun are still executed to their end.
 
         Args:
             poll: How often the queue is polled, in seconds.
@@ -112,7 +112,7 @@ class Worker:
 
     async def _take_all(self, poll: float) -> None:
         while True:
-            room = min(self._concurrency - len(self._running), AT_ONCE)
+            room = min(self._concurrency - len(self._running), MOST_TAKEN)
             if room and self._may_have_jobs:
                 self._may_have_jobs = False
                 taken = await self._take(room)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ..config import require
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 from ..schema import codec
 from ..schema.ids import random_text
 from ..store.base import Record

@@ -1,4 +1,4 @@
-"""Warnings about outputs that are taken, but are hardly meant; once an agent."""
+"""Warnings about outputs that are accepted but probably unintended, once for each agent."""
 
 import logging
 from functools import lru_cache
@@ -18,7 +18,7 @@ def warn_of_unknown_call(agent: str) -> None:
 
 @lru_cache(256)
 def warn_of_text_after_approval(agent: str) -> None:
-    """Log that a handler went on with text after it had asked for approval."""
+    """Log that a handler yielded text after it had asked for approval."""
     logger.warning(
         "Agent %r yielded text after an ApprovalRequest. The run does not wait for the answer: "
         "return after the request; the next request has the answer in `context.approvals`.",

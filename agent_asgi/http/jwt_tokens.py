@@ -9,7 +9,7 @@ from starlette.authentication import AuthCredentials, BaseUser, SimpleUser
 from starlette.requests import HTTPConnection
 
 from ..config import require
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 from .auth import bearer_token
 
 logger = logging.getLogger("agent_asgi")

@@ -42,10 +42,10 @@ def describe(error: BaseException) -> str:
 
 
 def summarize(error: BaseException) -> str:
-    """Return an exception as text: what it says, then, if it has any, its frames."""
-    said = "".join(traceback.format_exception_only(error)).rstrip()
-    frames = describe(error).removesuffix(said).rstrip()
-    return f"{said}\n\n{frames}" if frames else said
+    """Return an exception as text: its type and message, then its traceback, if it has one."""
+    message = "".join(traceback.format_exception_only(error)).rstrip()
+    frames = describe(error).removesuffix(message).rstrip()
+    return f"{message}\n\n{frames}" if frames else message
 
 
 def _trim(report: traceback.TracebackException) -> None:

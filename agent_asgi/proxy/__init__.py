@@ -1,6 +1,6 @@
 """A reverse proxy: another server, such as a front end, behind the agents' port."""
 
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 
 try:
     from .reverse import ReverseProxy

@@ -367,10 +367,8 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
 
 
 def _user_text(items: list[InputItem]) -> str | None:
-    for item in reversed(items):
-        if isinstance(item, Message) and item.role == "user":
-            return item.text
-    return None
+    messages = (item for item in reversed(items) if isinstance(item, Message))
+    return next((message.text for message in messages if message.role == "user"), None)
 
 
 _objects = msgspec.json.Decoder(dict[str, Any], float_hook=float)

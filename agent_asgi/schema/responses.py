@@ -92,7 +92,7 @@ def _count(name: str, value: Any) -> int:
 
 def _counts(details: Any, *names: str) -> dict[str, Any]:
     """Return the counts in a usage's details, with these names at least."""
-    if _are_counts(details, names):  # as mostly; the general way takes some five times as long
+    if _are_counts(details, names):  # the usual case; the general way is five times as slow
         return dict(details)
     counts: dict[str, Any] = dict.fromkeys(names, 0)
     details = builtins(details or {})

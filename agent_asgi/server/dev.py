@@ -21,7 +21,7 @@ from ..config import Limits
 from .banner import banner
 from .http_protocol import HttpProtocol
 from .logging import log_config
-from .options import add_environment, apply_environment
+from .options import add_environment, add_target, apply_environment
 from .serve import WEBSOCKET_ROOM, add_address, check_port, hosts_of
 from .standby import Broken, Standby
 from .target import Target, load_any, parse
@@ -56,11 +56,7 @@ def add_parser(commands: "Commands") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_address(parser)
-    parser.add_argument(
-        "target",
-        metavar="TARGET",
-        help="a file or module, optionally with a name in it: agent.py:app",
-    )
+    add_target(parser)
     add_environment(parser)
     parser.set_defaults(command=dev)
 
@@ -100,7 +96,7 @@ class DevConfig(Config):
         target: What is served; it is imported in the process that serves it.
         began: When an edit was noticed, in seconds since the epoch; None before the first one.
         greeted: Whether the banner has been printed, by any of the processes.
-        standby: Stands before the app.
+        standby: Wraps the app, and knows why it could not start.
     """
 
     target: Target
@@ -126,7 +122,7 @@ class DevConfig(Config):
 
 
 class DevServer(uvicorn.Server):
-    """A server that says where it is reached, that it has reloaded, or what is wrong."""
+    """A server that prints its addresses, that it has reloaded, or what is wrong."""
 
     config: DevConfig
 
@@ -179,7 +175,7 @@ class Reload(WatchFilesReload):
 
 @contextmanager
 def _interrupt_blocked() -> Iterator[None]:
-    """Hold SIGINT back, in a process started meanwhile too: Python would print a traceback."""
+    """Block SIGINT, also in a process started meanwhile: Python would print a traceback."""
     if sys.platform == "win32":
         yield
         return

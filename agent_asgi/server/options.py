@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # generic only to type checkers
 
-PREFIX = "agent-asgi: "
-"""What the command's own messages begin with."""
+MESSAGE_PREFIX = "agent-asgi: "
+"""The beginning of the command's own messages."""
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that `target.parse` reads."""
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a file or module, optionally with a name in it: agent.py:app",
+    )
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +73,7 @@ def seconds(text: str) -> float:
 
 def fail(message: str) -> NoReturn:
     """End the process with a message and the exit code 1."""
-    sys.exit(f"{PREFIX}{message}")
+    sys.exit(f"{MESSAGE_PREFIX}{message}")
 
 
 def _load_env(path: str | None) -> None:

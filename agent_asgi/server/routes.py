@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from .options import add_environment, apply_environment, fail
+from .options import add_environment, add_target, apply_environment, fail
 from .target import load_any, parse
 
 if TYPE_CHECKING:
     from .options import Commands
 
 HEAD = ("METHOD", "PATH", "WHAT IT DOES", "AGENT")
-HIDDEN = frozenset({"not_offered", "playground_file", "viewer_file"})
+UNLISTED = frozenset({"not_offered", "playground_file", "viewer_file"})
 """Routes that nobody calls by hand."""
 Row = tuple[str, str, str, str]
 
@@ -29,11 +29,7 @@ def add_parser(commands: "Commands") -> None:
         epilog="example:\n  agent-asgi routes agent.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "target",
-        metavar="TARGET",
-        help="a file or module, optionally with a name in it: agent.py:app",
-    )
+    add_target(parser)
     add_environment(parser)
     parser.set_defaults(command=show)
 
@@ -61,19 +57,17 @@ def _rows(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Row]:
     for route in routes:
         if isinstance(route, Mount):
             yield from _rows(route.routes, prefix + route.path)
-        elif isinstance(route, Route | WebSocketRoute) and route.name not in HIDDEN:
+        elif isinstance(route, Route | WebSocketRoute) and route.name not in UNLISTED:
             methods = sorted((getattr(route, "methods", None) or {"WEBSOCKET"}) - {"HEAD"})
             does = summary(methods[0], route.path) or route.name
             yield ", ".join(methods), prefix + route.path, does, _agent(route)
 
 
 def _summary_of(routes: Sequence[BaseRoute]) -> Callable[[str, str], str | None]:
-    """Return what says what a route does: the app's OpenAPI document if it has one."""
-    for route in routes:
-        if isinstance(route, Route) and route.path == "/openapi.json":
-            docs = getattr(route.endpoint, "__self__", None)
-            return getattr(docs, "summary", lambda *_: None)
-    return lambda *_: None
+    """Return the function that describes a route by the app's OpenAPI document, if it has one."""
+    endpoints = {route.path: route.endpoint for route in routes if isinstance(route, Route)}
+    docs = getattr(endpoints.get("/openapi.json"), "__self__", None)
+    return getattr(docs, "summary", lambda *_: None)
 
 
 def _agent(route: Route | WebSocketRoute) -> str:

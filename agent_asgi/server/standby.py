@@ -1,4 +1,4 @@
-"""`Standby`: an app under development; if it cannot start, its server lives on and says why."""
+"""`Standby`: an app under development; if it cannot start, its server still runs and says why."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Unavailable
 from ..http.responses import error_response
-from .options import PREFIX
+from .options import MESSAGE_PREFIX
 
-LOOK_SECONDS = 1
-"""After how many seconds a browser reloads the page."""
+REFRESH_SECONDS = 1
+"""How often a browser reloads the page, in seconds."""
 
 
 class Broken:
-    """In place of an app that cannot be imported: its start fails.
+    """Stands in for an app that cannot be imported: its start fails.
 
     Args:
         fault: Why it cannot be imported.
@@ -59,8 +59,8 @@ class Standby:
         return {"type": "lifespan.startup.complete"}
 
     def _explain(self, headers: Headers) -> Any:
-        text = f"{self.fault}\n\nThe server waits for an edit.".removeprefix(PREFIX)
+        text = f"{self.fault}\n\nThe server waits for an edit.".removeprefix(MESSAGE_PREFIX)
         if "text/html" in headers.get("accept", ""):
-            refresh = {"refresh": str(LOOK_SECONDS), "cache-control": "no-store"}
+            refresh = {"refresh": str(REFRESH_SECONDS), "cache-control": "no-store"}
             return PlainTextResponse(text, 503, refresh)
         return error_response(Unavailable(text))

@@ -15,7 +15,7 @@ from uvicorn.importer import import_from_string
 
 from ..agents.frameworks import ACCEPTED, is_agent, is_handler
 from ..agents.router import AgentRouter
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 from ..observability.tracebacks import describe, exc_info
 from .options import fail
 

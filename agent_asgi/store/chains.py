@@ -11,13 +11,13 @@ _REMOVED = Turn("", b"", b"", "failed", visible=False)
 
 
 class _Segment:
-    """Consecutive turns, after those of another segment up to a number.
+    """Consecutive turns, which may continue those of another segment.
 
     Attributes:
         turns: The turns; empty if the segment was removed.
         before: The place of the turn before the first one; None if that begins its chain.
         valid: How many turns from the first on were not removed.
-        left: How many turns in all were not removed.
+        left: How many turns were not removed.
         size: Their bytes.
     """
 

@@ -26,8 +26,8 @@ class Search:
         text: The text.
 
     Attributes:
-        pattern: For the LIKE of a database: what has no match in a conversation's JSON does not
-            have the text. What has one need not have it.
+        pattern: For a database's LIKE. JSON that does not match it does not have the text; JSON
+            that matches may have it.
     """
 
     def __init__(self, text: str) -> None:

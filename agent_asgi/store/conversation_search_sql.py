@@ -14,7 +14,7 @@ from .tables import Text, conversations
 from .tables import conversation_items as items
 
 ROWS = 64
-"""How many items are looked at at once."""
+"""How many items are read at once."""
 
 
 class SqlSearch(ConversationStore):

@@ -141,7 +141,8 @@ class SqlConversations(SqlSearch):
 
     async def _all_items(self, db: AsyncConnection, id: str, owner: str) -> dict[str, bytes]:
         """Return the items by their ids, read in parts of about `PAGE_BYTES`."""
-        found, last, most, size = dict[str, bytes](), -1, PAGE_ITEMS, 0
+        found: dict[str, bytes] = {}
+        last, most, size = -1, PAGE_ITEMS, 0
         query = select(items.c.position, items.c.id, items.c.data).where(*_items_of(id, owner))
         query = query.order_by(items.c.position)
         while True:
@@ -209,10 +210,10 @@ class SqlConversations(SqlSearch):
         return bool((await db.execute(query.values(expires_at=self._expires_at()))).rowcount)
 
     async def _unchanged(self, db: AsyncConnection, id: str, owner: str) -> Known | None:
-        """Renew a conversation if it is as this process left it; return it then.
+        """Renew and return a conversation that is as this process last saw it; None if it is not.
 
-        If the transaction fails, the time that is noted here is not the database's: what was
-        noted with it is not used.
+        If the transaction fails, the time that is noted here is not the database's, so that what
+        was noted with it is not used.
         """
         known = self._cache.get((owner, id))
         if known is None:

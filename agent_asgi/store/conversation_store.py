@@ -139,15 +139,17 @@ class ConversationStore(ABC):
         Returns:
             What was found; None if there is no conversation `after`.
         """
-        search, found = Search(text), list[Conversation]()
+        search = Search(text)
+        found: list[Conversation] = []
         candidates = await self.candidates(owner, search, after, MAX_LOOKED)
         if candidates is None:
             return None
-        for each in candidates:
-            if search.in_name(each.id, each.metadata) or await self.mentions(each, search):
-                found.append(each)
+        for conversation in candidates:
+            named = search.in_name(conversation.id, conversation.metadata)
+            if named or await self.mentions(conversation, search):
+                found.append(conversation)
             if len(found) == limit:
-                return Found(found, each.id)
+                return Found(found, conversation.id)
             await asyncio.sleep(0)  # other requests are served in between
         return Found(found, candidates[-1].id if len(candidates) == MAX_LOOKED else None)
 

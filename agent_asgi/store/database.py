@@ -44,7 +44,6 @@ class Database:
         version: The version of its schema, once it is open.
         operations: The operations in progress.
         backends: The ids of PostgreSQL's processes that serve this one.
-        clock: The expression that `now` returns.
 
     Raises:
         ImportError: The database's driver is not installed.
@@ -60,9 +59,9 @@ class Database:
         self.engine = make_engine(self.url, POOL, POOL, self.backends, postgres=self.postgres)
         self.control = make_engine(self.url, CONTROL_POOL, 0, self.backends, postgres=self.postgres)
         self.insert = postgresql.insert if self.postgres else sqlite.insert
-        self.clock: Any = bindparam(None, callable_=time.time, type_=Float)
+        self._clock: Any = bindparam(None, callable_=time.time, type_=Float)
         if self.postgres:
-            self.clock = func.extract("epoch", func.clock_timestamp())
+            self._clock = func.extract("epoch", func.clock_timestamp())
         self.version = VERSION
         self.operations = Operations()
         self._unavailable = False
@@ -101,7 +100,7 @@ class Database:
 
     def now(self) -> Any:
         """Return the time of a clock that all processes share: with PostgreSQL, the server's."""
-        return self.clock
+        return self._clock
 
     @asynccontextmanager
     async def writing(

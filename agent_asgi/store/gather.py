@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class Gather(Generic[T, R]):
-    """Does one kind of operation, those of several callers in one transaction.
+    """Does operations of one kind, those of several callers in one transaction.
 
     An operation is not delayed for the sake of others: the first one begins at once, and what is
     asked for until it has ended is done next.

@@ -8,10 +8,10 @@ Key = tuple[str, str]
 
 
 class Known:
-    """A conversation as it was at a time.
+    """A conversation as this process last saw it.
 
-    Every change of a conversation, by whatever process, sets a new time at which it expires: with
-    the same time it has the same items.
+    Every change, by any process, sets a new time of expiry. While that is the same, so are the
+    items.
 
     Args:
         expires_at: When it expires.

@@ -23,7 +23,7 @@ class SqlLogs(Logs):
     async def events(self, id: str, after: int) -> list[Lines]:
         async with self._reading() as db:
             rows = (await db.execute(log_query(id, after))).all()
-        return [_lines(*row) for row in rows]
+        return [lines_in(*row) for row in rows]
 
     @shielded
     async def heads(self, ids: Collection[str]) -> Mapping[str, Head]:
@@ -42,9 +42,10 @@ class SqlLogs(Logs):
             rows = (await db.execute(query, values)).all()
         tails: dict[str, list[Lines]] = {}
         for id_, *row in rows:
-            tails.setdefault(id_, []).append(_lines(*row))
+            tails.setdefault(id_, []).append(lines_in(*row))
         return tails
 
 
-def _lines(last: int, count: int, data: bytes) -> Lines:
+def lines_in(last: int, count: int, data: bytes) -> Lines:
+    """Return the lines in a row of a log."""
     return Lines(last - count + 1, count, lines_of(data))

@@ -35,7 +35,7 @@ class Logs(ABC):
 
     @abstractmethod
     async def tails(self, after: Mapping[str, int]) -> Mapping[str, list[Lines]]:
-        """Return the next parts of several logs, at least one of one if any has a next part.
+        """Return the next parts of several logs: of at least one of them, if any has one.
 
         Args:
             after: For each response, a sequence number, as in `events`.

@@ -293,10 +293,10 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         return sorted(found, key=lambda record: record.created_at)
 
     async def sweep(self) -> int:
-        today = time.time()
+        seconds = time.time()
         chains: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
-            if self._entries.get(entry.root, entry).record.expires_at <= today:
+            if self._entries.get(entry.root, entry).record.expires_at <= seconds:
                 chains.setdefault(entry.root, []).append(entry)
         unused = [chain for chain in chains.values() if not any(entry.held for entry in chain)]
         expired = [entry for chain in unused[:SWEEP] for entry in chain]

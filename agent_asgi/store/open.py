@@ -1,6 +1,6 @@
 """Opening a store by its URL."""
 
-from ..extras import MissingExtra
+from ..errors import MissingExtra
 from .base import Store
 from .memory import MemoryStore
 

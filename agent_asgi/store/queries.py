@@ -70,7 +70,7 @@ _last: Any = select(func.max(events.c.last)).where(events.c.response_id == respo
 HEADS = select(responses.c.id, active.label("active"), _last.scalar_subquery().label("last")).where(
     responses.c.id.in_(bindparam("ids", expanding=True))
 )
-"""The query of how far the logs of responses have been written, and whether they are."""
+"""The query of how far logs have been written, and whether their runs are active."""
 SQLITE_TAILS = text(
     "SELECT response_id, last, count, frames FROM json_each(:after)"
     " CROSS JOIN agent_asgi_events ON response_id = key AND last > value LIMIT :rows"
@@ -120,7 +120,7 @@ def chain_query(id: str, owner: str) -> Select[Any, Any, Any, Any]:
 
 
 def turns_query(id: str, owner: str, most: int) -> Select[Any]:
-    """Return the query of a response and what it continues, newest first: turns and what is before.
+    """Return the query of a response and what it continues, newest first: turns and previous ids.
 
     Args:
         id: The response.
@@ -171,7 +171,7 @@ def claim_query(now: Any, *, counts: bool) -> Update:
 
     It returns the records, the holder, which is empty if a run waits, and the number of deaths. Its
     parameters are `runs`, the ids; `by`, the process that claims them; and `lease`, in seconds. It
-    is made once: that takes longer than to execute it.
+    is cached, since making it takes longer than executing it.
 
     Args:
         now: The database's time.

@@ -15,7 +15,7 @@ from .engine import shielded
 from .gather import Gather
 from .lines import Lines
 from .lock_sql import SqlLocks
-from .migrations import lines_of
+from .log_sql import lines_in
 from .queries import claim_query, lock_rows
 from .tables import active, events, locks, responses, waiting
 
@@ -109,7 +109,7 @@ class SqlRuns(SqlLocks):
         lease: float,
     ) -> dict[str, Record]:
         """Claim runs as part of a transaction; return those that are to be executed."""
-        query = claim_query(self._database.clock, counts=self._database.version >= SINCE)
+        query = claim_query(self._now(), counts=self._database.version >= SINCE)
         values = {"runs": list(ids), "by": holder, "lease": lease}
         rows = [dict(row) for row in (await db.execute(query, values)).mappings()]
         logs = await self._first_events(db, [row["id"] for row in rows if row["attempt"] == 1])
@@ -131,9 +131,8 @@ class SqlRuns(SqlLocks):
         if ids:
             columns = (events.c.response_id, events.c.last, events.c.count, events.c.lines)
             query = select(*columns).where(events.c.response_id.in_(ids)).order_by(events.c.last)
-            for id_, last, count, data in await db.execute(query):
-                lines = Lines(last - count + 1, count, lines_of(data))
-                logs[id_] = (*logs.get(id_, ()), lines)
+            for id_, *row in await db.execute(query):
+                logs[id_] = (*logs.get(id_, ()), lines_in(*row))
         return logs
 
     @shielded

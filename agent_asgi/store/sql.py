@@ -48,8 +48,6 @@ POOLED_POLL_SECONDS = 0.25
 """How often a reader polls behind a pooler, which passes no notifications on."""
 ABANDONED = 100
 """How many abandoned runs are returned at once."""
-_MADE = ("lease_until", "root_id")
-"""The columns that the database may compute."""
 SLICE_ROWS = 200
 """How many rows become records before the event loop serves others."""
 
@@ -136,12 +134,9 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
         try:
             async with self._writing() as db:
                 await self._renew_chain(db, record, row["expires_at"])
-                made = {
-                    name: row.pop(name)
-                    for name in _MADE
-                    if isinstance(row.get(name), ColumnElement)
-                }
-                await db.execute(insert(responses).values(made), row)  # faster than values(row)
+                names = [name for name, value in row.items() if isinstance(value, ColumnElement)]
+                computed = {name: row.pop(name) for name in names}
+                await db.execute(insert(responses).values(computed), row)  # faster than values(row)
                 await db.execute(insert(events), self._log_row(record.id, begun))
                 await self._join(db, record)
                 await self.deliveries.add_subscriptions(db, record.subscriptions)

@@ -39,4 +39,4 @@ class Chain(NamedTuple):
 NO_CHAIN = Chain(Size(0, 0), [])
 """A chain of which a response is missing."""
 NO_BOUND = Size(sys.maxsize, sys.maxsize)
-"""The size of any chain."""
+"""A bound that no chain exceeds."""

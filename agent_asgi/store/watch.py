@@ -37,11 +37,11 @@ class Signals:
             self.notify(id_)
 
     def add(self, id: str, changed: Changed) -> None:
-        """Have a function called when a response changes."""
+        """Call a function whenever a response changes."""
         self._watchers.setdefault(id, set()).add(changed)
 
     def remove(self, id: str, changed: Changed) -> None:
-        """Have a function called no more."""
+        """Stop calling a function when a response changes."""
         self._watchers[id].discard(changed)
         if not self._watchers[id]:
             del self._watchers[id]

@@ -41,7 +41,7 @@ async def ask(work: Callable[[], T]) -> T:
     if not _slots.acquire(blocking=False):
         raise Unavailable("MLflow is still busy with earlier requests.")
     done: concurrent.futures.Future[T] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # it goes on when nobody waits any more
+    done.set_running_or_notify_cancel()  # it continues when nobody waits any more
     thread = threading.Thread(
         target=_work, args=(work, done), name="agent-asgi-mlflow", daemon=True
     )

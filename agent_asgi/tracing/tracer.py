@@ -344,7 +344,7 @@ class Tracer:
                 with setup.collecting_later():
                     self._ids.update(setup.set_up(self._names, self._stop))
                 self._check_content()
-            except Exception as error:  # noqa: BLE001  runs go on untraced
+            except Exception as error:  # noqa: BLE001  runs continue untraced
                 if pause > 2:  # until then it may be another worker that makes the database too
                     pending.complain("Runs go untraced, MLflow cannot be reached: %s", error)
                 self._stop.wait(pause)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent_asgi.extras import MissingExtra
+from agent_asgi.errors import MissingExtra
 from tests.support.commands import command
 
 STORE = """
@@ -47,7 +47,7 @@ def test_the_command_installs_from_where_the_package_came(
 ) -> None:
     text = None if origin is None else json.dumps(origin)
     installed = SimpleNamespace(read_text=lambda name: text)
-    monkeypatch.setattr("agent_asgi.extras.distribution", lambda name: installed)
+    monkeypatch.setattr("agent_asgi.errors.distribution", lambda name: installed)
     error = MissingExtra("The store", "sqlite")
     assert str(error) == f"The store needs packages that are not installed: {shown}"
 
@@ -58,7 +58,7 @@ def test_a_package_that_is_only_on_the_path_has_a_command_too(
     def missing(name: str) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("agent_asgi.extras.distribution", missing)
+    monkeypatch.setattr("agent_asgi.errors.distribution", missing)
     assert "'agent-asgi[mcp]'" in str(MissingExtra("MCP", "mcp"))
 
 

@@ -20,15 +20,6 @@ LEASE = 0.05
 LIGHT = {"OTEL_SDK_DISABLED": "true"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a store that outlives its process."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/r.db"
-    url: str = request.getfixturevalue("postgres")
-    return url
-
-
 async def died(store: Store, holder: str) -> Any:
     """Claim a run in a process that dies at once; return what it claimed."""
     record = await store.claim("r", holder, LEASE)
@@ -37,7 +28,7 @@ async def died(store: Store, holder: str) -> Any:
 
 
 def test_a_run_waits_longer_after_each_death(
-    shared_url: str, monkeypatch: pytest.MonkeyPatch
+    durable_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "WAITS", (0.5, 1.5))
 
@@ -58,10 +49,10 @@ def test_a_run_waits_longer_after_each_death(
         assert await waited(store, "p4") >= 1.3
         assert await waited(store, "p5") >= 1.3  # the longest, from now on
 
-    run(shared_url, main)
+    run(durable_url, main)
 
 
-def test_giving_back_is_no_death(shared_url: str) -> None:
+def test_giving_back_is_no_death(durable_url: str) -> None:
     async def main(store: Store) -> None:
         await store.accept(make("r", status="queued"), group(1), "p0", LEASE)
         for number in range(5):
@@ -70,10 +61,10 @@ def test_giving_back_is_no_death(shared_url: str) -> None:
             assert record.attempt == number + 1
             await store.release(f"p{number}")
 
-    run(shared_url, main)
+    run(durable_url, main)
 
 
-def test_a_run_that_waits_can_be_cancelled(shared_url: str) -> None:
+def test_a_run_that_waits_can_be_cancelled(durable_url: str) -> None:
     async def main(store: Store) -> None:
         await store.accept(make("r", status="queued"), group(1), "p0", LEASE)
         for number in range(2):
@@ -85,7 +76,7 @@ def test_a_run_that_waits_can_be_cancelled(shared_url: str) -> None:
         assert record is not None
         assert record.cancel_wanted
 
-    run(shared_url, main)
+    run(durable_url, main)
 
 
 APP = """

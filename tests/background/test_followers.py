@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from agent_asgi import AgentApp, AgentRouter, Limits, ResponsesRequest
-from agent_asgi.background.feed import MAX_WAITING, Feed, Follower
+from agent_asgi.background.feed import FOLLOWER_BYTES, Feed, Follower
 from agent_asgi.store import MemoryStore
 from agent_asgi.store.lines import Lines
 from agent_asgi.testing import AgentClient, Stream, parse_frame
@@ -109,20 +109,11 @@ async def reads(app: AgentApp) -> float:
     return sum(float(count) for name, count in counts if name in ("events", "tails"))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty store that processes can share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/responses.db"
-    url: str = request.getfixturevalue("postgres")
-    return url
-
-
-def test_followers_in_the_process_of_a_run_read_nothing_from_the_store(shared_url: str) -> None:
+def test_followers_in_the_process_of_a_run_read_nothing_from_the_store(durable_url: str) -> None:
     speaker = Speaker()
 
     async def main() -> None:
-        app = AgentApp(speaker.router, store=shared_url, timeouts=QUICK)
+        app = AgentApp(speaker.router, store=durable_url, timeouts=QUICK)
         async with asyncio.timeout(60), started(app), contextlib.AsyncExitStack() as stack:
             id_ = await begin(app)
             follows = [followed(app, id_) for _ in range(FOLLOWERS)]
@@ -142,11 +133,11 @@ def test_followers_in_the_process_of_a_run_read_nothing_from_the_store(shared_ur
     asyncio.run(main())
 
 
-def test_followers_in_another_process_read_the_store_together(shared_url: str) -> None:
+def test_followers_in_another_process_read_the_store_together(durable_url: str) -> None:
     speaker = Speaker()
 
     async def main() -> None:
-        async with two_apps(shared_url, speaker) as (app, other), contextlib.AsyncExitStack() as s:
+        async with two_apps(durable_url, speaker) as (app, other), contextlib.AsyncExitStack() as s:
             id_ = await begin(app)
             streams = [await s.enter_async_context(followed(other, id_)) for _ in range(FOLLOWERS)]
             for stream in streams:
@@ -245,7 +236,7 @@ def test_a_follower_who_does_not_read_misses_nothing(store_url: str) -> None:
 
 
 def test_what_waits_for_a_slow_follower_is_bounded() -> None:
-    feed, follower, size = Feed(), Follower(), MAX_WAITING // 10
+    feed, follower, size = Feed(), Follower(), FOLLOWER_BYTES // 10
     feed.followers.add(follower)
     feed.begin(-1)
     for number in range(25):
@@ -264,8 +255,8 @@ def test_lines_larger_than_the_bound_are_passed_on_too() -> None:
     feed, follower = Feed(), Follower()
     feed.followers.add(follower)
     feed.begin(-1)
-    feed.put(Lines(0, 1, b"x" * 2 * MAX_WAITING))
-    assert follower.take(-1) == Lines(0, 1, b"x" * 2 * MAX_WAITING)
+    feed.put(Lines(0, 1, b"x" * 2 * FOLLOWER_BYTES))
+    assert follower.take(-1) == Lines(0, 1, b"x" * 2 * FOLLOWER_BYTES)
 
 
 def test_a_feed_passes_nothing_on_twice_or_after_a_gap() -> None:
@@ -282,11 +273,11 @@ def test_a_feed_passes_nothing_on_twice_or_after_a_gap() -> None:
 
 
 @pytest.mark.parametrize("place", ["same", "other"])
-def test_a_deleted_run_ends_its_followers(shared_url: str, place: str) -> None:
+def test_a_deleted_run_ends_its_followers(durable_url: str, place: str) -> None:
     speaker = Speaker()
 
     async def main() -> None:
-        async with two_apps(shared_url, speaker) as apps:
+        async with two_apps(durable_url, speaker) as apps:
             id_ = await begin(apps[0])
             there, elsewhere = apps if place == "same" else reversed(apps)
             async with followed(there, id_) as near, followed(elsewhere, id_) as far:
@@ -379,10 +370,10 @@ def detached(url: str) -> str:
 
 
 def test_followers_of_a_run_that_another_process_takes_over(
-    shared_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    durable_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "served.py").write_text(SERVED)
-    monkeypatch.setenv("AGENT_ASGI_STORE", shared_url)
+    monkeypatch.setenv("AGENT_ASGI_STORE", durable_url)
     ports = [free_port(), free_port()]
     with contextlib.ExitStack() as stack:
         processes = [

@@ -38,15 +38,6 @@ TIMEOUTS = Timeouts(heartbeat=0.2, stalled=1, rescue=0.2, poll=0.2)
 BODY = b'{"input":"go on","background":true,"stream":true}'
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty store that outlives a process."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/responses.db"
-    url: str = request.getfixturevalue("postgres")
-    return url
-
-
 async def leave_behind(store: Store, *outputs: Any, deaths: int = 1, **more: Any) -> str:
     """Store a run as if its processes had died in the middle of it."""
     request = decode_request(BODY)

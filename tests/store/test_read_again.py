@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
-
-import pytest
 
 from agent_asgi.store import Store, open_store
 from agent_asgi.store.chains import Chains
@@ -92,16 +89,7 @@ def both(url: str, main: Callable[[Store, Store], Awaitable[None]]) -> None:
     asyncio.run(opened())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/responses.db"
-    url: str = request.getfixturevalue("postgres")
-    return url
-
-
-def test_a_response_that_another_server_deletes_is_missed(shared_url: str) -> None:
+def test_a_response_that_another_server_deletes_is_missed(durable_url: str) -> None:
     async def main(here: Store, there: Store) -> None:
         for number in range(1, 5):
             previous = f"r{number - 1}" if number > 1 else None
@@ -113,10 +101,10 @@ def test_a_response_that_another_server_deletes_is_missed(shared_url: str) -> No
         assert await here.chain("r4", "ann") == await here.chain("r3", "ann") == NO_CHAIN
         assert len((await here.chain("r1", "ann")).turns) == 1
 
-    both(shared_url, main)
+    both(durable_url, main)
 
 
-def test_what_another_server_changes_in_a_conversation_is_read(shared_url: str) -> None:
+def test_what_another_server_changes_in_a_conversation_is_read(durable_url: str) -> None:
     async def main(here: Store, there: Store) -> None:
         async def same() -> list[str]:
             sizes = [await each.conversations.use("c1", "ann") for each in (here, there)]
@@ -142,10 +130,10 @@ def test_what_another_server_changes_in_a_conversation_is_read(shared_url: str) 
         await there.conversations.create(talk(), some("i7"))
         assert await same() == ["i7"]
 
-    both(shared_url, main)
+    both(durable_url, main)
 
 
-def test_an_addition_that_fails_is_not_in_the_conversation(shared_url: str) -> None:
+def test_an_addition_that_fails_is_not_in_the_conversation(durable_url: str) -> None:
     async def main(here: Store, _: Store) -> None:
         assert isinstance(here, SqlStore)
         await here.conversations.create(talk(), some("i1"))
@@ -157,4 +145,4 @@ def test_an_addition_that_fails_is_not_in_the_conversation(shared_url: str) -> N
         assert await here.conversations.use("c1", "ann") == (1, len(some("i1")[0].data))
         assert list(await here.conversations.history("c1", "ann")) == ["i1"]
 
-    both(shared_url, main)
+    both(durable_url, main)

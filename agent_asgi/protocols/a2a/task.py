@@ -153,7 +153,7 @@ def as_timestamp(seconds: float | None = None) -> str:
 
 
 def artifact_of(item: Item) -> Artifact | None:
-    """Return an item as a result; None if it is none, as reasoning and the calls of tools."""
+    """Return an item as a result; None for other items, such as reasoning and tool calls."""
     type_ = item["type"]
     if type_ == "message":
         parts = [_part(part) for part in item["content"]]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response as HttpResponse
 from starlette.routing import BaseRoute, Route
 
-from ...extras import MissingExtra
+from ...errors import MissingExtra
 from ...http.responses import json_response
 from ...schema import codec
 from ...schema.openapi import Operation, Schema

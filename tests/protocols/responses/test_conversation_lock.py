@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -131,15 +130,6 @@ def test_free_again_after_a_background_run(serve: Serve, store_url: str, way: st
             client.responses.delete(id_)
         agent.go_on.set()
         assert until(lambda: free_again(client), seconds=3)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty store that two servers can share."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/responses.db"
-    url: str = request.getfixturevalue("postgres")
-    return url
 
 
 def test_a_long_run_keeps_it(serve: Serve, durable_url: str) -> None:
