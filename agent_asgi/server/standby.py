@@ -15,7 +15,7 @@ REFRESH_SECONDS = 1
 
 
 class Broken:
-    """Stands in for an app that cannot be imported: its start fails.
+    """Replaces an app that cannot be imported: its start fails.
 
     Args:
         fault: Why it cannot be imported.
