@@ -1,6 +1,7 @@
 """`History`: the items before a request's own, decoded only if somebody reads them."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,11 +17,16 @@ class History:
     Attributes:
         on_read: Called if what is left is decoded at once, which occupies the event loop.
             Default None.
+        lock: Held while items are decoded: tools in several threads may read a request.
     """
 
     def __init__(self, items: Sequence[InputItem] = ()) -> None:
         self.on_read: Callable[[], None] | None = None
+        self.lock = threading.RLock()
         self._items = list(items)
+
+    def __reduce__(self) -> tuple[type["History"], tuple[list[InputItem]]]:
+        return History, (self.items(),)  # for copies
 
     @property
     def is_encoded(self) -> bool:
@@ -33,16 +39,18 @@ class History:
 
     def items(self) -> list[InputItem]:
         """Return the items; decode at once what is left."""
-        if self.is_encoded and self.on_read is not None:
-            self.on_read()
-        while self.is_encoded:
-            self._decode_some()
+        with self.lock:
+            if self.is_encoded and self.on_read is not None:
+                self.on_read()
+            while self.is_encoded:
+                self._decode_some()
         return self._items
 
     async def decode(self) -> list[InputItem]:
         """Return the items; decode them in slices, between which the event loop serves others."""
         while self.is_encoded:
-            self._decode_some()
+            with self.lock:
+                self._decode_some()
             await asyncio.sleep(0)
         return self._items
 

@@ -286,9 +286,10 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         """Make the history a part of the input."""
         items = _decoded.__get__(self)
         if isinstance(items, Continued):
-            earlier = items.history.items()
-            _decoded.__set__(self, [*earlier, *items.new])
-            _earlier.__set__(self, len(earlier))
+            with items.history.lock:
+                if _decoded.__get__(self) is items:  # no other thread has done it
+                    _earlier.__set__(self, len(items.history.items()))
+                    _decoded.__set__(self, [*items.history.items(), *items.new])
 
     @property
     def new_input(self) -> list[InputItem]:

@@ -1,8 +1,11 @@
 """A request's history is decoded only if somebody reads it."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -126,3 +129,25 @@ def test_the_history_of_a_function_that_takes_text_stays_encoded() -> None:
         assert history.is_encoded
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_threads_that_read_at_once_get_the_whole_history(attempt: int) -> None:
+    request = continued(earlier=4000)
+    barrier = Barrier(4)
+
+    def read() -> tuple[list[str], int]:
+        barrier.wait(10)
+        return texts(request), request.earlier
+
+    with ThreadPoolExecutor(4) as threads:
+        readers = [threads.submit(read) for _ in range(4)]
+    whole = [*map(str, range(4000)), "new"]
+    assert all(reader.result() == (whole, 4000) for reader in readers)
+
+
+def test_a_copy_has_the_history() -> None:
+    request = continued()
+    copied = copy.deepcopy(request)
+    assert texts(copied) == ["0", "1", "new"]
+    assert copied.input[0] is not request.input[0]
