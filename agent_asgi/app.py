@@ -34,7 +34,7 @@ from .http.connection import PIECE, ClientStalled, cut, send_in_pieces, watch_un
 from .http.cors import Origins, foreign_origin
 from .http.request_id import id_and_origin, with_id
 from .http.responses import REFUSED, error_response, refuse
-from .http.routing import Routes, lifespan_of
+from .http.routing import Fallback, Routes
 from .protocols import installed, registry
 from .protocols.base import Protocol
 from .protocols.chat_completions.protocol import ChatCompletions
@@ -178,6 +178,7 @@ class AgentApp:
             cleanup = min(timeouts.cleanup, DEV_CLEANUP)
             timeouts = dataclasses.replace(timeouts, cleanup=cleanup)
         spoken = (*registry.ALWAYS, *protocols)
+        default = None if fallback is None else Fallback(fallback)
         self._config = config = AppConfig(
             self,
             [router_of(agent) for agent in agents],
@@ -189,7 +190,7 @@ class AgentApp:
             receivers=[each for protocol in spoken for each in protocol.receivers],
             notify=[protocol.notice for protocol in spoken if protocol.receivers],
             lifespans=[
-                *(each for each in (lifespan, lifespan_of(fallback)) if each),
+                *(each for each in (lifespan, default and default.lifespan) if each),
                 *(protocol.lifespan for protocol in spoken),
             ],
             queues=registry.queues(spoken, limits),
@@ -202,7 +203,7 @@ class AgentApp:
         self.has_playground = playground
         """Whether `/` serves the playground."""
         self._routes = _routes(config, spoken, playground, index=fallback is None)
-        inner: ASGIApp = Routes(self._routes, fallback)
+        inner: ASGIApp = Routes(self._routes, default)
         if authenticate is not None:
             inner = _authenticated(inner, authenticate, config, spoken, playground)
         for layer in reversed(middleware):

@@ -1,7 +1,7 @@
 """`Routes`: Starlette's router, with errors in this package's form."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -27,8 +27,7 @@ class Routes(Router):
     """
 
     def __init__(self, routes: Sequence[BaseRoute], fallback: ASGIApp | None = None) -> None:
-        default = None if fallback is None else _uncounted(fallback)
-        super().__init__(routes, redirect_slashes=False, default=default)
+        super().__init__(routes, redirect_slashes=False, default=fallback)
         by_place = _by_place(route for route in routes if isinstance(route, Route))
         self._posts = {
             path: route
@@ -78,13 +77,37 @@ class Routes(Router):
         return ", ".join(sorted(methods))
 
 
-def lifespan_of(app: ASGIApp | None) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None:
-    """Return the lifespan of an app that gets no lifespan events; None if it has none.
+class Fallback:
+    """An app for requests that no route matches, which gets no lifespan events.
 
-    That of Starlette and FastAPI is their router's, and takes the app itself.
+    Its responses are marked as no refusals, except this package's errors.
+
+    Args:
+        app: The app.
     """
-    enter = getattr(getattr(app, "router", app), "lifespan_context", None)
-    return getattr(app, "lifespan", None) if enter is None else lambda _: enter(app)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._state: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncGenerator[None]:
+        """Enter the app's lifespan, if it has one; requests get the state that this yields."""
+        app: Any = self._app  # that of Starlette and FastAPI is their router's
+        enter: Any = getattr(getattr(app, "router", app), "lifespan_context", None)
+        enter = enter or getattr(app, "lifespan", nullcontext)
+        async with enter(app) as state:
+            self._state = dict(state) if isinstance(state, Mapping) else {}
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def mark(message: Message) -> None:
+            if message.get("status", 0) >= 400:
+                message.setdefault(REFUSED, None)
+            await send(message)
+
+        state = scope.get("state", {}) | self._state
+        await self._app({**scope, "state": state}, receive, mark)
 
 
 def _by_place(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
@@ -97,17 +120,3 @@ def _by_place(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
                 names = " and ".join(sorted((other.name, route.name)))
                 raise ValueError(f"{method} {route.path} is served twice: by {names}.")
     return by_place
-
-
-def _uncounted(app: ASGIApp) -> ASGIApp:
-    """Return the app with its responses marked as no refusals, except this package's errors."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        async def mark(message: Message) -> None:
-            if message.get("status", 0) >= 400:
-                message.setdefault(REFUSED, None)
-            await send(message)
-
-        await app(scope, receive, mark)
-
-    return serve

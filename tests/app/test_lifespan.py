@@ -120,10 +120,10 @@ def test_the_lifespan_of_a_fallback_is_entered(kind: Any) -> None:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         seen.append(app)
-        yield
+        yield {"text": "A page."}
         seen.append("left")
 
-    routes = [Route("/", lambda _: PlainTextResponse("A page."))]
+    routes = [Route("/", lambda request: PlainTextResponse(request.state.text))]
     pages = kind(routes=routes, lifespan=lifespan)
 
     async def main() -> bytes:
