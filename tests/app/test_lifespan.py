@@ -118,7 +118,7 @@ def test_the_lifespan_of_a_fallback_is_entered(kind: Any) -> None:
     seen: list[Any] = []
 
     @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, str]]:
         seen.append(app)
         yield {"text": "A page."}
         seen.append("left")
