@@ -419,7 +419,7 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         return imported(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'agent-asgi\[jwt\]'"):
+    with pytest.raises(ImportError, match=r"pip install .*\[jwt\]'"):
         JwtTokens("https://example.com", audience=AUDIENCE)
 
 
