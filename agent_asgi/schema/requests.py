@@ -216,32 +216,33 @@ class _Input(RequestFields, kw_only=True, omit_defaults=True):
     An item of an unknown type is a dict, unchanged."""
     earlier: int = 0
     """How many items of `input` are from before this request."""
+    input_slot: ClassVar[Any]
+    earlier_slot: ClassVar[Any]
 
 
-_decoded: Any = vars(_Input)["input"]
-"""Reads and writes the field behind `ResponsesRequest.input`."""
-_earlier: Any = vars(_Input)["earlier"]
-"""Reads and writes the field behind `ResponsesRequest.earlier`."""
+# the fields behind properties of `ResponsesRequest`
+_Input.input_slot, _Input.earlier_slot = vars(_Input)["input"], vars(_Input)["earlier"]
+_set_input, _set_earlier = vars(_Input)["input"].__set__, vars(_Input)["earlier"].__set__
 
 
 def decoded_input(request: _Input) -> str | list[InputItem]:
     """Return the request's own input as it was decoded: a string or a list of items."""
-    items: str | list[InputItem] | Continued = _decoded.__get__(request)
+    items: str | list[InputItem] | Continued = request.input_slot
     if isinstance(items, Continued):
         return items.new
-    earlier: int = _earlier.__get__(request)
+    earlier: int = request.earlier_slot
     return items[earlier:] if earlier else items
 
 
 def unread(request: _Input) -> History | None:
     """Return the history of a request; None if it has none, or if it is in `input` already."""
-    items = _decoded.__get__(request)
+    items = request.input_slot
     return items.history if isinstance(items, Continued) else None
 
 
 def continue_with(request: _Input, history: History, new: list[InputItem]) -> None:
     """Set the input of a request to a history and new items."""
-    _decoded.__set__(request, Continued(history, new))
+    _set_input(request, Continued(history, new))
 
 
 class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
@@ -263,33 +264,32 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         An item of an unknown type is a dict, unchanged.
         """
         self._read()
-        items = _decoded.__get__(self)
-        if isinstance(items, str):
+        if isinstance(items := self.input_slot, str):
             items = self.input = [Message(role="user", content=items)]
-        return items  # type: ignore[no-any-return]  # the slot behind the field is untyped
+        return items  # type: ignore[no-any-return]  # the slot is untyped
 
     @input.setter  # noqa: A003
     def input(self, items: str | list[InputItem]) -> None:
-        _decoded.__set__(self, items)
+        _set_input(self, items)
 
     @property  # type: ignore[misc]  # as above
     def earlier(self) -> int:
         """How many items of `input` are from before this request."""
         self._read()
-        return _earlier.__get__(self)  # type: ignore[no-any-return]  # as above
+        return self.earlier_slot  # type: ignore[no-any-return]  # as above
 
     @earlier.setter
     def earlier(self, number: int) -> None:
-        _earlier.__set__(self, number)
+        _set_earlier(self, number)
 
     def _read(self) -> None:
         """Make the history a part of the input."""
-        items = _decoded.__get__(self)
+        items = self.input_slot
         if isinstance(items, Continued):
             with items.history.lock:
-                if _decoded.__get__(self) is items:  # no other thread has done it
-                    _earlier.__set__(self, len(items.history.items()))
-                    _decoded.__set__(self, [*items.history.items(), *items.new])
+                if self.input_slot is items:  # no other thread has done it
+                    _set_earlier(self, len(items.history.items()))
+                    _set_input(self, [*items.history.items(), *items.new])
 
     @property
     def new_input(self) -> list[InputItem]:

@@ -55,8 +55,12 @@ class Recent:
 
     def add(self, entry: Entry) -> None:
         """Add a response; its chain is the last one used."""
-        self._chains.setdefault(entry.root, {})[entry.record.id] = entry
-        self._chains.move_to_end(entry.root)
+        chain = self._chains.get(entry.root)
+        if chain is None:
+            self._chains[entry.root] = {entry.record.id: entry}
+        else:
+            chain[entry.record.id] = entry
+            self._chains.move_to_end(entry.root)
 
     def remove(self, entry: Entry) -> None:
         """Remove a response."""
