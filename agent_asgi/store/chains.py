@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from .turn import Turn
 
+TURN_BYTES = 400
+"""About what a turn needs in memory besides its JSON."""
+SEGMENT_BYTES = 300
+"""About what a chain, or a branch of one, needs in memory besides its turns."""
 _REMOVED = Turn("", b"", b"", "failed", visible=False)
 
 
@@ -18,7 +22,7 @@ class _Segment:
         before: The place of the turn before the first one; None if that begins its chain.
         valid: How many turns from the first on were not removed.
         left: How many turns were not removed.
-        size: Their bytes.
+        size: About how many bytes they need in memory.
     """
 
     __slots__ = ("before", "left", "size", "turns", "valid")
@@ -41,7 +45,7 @@ class Chains:
     """Chains of responses that have ended, by the id of any of their responses.
 
     Args:
-        max_bytes: The size of the turns beyond which those used least recently are forgotten.
+        max_bytes: The memory for all of them, beyond which those used least recently are forgotten.
             Default None: no bound.
     """
 
@@ -98,18 +102,23 @@ class Chains:
         segment.turns[end - 1] = _REMOVED
         segment.valid = min(segment.valid, end - 1)
         segment.left -= 1
-        segment.size -= turn.size
-        self._size -= turn.size
+        self._grow(segment, -TURN_BYTES - turn.size)
         if not segment.left:
+            self._grow(segment, -SEGMENT_BYTES)
             del self._segments[segment]
 
     def _append(self, segment: _Segment, turn: Turn) -> None:
+        if not segment.left:
+            self._grow(segment, SEGMENT_BYTES)
         segment.turns.append(turn)
         segment.valid += 1
         segment.left += 1
-        segment.size += turn.size
-        self._size += turn.size
+        self._grow(segment, TURN_BYTES + turn.size)
         self._places[turn.id] = _Place(segment, len(segment.turns))
+
+    def _grow(self, segment: _Segment, size: int) -> None:
+        segment.size += size
+        self._size += size
 
     def _forget(self, segment: _Segment) -> None:
         for turn in segment.turns:

@@ -1,7 +1,8 @@
 """`Search`: whether a conversation has a text, in its id, its metadata or its items' words."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ from ..schema.own_calls import HIDDEN
 
 MAX_TEXT = 200
 """The longest text that is searched for, in characters."""
+STEP_BYTES = 64 << 10
+"""After how many bytes of items other requests are served."""
 WORDS = (
     *("text", "content", "summary", "refusal", "name", "arguments", "input", "output"),
     *("error", "reason"),
@@ -28,18 +31,32 @@ class Search:
     Attributes:
         pattern: For a database's LIKE. JSON that does not match it does not have the text; JSON
             that matches may have it.
+        looked: The bytes of the items that it has looked at.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text.lower()
         self.pattern = f"%{max(_literals(text), key=len)}%"
+        self.looked = 0
 
     def in_name(self, id: str, metadata: bytes) -> bool:
         """Return whether a conversation's id has the text, or a value of its metadata."""
         return self._in([id, *msgspec.json.decode(metadata).values()])
 
-    def in_item(self, data: bytes) -> bool:
+    async def in_items(self, items: Iterable[bytes]) -> bool:
+        """Return whether one of several items has the text; other requests are served meanwhile."""
+        paused = self.looked
+        for data in items:
+            if self._in_item(data):
+                return True
+            if self.looked >= paused + STEP_BYTES:
+                await asyncio.sleep(0)
+                paused = self.looked
+        return False
+
+    def _in_item(self, data: bytes) -> bool:
         """Return whether the words of an item have the text; hidden calls have none."""
+        self.looked += len(data)
         item = msgspec.json.decode(data)
         return not item.get(HIDDEN) and self._in(_words(item))
 

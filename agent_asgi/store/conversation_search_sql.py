@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, String, cast, func, literal, select, tuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_sql import Connected
+from .chain_sql import PAGE_BYTES
 from .conversation_search import Search
 from .conversation_store import Conversation, ConversationStore
 from .engine import shielded
@@ -14,7 +15,7 @@ from .tables import Text, conversations
 from .tables import conversation_items as items
 
 ROWS = 64
-"""How many items are read at once."""
+"""How many items are read at once at most; about `PAGE_BYTES` of them."""
 
 
 class SqlSearch(ConversationStore):
@@ -41,16 +42,18 @@ class SqlSearch(ConversationStore):
     async def mentions(self, conversation: Conversation, search: Search) -> bool:
         own = (items.c.owner == conversation.owner, items.c.conversation == conversation.id)
         query = select(items.c.position, items.c.data).where(*own).order_by(items.c.position)
-        query = query.where(self._like(items.c.data, search)).limit(ROWS)
-        position = -1
+        query = query.where(self._like(items.c.data, search))
+        last, most = -1, 1
         async with self._reading() as db:
             while True:
-                rows = (await db.execute(query.where(items.c.position > position))).all()
-                if any(search.in_item(data) for _, data in rows):
+                page = query.where(items.c.position > last).limit(most)
+                rows = (await db.execute(page)).all()
+                if await search.in_items(row.data for row in rows):
                     return True
-                if len(rows) < ROWS:
+                if len(rows) < most:
                     return False
-                position = rows[-1][0]
+                last, size = rows[-1].position, sum([len(row.data) for row in rows])
+                most = min(ROWS, 4 * most, max(1, PAGE_BYTES * len(rows) // size))
 
     async def _page(
         self, owner: str, after: str | None, limit: int, *where: ColumnElement[bool]

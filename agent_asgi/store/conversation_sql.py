@@ -66,6 +66,7 @@ class SqlConversations(SqlSearch):
                 await self._create(db, Conversation(id, owner, time.time()))
             known = await self._unchanged(db, id, owner)
             if known is not None:
+                self._cache.put((owner, id), known)
                 return Size(len(known.items), known.size)
             if not await self._renew(db, id, owner):
                 return None
@@ -137,7 +138,7 @@ class SqlConversations(SqlSearch):
             if known is None or known.expires_at != expires_at:
                 known = Known(expires_at, await self._all_items(db, id, owner))
                 self._cache.put((owner, id), known)
-        return known.items.copy()
+        return dict(known.items)
 
     async def _all_items(self, db: AsyncConnection, id: str, owner: str) -> dict[str, bytes]:
         """Return the items by their ids, read in parts of about `PAGE_BYTES`."""
@@ -175,7 +176,7 @@ class SqlConversations(SqlSearch):
         if known is not None:
             added = list(renamed(addition.items, known.items))
             await self._insert(db, id_, owner, added)
-            self._cache.extend((owner, id_), known, dict(added))
+            self._cache.put((owner, id_), known.extended(dict(added)))
             return True
         if not await self._renew(db, id_, owner):
             return False
@@ -210,10 +211,10 @@ class SqlConversations(SqlSearch):
         return bool((await db.execute(query.values(expires_at=self._expires_at()))).rowcount)
 
     async def _unchanged(self, db: AsyncConnection, id: str, owner: str) -> Known | None:
-        """Renew and return a conversation that is as this process last saw it; None if it is not.
+        """Renew a conversation that is as this process last saw it.
 
-        If the transaction fails, the time that is noted here is not the database's, so that what
-        was noted with it is not used.
+        Returns:
+            It with its new time of expiry; None if it has changed.
         """
         known = self._cache.get((owner, id))
         if known is None:
@@ -224,8 +225,7 @@ class SqlConversations(SqlSearch):
         if not (await db.execute(query.values(expires_at=expires_at))).rowcount:
             self._cache.forget((owner, id))
             return None
-        known.expires_at = expires_at
-        return known
+        return Known(expires_at, known.items, known.size)
 
     async def _insert(
         self, db: AsyncConnection, id: str, owner: str, added: Sequence[StoredItem]

@@ -11,6 +11,8 @@ from .conversation_search import Search
 
 MAX_LOOKED = 200
 """How many conversations one search looks at; their items are decoded."""
+MAX_LOOKED_BYTES = 32 << 20
+"""After how many bytes of items a search looks at no further conversation."""
 
 
 class Conversation(Struct):
@@ -127,8 +129,8 @@ class ConversationStore(ABC):
     async def search(self, owner: str, text: str, after: str | None, limit: int) -> Found | None:
         """Search an owner's conversations for a text, in ids, metadata and the words of items.
 
-        It looks at `MAX_LOOKED` conversations at most, so it can return fewer than `limit` although
-        more follow.
+        It looks at `MAX_LOOKED` conversations at most, and at no more after `MAX_LOOKED_BYTES` of
+        items, so it can return fewer than `limit` although more follow.
 
         Args:
             owner: The owner.
@@ -144,7 +146,9 @@ class ConversationStore(ABC):
         candidates = await self.candidates(owner, search, after, MAX_LOOKED)
         if candidates is None:
             return None
-        for conversation in candidates:
+        for number, conversation in enumerate(candidates):
+            if search.looked >= MAX_LOOKED_BYTES:
+                return Found(found, candidates[number - 1].id)
             named = search.in_name(conversation.id, conversation.metadata)
             if named or await self.mentions(conversation, search):
                 found.append(conversation)
@@ -162,7 +166,7 @@ class ConversationStore(ABC):
     async def mentions(self, conversation: Conversation, search: Search) -> bool:
         """Return whether an item of a conversation has the text."""
         items = await self.items(conversation.id, conversation.owner) or ()
-        return any(search.in_item(item.data) for item in items)
+        return await search.in_items(item.data for item in items)
 
     @abstractmethod
     async def add(

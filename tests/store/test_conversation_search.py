@@ -1,13 +1,17 @@
 """The search of conversations: memory, SQLite and a real PostgreSQL find the same."""
 
+import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from agent_asgi.schema import codec
 from agent_asgi.store import Store
 from agent_asgi.store.conversation_search import Search
 from agent_asgi.store.conversation_store import MAX_LOOKED, Conversation, StoredItem
+from agent_asgi.store.sql import SqlStore
 from tests.store.test_store import run
 
 
@@ -120,6 +124,71 @@ def test_one_search_looks_at_a_bounded_number_and_at_all_items_of_each(store_url
         assert [each.id for each in second.conversations] == ["oldest"]
 
     run(store_url, main)
+
+
+def test_a_search_looks_at_no_further_conversation_after_a_number_of_bytes(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_asgi.store.conversation_store.MAX_LOOKED_BYTES", 2_000)
+
+    async def main(store: Store) -> None:
+        for number in range(5):
+            text = "no" if number else "100%"
+            await talk(store, f"c{number}", said("no" * 600), said(text), at=number)
+        pages: list[tuple[list[str], str | None]] = []
+        last: str | None = None
+        while not pages or last is not None:
+            page = await store.conversations.search("ann", "%", last, 5)
+            assert page is not None
+            last = page.last
+            pages.append(([each.id for each in page.conversations], last))
+        assert pages == [([], "c3"), ([], "c1"), (["c0"], None)]
+
+    run(store_url, main)
+
+
+def test_other_requests_are_served_while_large_items_are_searched(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(store: Store) -> None:
+        await talk(store, "c1", *[said("x" * 100_000)] * 30)
+        others: list[int] = []
+        in_item = Search._in_item
+
+        async def serve() -> None:
+            while True:
+                others.append(0)
+                await asyncio.sleep(0)
+
+        def counted(search: Search, data: bytes) -> bool:
+            others.append(len(data))
+            return in_item(search, data)
+
+        monkeypatch.setattr(Search, "_in_item", counted)
+        other = asyncio.create_task(serve())
+        assert await found(store, "%") == []
+        other.cancel()
+        looked = [size for size in others if size]
+        assert len(looked) == 30
+        assert not any(one and two for one, two in pairwise(others))
+
+    run(store_url, main)
+
+
+def test_a_database_reads_large_items_a_few_at_once(durable_url: str) -> None:
+    async def main(store: Store) -> None:
+        assert isinstance(store, SqlStore)
+        statements: list[str] = []
+
+        def note(*args: Any) -> None:
+            statements.append(args[2])
+
+        await talk(store, "c1", *[said("x" * 100_000)] * 30)
+        event.listen(store._database.engine.sync_engine, "before_cursor_execute", note)
+        assert await found(store, "%") == []
+        assert len(statements) >= 15
+
+    run(durable_url, main)
 
 
 def test_a_database_looks_for_the_longest_part_that_it_finds_as_it_is() -> None:

@@ -1,11 +1,12 @@
 """What was read of a chain or a conversation is not read again, but no change is missed."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from agent_asgi.store import Store, open_store
-from agent_asgi.store.chains import Chains
+from agent_asgi.store.chains import SEGMENT_BYTES, TURN_BYTES, Chains
 from agent_asgi.store.conversation_store import Addition
 from agent_asgi.store.item_cache import ItemCache, Known
 from agent_asgi.store.sql import SqlStore
@@ -49,28 +50,46 @@ def test_nothing_after_a_removed_turn_is_known() -> None:
 
 
 def test_chains_used_least_recently_are_forgotten() -> None:
-    chains = Chains(max_bytes=35)
+    chains = Chains(max_bytes=2 * SEGMENT_BYTES + 3 * (TURN_BYTES + 10))
     chains.add(None, [turn("a"), turn("b")])
     chains.add(None, [turn("c")])
     chains.get("b")
     chains.add(None, [turn("d")])
     assert [ids(chains.get(each)) for each in "abcd"] == ["a", "ab", "", "d"]
-    chains.add(None, [turn("e", 100)])
+    chains.add(None, [turn("e", 10_000)])
     assert not chains._places
 
 
 def test_conversations_used_least_recently_are_forgotten() -> None:
-    cache = ItemCache(max_bytes=35)
+    item = {"i": b"x" * 1_000}
+    cache = ItemCache(max_bytes=3 * Known(1.0, item).memory)
     for name in "abc":
-        cache.put(("", name), Known(1.0, {"i": b"x" * 10}))
+        cache.put(("", name), Known(1.0, item))
     cache.get(("", "a"))
-    c = cache.get(("", "c"))
-    assert c is not None
-    cache.extend(("", "c"), c, {"j": b"x" * 10})
+    cache.put(("", "c"), Known(2.0, item | {"j": b"x"}))
     assert [cache.get(("", each)) is not None for each in "abc"] == [True, False, True]
     cache.forget(("", "a"))
     cache.forget(("", "c"))
     assert cache._size == 0
+
+
+def test_what_is_kept_of_small_turns_and_items_needs_no_more_memory_than_the_bound() -> None:
+    bound = 2 << 20
+    chains, cache = Chains(bound), ItemCache(bound)
+
+    def fill(number: int) -> None:
+        name = f"resp_{number:032d}"
+        chains.add(None, [Turn(name, b"{%d}" % number, b"{%d}" % number, "completed", True)])
+        cache.put(("ann", name), Known(float(number), {f"msg_{number:032d}": b"{%d}" % number}))
+
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            fill(number)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < used / (2 * bound) < 1.2
 
 
 def both(url: str, main: Callable[[Store, Store], Awaitable[None]]) -> None:
@@ -146,3 +165,35 @@ def test_an_addition_that_fails_is_not_in_the_conversation(durable_url: str) -> 
         assert list(await here.conversations.history("c1", "ann")) == ["i1"]
 
     both(durable_url, main)
+
+
+def test_an_addition_that_fails_is_not_in_the_one_that_waited_for_it(postgres: str) -> None:
+    async def main(here: Store, _: Store) -> None:
+        assert isinstance(here, SqlStore)
+        database, conversations = here._database, here.conversations
+        ready, go = asyncio.Event(), asyncio.Event()
+
+        async def fail() -> None:
+            with suppress(ZeroDivisionError):
+                async with database.writing() as db:
+                    await ready.wait()
+                    go.set()
+                    assert await conversations.append(db, "ann", Addition("c1", some("lost")))
+                    raise ZeroDivisionError
+
+        async def succeed() -> None:
+            async with database.writing() as db:
+                ready.set()
+                await go.wait()
+                assert await conversations.append(db, "ann", Addition("c1", some("i2")))
+
+        await conversations.create(talk(), some("i1"))
+        await conversations.history("c1", "ann")
+        await asyncio.gather(fail(), succeed())
+        items = some("i1", "i2")
+        assert await conversations.items("c1", "ann") == items
+        assert list((await conversations.history("c1", "ann")).items()) == items
+        size = sum(len(item.data) for item in items)
+        assert await conversations.use("c1", "ann") == (2, size)
+
+    both(postgres, main)
