@@ -131,7 +131,7 @@ class LogReader:
         self._changed.pop(id, None)
 
     def _notified(self, id: str, lines: Lines | None) -> None:
-        if lines is None or not self._feeds[id].put(lines):
+        if lines is None or not _pass_on(self._feeds[id], lines):
             self._mark(id)
 
     def _mark(self, id: str) -> None:
@@ -164,7 +164,7 @@ class LogReader:
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     logger.exception("Logs could not be read; they are read again soon.")
-                self._changed |= due
+                self._changed = due | self._changed
                 await asyncio.sleep(STORE_RETRY_SECONDS)
                 continue
             now = time.monotonic()
@@ -215,15 +215,28 @@ class LogReader:
         return bool(behind)
 
     async def _catch_up(self, behind: dict[str, int], heads: Mapping[str, Head]) -> None:
-        """Read the next parts of logs; those that are not at their end then are read again."""
+        """Read the next parts of logs; those that are not at their end then are read again.
+
+        Those that have not been read come first next time.
+        """
         tails = await self._store.tails(dict(islice(behind.items(), LOGS)))
+        unread = (id_ for id_ in behind if id_ in self._feeds and id_ not in tails)
+        self._changed = dict.fromkeys(unread) | self._changed
         for id_ in behind:
             if (feed := self._feeds.get(id_)) is None:
                 continue
             for lines in tails.get(id_, ()):
-                feed.put(lines)
+                _pass_on(feed, lines)
             if feed.last < heads[id_].last or not heads[id_].active:
                 self._mark(id_)
+
+
+def _pass_on(feed: Feed, lines: Lines) -> bool:
+    """Pass lines to a feed, which the last ones end; return False if lines before are missing."""
+    complete = feed.put(lines)
+    if complete and _is_terminal(lines.data):
+        feed.end()
+    return complete
 
 
 def _is_terminal(lines: bytes) -> bool:

@@ -187,19 +187,22 @@ class _Pool(AsyncConnectionPool[Any]):
 
     def __init__(self, *arguments: Any, check: Callable[[Any], Awaitable[None]], **options: Any):
         async def check_idle(db: Any) -> None:
-            now = time.monotonic()
-            if now - self._used.get(db, now) > IDLE_SECONDS:
+            if time.monotonic() - self._used[db] > IDLE_SECONDS:
                 await check(db)
 
         self._used: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-        super().__init__(*arguments, check=check_idle, **options)
+        super().__init__(*arguments, check=check_idle, configure=self._note, **options)
+
+    async def _note(self, db: Any) -> None:
+        """Note when a connection was used, or made."""
+        self._used[db] = time.monotonic()
 
     @contextlib.asynccontextmanager
     async def connection(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
         async with super().connection(*arguments, **options) as db:
             await db.execute(USE_SCHEMA)
             yield db
-            self._used[db] = time.monotonic()
+            await self._note(db)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -105,6 +105,7 @@ class DevConfig(Config):
     standby: Standby
 
     def load(self) -> None:
+        _allow_interrupt()  # uvicorn handles it now; what the module starts would inherit the mask
         settings.development = True
         try:
             app = load_any(self.target)
@@ -114,7 +115,6 @@ class DevConfig(Config):
         self.ws_max_size = WEBSOCKET_ROOM * limits.max_body_bytes
         self.app = app
         super().load()
-        _allow_interrupt()
 
     def outermost(self, app: Any) -> Any:
         self.standby = Standby(app)
@@ -175,7 +175,7 @@ class Reload(WatchFilesReload):
 
 @contextmanager
 def _interrupt_blocked() -> Iterator[None]:
-    """Block SIGINT, also in a process started meanwhile: Python would print a traceback."""
+    """Block SIGINT, also in a process started meanwhile, where Python would print a traceback."""
     if sys.platform == "win32":
         yield
         return

@@ -1,8 +1,9 @@
 """`Gather`: operations that are asked for while an earlier one is in progress are done together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from enum import Enum
+from typing import Any, Generic, TypeVar
 
 from .base import StoreUnavailable
 
@@ -10,9 +11,20 @@ MOST = 100
 """How many operations are done together at most."""
 SLOW_SECONDS = 1.0
 """After this time the next ones begin although the earlier ones have not ended."""
+MOST_ALONE = 2
+"""How many are done alone at the same time; each may wait for a lock with a connection."""
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Alone(Enum):
+    """The result of an operation that cannot be done together with others."""
+
+    ALONE = 0
+
+
+ALONE = Alone.ALONE
 
 
 class Gather(Generic[T, R]):
@@ -22,17 +34,19 @@ class Gather(Generic[T, R]):
     asked for until it has ended is done next.
 
     Args:
-        operate: Does operations, and returns for each a result or the error of its caller. If it
-            raises an error, each operation is done alone; if the store does not answer, all fail.
+        operate: Does operations, and returns for each a result, the error of its caller, or
+            `ALONE`, which it may return only if there are several. If it raises an error, each
+            operation is done alone; if the store does not answer, all fail.
     """
 
     def __init__(
-        self, operate: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+        self, operate: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception | Alone]]]
     ) -> None:
         self._operate = operate
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._batches: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(MOST_ALONE)
 
     async def __call__(self, operation: T) -> R:
         """Do an operation and return its result."""
@@ -45,25 +59,32 @@ class Gather(Generic[T, R]):
     async def _do_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            task = asyncio.create_task(self._do(batch))
-            self._batches.add(task)
-            task.add_done_callback(self._batches.discard)
-            await asyncio.wait([task], timeout=SLOW_SECONDS)
+            await asyncio.wait([self._start(self._do(batch))], timeout=SLOW_SECONDS)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _do_alone(self, each: "tuple[T, asyncio.Future[R]]") -> None:
+        async with self._room:
+            await self._do([each])
 
     async def _do(self, batch: "Sequence[tuple[T, asyncio.Future[R]]]") -> None:
-        results: Sequence[R | Exception]
+        results: Sequence[R | Exception | Alone]
         try:
             results = await self._operate([operation for operation, _ in batch])
         except Exception as error:  # noqa: BLE001  its callers get it
-            if len(batch) > 1 and not isinstance(error, StoreUnavailable):
-                for each in batch:
-                    await self._do([each])
-                return
-            results = [error] * len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.done():  # its caller was cancelled
+            together = len(batch) > 1 and not isinstance(error, StoreUnavailable)
+            results = [ALONE if together else error] * len(batch)
+        for each, result in zip(batch, results, strict=True):
+            _, future = each
+            if result is ALONE:
+                self._start(self._do_alone(each))
+            elif future.done():  # its caller was cancelled
                 continue
-            if isinstance(result, Exception):
+            elif isinstance(result, Exception):
                 future.set_exception(result)
             else:
                 future.set_result(result)

@@ -80,11 +80,12 @@ SQLITE_TAILS = text(
 CROSS JOIN keeps the order of the tables, so that each log is sought by the primary key.
 """
 POSTGRES_TAILS = text(
-    "SELECT tail.* FROM jsonb_each_text(CAST(:after AS jsonb)) AS log CROSS JOIN LATERAL"
+    "SELECT tail.* FROM json_each_text(CAST(:after AS json)) AS log CROSS JOIN LATERAL"
     " (SELECT response_id, last, count, frames FROM agent_asgi_events"
     " WHERE response_id = log.key AND last > CAST(log.value AS integer)"
     " ORDER BY last LIMIT :rows) AS tail LIMIT :rows"
 )
+"""The same for PostgreSQL; json, unlike jsonb, keeps the order of the logs."""
 
 
 def _walk(id: str, owner: str, most: int | None = None) -> Any:

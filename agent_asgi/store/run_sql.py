@@ -12,7 +12,7 @@ from .base import Ending, LostRun, Record
 from .conversation_sql import SINCE, SqlConversations
 from .delivery_sql import SqlDeliveries
 from .engine import shielded
-from .gather import Gather
+from .gather import ALONE, Alone, Gather
 from .lines import Lines
 from .lock_sql import SqlLocks
 from .log_sql import lines_in
@@ -76,29 +76,28 @@ class SqlRuns(SqlLocks):
     async def claim(self, id: str, holder: str, lease: float) -> Record | None:
         return await self._claims(Claim(id, holder, lease))
 
-    async def _claim_all(self, claims: Sequence[Claim]) -> Sequence[Record | Exception | None]:
-        """Claim together what can be begun at once; the rest waits for something, or is held."""
+    async def _claim_all(self, claims: Sequence[Claim]) -> Sequence[Record | Alone | None]:
+        """Claim together what can be begun at once; the rest waits, or another has its row."""
+        if len(claims) == 1:
+            return [await self._claim_one(claims[0])]
         claimed: dict[str, Record] = {}
-        if len(claims) > 1 and len({claim[1:] for claim in claims}) == 1:
+        if len({claim[1:] for claim in claims}) == 1:
             own = responses.c.id.in_([claim.id for claim in claims])
             query = select(responses.c.id).where(own, ~responses.c.cancel_wanted)
             async with self._controlling() as db:
-                locked = await db.execute(query.order_by(responses.c.id).with_for_update())
+                locked = await db.execute(query.with_for_update(skip_locked=True))
                 claimed = await self._claim_in(db, locked.scalars().all(), *claims[0][1:])
-        return [claimed.pop(claim.id, None) or await self._claim_one(claim) for claim in claims]
+        return [claimed.pop(claim.id, ALONE) for claim in claims]
 
-    async def _claim_one(self, claim: Claim) -> Record | Exception | None:
+    async def _claim_one(self, claim: Claim) -> Record | None:
         id_, holder, lease = claim
-        try:
-            async with self._controlling() as db:
+        async with self._controlling() as db:
+            claimed = await self._claim_in(db, [id_], holder, lease)
+            if not claimed and await self._take_turn(db, id_, holder, lease):
                 claimed = await self._claim_in(db, [id_], holder, lease)
-                if not claimed and await self._take_turn(db, id_, holder, lease):
-                    claimed = await self._claim_in(db, [id_], holder, lease)
-                record = claimed.get(id_)
-                if record is not None and record.cancel_wanted:
-                    await db.execute(delete(waiting).where(waiting.c.response_id == id_))
-        except Exception as error:  # noqa: BLE001  others may have succeeded
-            return error
+            record = claimed.get(id_)
+            if record is not None and record.cancel_wanted:
+                await db.execute(delete(waiting).where(waiting.c.response_id == id_))
         return record
 
     async def _claim_in(
@@ -143,16 +142,16 @@ class SqlRuns(SqlLocks):
         else:
             await self._finish_one(finish)
 
-    async def _finish_all(self, finishes: Sequence[Finish]) -> Sequence[Exception | None]:
-        """End runs together."""
+    async def _finish_all(self, finishes: Sequence[Finish]) -> Sequence[Alone | None]:
+        """End runs together, but for those that are lost or whose rows another has locked."""
         if len(finishes) == 1:
             await self._finish_one(finishes[0])
             return [None]
         ids = [finish.id for finish in finishes]
         query = select(responses.c.id, responses.c.attempt, responses.c.owner)
-        query = query.where(responses.c.id.in_(ids), active).order_by(responses.c.id)
+        query = query.where(responses.c.id.in_(ids), active)
         async with self._writing() as db:
-            rows = await db.execute(query.with_for_update())
+            rows = await db.execute(query.with_for_update(skip_locked=True))
             owners = {(row.id, row.attempt): row.owner for row in rows}
             held = [finish for finish in finishes if finish[:2] in owners]
             if held:
@@ -163,7 +162,7 @@ class SqlRuns(SqlLocks):
                 await self._unlock_in(db, [finish.id for finish in held])
         for finish in held:
             self.signals.notify(finish.id, finish.lines)
-        return [None if finish[:2] in owners else LostRun() for finish in finishes]
+        return [None if finish[:2] in owners else ALONE for finish in finishes]
 
     async def _finish_one(self, finish: Finish) -> None:
         id_, attempt, lines, ending = finish

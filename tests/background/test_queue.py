@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from agent_asgi import AgentApp, AgentRouter, Context, Limits, ResponsesRequest
+from agent_asgi.background import postgres_queue
 from agent_asgi.background.postgres_queue import PostgresQueue
 from agent_asgi.background.postgres_worker import Worker
 from agent_asgi.background.queue_schema import SCHEMA
@@ -148,3 +149,25 @@ def commits(url: str) -> int:
     assert row is not None
     count: int = row[0]
     return count
+
+
+def test_a_connection_that_has_never_been_used_is_checked(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_queue, "IDLE_SECONDS", 0)
+
+    async def main() -> None:
+        queue = PostgresQueue(postgres, ["sleeper"], Limits(), QUICK)
+        await queue._app.open_async()
+        pool = queue._connector.pool
+        await pool.wait()
+        async with await psycopg.AsyncConnection.connect(postgres, autocommit=True) as db:
+            await db.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid != pg_backend_pid()"
+            )
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")
+        await queue._app.close_async()
+
+    asyncio.run(main())

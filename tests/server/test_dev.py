@@ -191,6 +191,20 @@ def test_an_early_ctrl_c_prints_no_traceback(tmp_path: Path, seconds: float) -> 
         assert "Traceback" not in dev.log
 
 
+STARTER = """
+import subprocess, sys
+
+code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+blocked = subprocess.check_output([sys.executable, "-c", code], text=True)
+"""
+
+
+def test_what_the_module_starts_can_be_interrupted(tmp_path: Path) -> None:
+    write(tmp_path, STARTER + HANDLER.replace('"VERSION 1"', "blocked"))
+    with developing(tmp_path, "agent.py:tutor") as dev:
+        assert dev.ask() == "False\n"
+
+
 def test_a_target_that_is_not_there_ends_it(tmp_path: Path) -> None:
     with developing(tmp_path, "nowhere.py", ready="agent-asgi: There is no file") as dev:
         assert dev.process.wait(20) == 1

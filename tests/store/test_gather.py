@@ -7,7 +7,7 @@ import pytest
 
 from agent_asgi.store import gather
 from agent_asgi.store.base import StoreUnavailable
-from agent_asgi.store.gather import Gather
+from agent_asgi.store.gather import ALONE, Alone, Gather
 
 
 class Doubling:
@@ -86,6 +86,29 @@ def test_an_error_among_the_results_is_raised() -> None:
         assert await tasks[0] == 2
         with pytest.raises(ValueError, match="-2"):
             await tasks[1]
+
+    asyncio.run(main())
+
+
+def test_what_is_done_alone_holds_up_no_other() -> None:
+    go = asyncio.Event()
+    alone = []
+
+    async def double(numbers: Sequence[int]) -> Sequence[int | Alone]:
+        if len(numbers) == 1 and numbers[0] < 0:
+            alone.append(numbers[0])
+            await go.wait()
+            return [2 * numbers[0]]
+        return [2 * number if number > 0 else ALONE for number in numbers]
+
+    async def main() -> None:
+        doubled = Gather(double)
+        tasks = await asked(doubled, 1, -2, -3, -4, 5)
+        assert [task.done() for task in tasks] == [True, False, False, False, True]
+        assert await doubled(6) == 12
+        assert alone == [-2, -3], "only some at the same time"
+        go.set()
+        assert await asyncio.gather(*tasks) == [2, -4, -6, -8, 10]
 
     asyncio.run(main())
 

@@ -1,7 +1,10 @@
 """Runs that begin and end at once: in one transaction, each as if it were alone."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from msgspec import structs
 
@@ -99,3 +102,32 @@ def test_one_transaction_for_all(store_url: str, monkeypatch: pytest.MonkeyPatch
         assert count == 2
 
     run(store_url, main)
+
+
+@asynccontextmanager
+async def locked(url: str, id: str) -> AsyncIterator[None]:
+    """Lock a run's row within a block."""
+    async with await psycopg.AsyncConnection.connect(url) as other:
+        await other.execute("SELECT FROM agent_asgi_responses WHERE id = %s FOR UPDATE", [id])
+        yield
+        await other.rollback()
+
+
+def test_a_locked_row_holds_up_no_other_run(postgres: str) -> None:
+    async def all_but_one(operations: list[Awaitable[object]]) -> list[object]:
+        """Do operations at once; return all results, of which one has to wait for the lock."""
+        async with locked(postgres, "r5"), asyncio.timeout(10):
+            tasks = [asyncio.ensure_future(each) for each in operations]
+            while sum(task.done() for task in tasks) < RUNS - 1:
+                await asyncio.sleep(0.01)
+            assert not tasks[5].done()
+        return await asyncio.gather(*tasks)
+
+    async def main(store: Store) -> None:
+        ids = await accepted(store)
+        assert all(await all_but_one([store.claim(id_, "p1", LONG) for id_ in ids]))
+        await all_but_one([store.finish(id_, 1, group(2), ENDING) for id_ in ids])
+        for id_ in ids:
+            assert (await found(store, id_)).status == "completed"
+
+    run(postgres, main)
