@@ -24,7 +24,7 @@ from .items import (
     Status,
 )
 from .own_calls import as_pairs, without_private
-from .requests import FunctionTool, RequestFields, ResponsesRequest, decoded_input
+from .requests import FunctionTool, RequestFields, ResponsesRequest
 
 T = TypeVar("T")
 
@@ -66,8 +66,9 @@ def decode_request(body: bytes) -> ResponsesRequest:
                 body.decode()  # a typed decoder does not check the strings that it skips
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        request.earlier = 0
-        if decoded_input(request) == []:
+        if request.earlier_slot:
+            request.earlier = 0
+        if request.input_slot == []:
             break
         if request.tool_choice is not None:
             _check_tool_choice(request.tool_choice)

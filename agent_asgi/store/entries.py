@@ -39,7 +39,7 @@ class Entry(Struct):
 
     def count(self) -> int:
         """Return the number of bytes: of the request, the response, the state and the log."""
-        record, size = self.record, sum([len(lines.data) for lines in self.log])
+        record, size = self.record, sum([len(lines.data) for lines in self.log]) if self.log else 0
         return size + len(record.request) + len(record.response) + len(record.state or b"")
 
 
