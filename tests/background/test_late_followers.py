@@ -24,9 +24,11 @@ def test_who_joins_after_the_last_line_ends_at_once(
         record = await begin(store)
         store.signals.writing.add("r1")
         reader = LogReader(store, Admission())
-        reader.start()
-        async with asyncio.timeout(10):
+        async with AsyncExitStack() as stack, asyncio.timeout(10):
+            stack.push_async_callback(reader.stop)
+            reader.start()
             early = reader.tail(record, -1)
+            stack.push_async_callback(early.aclose)
             assert await anext(early) == group(0, 2).data
             await store.finish("r1", 1, END, ENDING)
             ended = await reader.wait_for_end(record)
@@ -34,7 +36,6 @@ def test_who_joins_after_the_last_line_ends_at_once(
             assert ended.status == "completed"
             assert [lines async for lines in reader.tail(record, 1)] == [END.data]
             assert [lines async for lines in early] == [END.data]
-        await reader.stop()
 
     run(store_url, main)
 

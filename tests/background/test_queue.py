@@ -158,16 +158,15 @@ def test_a_connection_that_has_never_been_used_is_checked(
 
     async def main() -> None:
         queue = PostgresQueue(postgres, ["sleeper"], Limits(), QUICK)
-        await queue._app.open_async()
-        pool = queue._connector.pool
-        await pool.wait()
-        async with await psycopg.AsyncConnection.connect(postgres, autocommit=True) as db:
-            await db.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid != pg_backend_pid()"
-            )
-        async with pool.connection() as connection:
-            await connection.execute("SELECT 1")
-        await queue._app.close_async()
+        async with queue._app.open_async():
+            pool = queue._connector.pool
+            await pool.wait()
+            async with await psycopg.AsyncConnection.connect(postgres, autocommit=True) as db:
+                await db.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid != pg_backend_pid()"
+                )
+            async with pool.connection() as connection:
+                await connection.execute("SELECT 1")
 
     asyncio.run(main())
