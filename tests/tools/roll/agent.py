@@ -26,7 +26,7 @@ router = AgentRouter("counter")
 
 @router.stream
 async def count(request: ResponsesRequest, context: Context) -> AsyncIterator[str]:
-    """Have the effect of each number once, across all attempts."""
+    """Record the effect of each number once, across all attempts."""
     said = [event for event in context.previous_events if event["type"].endswith("text.delta")]
     for number in range(len(said), STEPS[bool(request.background)]):
         with EFFECTS.open("a") as file:  # noqa: ASYNC230  a line is written at once

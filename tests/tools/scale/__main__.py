@@ -1,7 +1,7 @@
 """Says how many servers a number of streams needs, and which resource is saturated first.
 
 make scale                       from the costs in costs.json
-make scale ARGS=--measure        measures the costs anew on this machine, and writes them there
+make scale ARGS=--measure        measures the costs on this machine, and writes them there
 make scale ARGS="--check 1000"   compares the simulation with a real run of one server
 make scale ARGS=--partitions     tries a log that is partitioned by time on a real PostgreSQL
 """
