@@ -21,7 +21,7 @@ from ..runs.engine import Engine
 from ..runs.run import Run
 from ..runtime import Runtime
 from ..schema.ids import random_text
-from ..schema.requests import ConversationRef, ResponsesRequest, unread
+from ..schema.requests import ConversationRef, ResponsesRequest
 from ..schema.responses import Response, echo
 from ..store.approvals import Answers, continuing, find_answers, saved_state
 from ..store.base import StoreUnavailable
@@ -94,7 +94,7 @@ async def prepare(
         engine,
         router,
         handler,
-        handler.value(full) if unread(full) is None else await handler.value_of(full),
+        handler.value(full) if full is request else await handler.value_of(full),
         full.received,
         Lifecycle(response, None if mode == "json" else encoder, choice, tools, protocol.own_tools),
         mode,
