@@ -77,7 +77,7 @@ class Chains:
             turns: The turns.
         """
         place = None if previous is None else self._places.get(previous)
-        if previous is not None and place is None:
+        if previous is not None and (place is None or place.end > place.segment.valid):
             return
         if place is not None and place.end == len(place.segment.turns):
             segment = place.segment

@@ -41,7 +41,8 @@ def test_nothing_after_a_removed_turn_is_known() -> None:
     chains.add("b", [turn("d")])
     chains.add("a", [turn("e")])
     chains.remove("b")
-    assert [ids(chains.get(each)) for each in "abcde"] == ["a", "", "", "", "ae"]
+    chains.add("c", [turn("f"), turn("g")])
+    assert [ids(chains.get(each)) for each in "abcdefg"] == ["a", "", "", "", "ae", "", ""]
     for each in "acde":
         chains.remove(each)
     assert not chains._places
