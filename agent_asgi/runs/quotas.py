@@ -193,7 +193,7 @@ async def _admit(meters: Meters, user: str, quota: Quota, *, holds: bool) -> Use
     """Count a run; if too many are in flight, one may just have been answered: try again."""
     use = await meters.admit(user, quota, holds=holds)
     for seconds in ANSWERED_SECONDS if holds and not isinstance(meters, MemoryMeters) else ():
-        if use.admitted or use.running < (quota.concurrent_runs or math.inf):
+        if use.admitted or _reached(quota, use):
             break
         await asyncio.sleep(seconds)
         use = await meters.admit(user, quota, holds=holds)
@@ -202,7 +202,18 @@ async def _admit(meters: Meters, user: str, quota: Quota, *, holds: bool) -> Use
 
 def exceeded(quota: Quota, use: Use) -> TooMany:
     """Return the error of a user whose quota is used up."""
-    reached = [
+    concurrent = 1.0, f"concurrent runs (limit {quota.concurrent_runs})"
+    seconds, what = max(_reached(quota, use), default=concurrent)
+    retry_after = math.ceil(seconds)
+    message = f"Too many {what}. Retry in {retry_after} s."
+    error = TooMany(message, "rate_limit_exceeded", retry_after)
+    error.headers.update(rate_headers(quota, use))
+    return error
+
+
+def _reached(quota: Quota, use: Use) -> list[tuple[float, str]]:
+    """Return the rates that are used up: after how many seconds they allow a run, and which."""
+    return [
         ((used + 1 - limit) * MINUTE / limit, f"{unit} per minute (limit {limit})")
         for limit, used, unit in (
             (quota.runs_per_minute, use.runs, "runs"),
@@ -210,13 +221,6 @@ def exceeded(quota: Quota, use: Use) -> TooMany:
         )
         if limit is not None and used + 1 > limit
     ]
-    concurrent = 1.0, f"concurrent runs (limit {quota.concurrent_runs})"
-    seconds, what = max(reached, default=concurrent)
-    retry_after = math.ceil(seconds)
-    message = f"Too many {what}. Retry in {retry_after} s."
-    error = TooMany(message, "rate_limit_exceeded", retry_after)
-    error.headers.update(rate_headers(quota, use))
-    return error
 
 
 def rate_headers(quota: Quota, use: Use) -> dict[str, str]:

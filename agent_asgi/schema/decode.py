@@ -66,9 +66,9 @@ def decode_request(body: bytes) -> ResponsesRequest:
                 body.decode()  # a typed decoder does not check the strings that it skips
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        if request.earlier_slot:
+        if request._earlier_slot:
             request.earlier = 0
-        if request.input_slot == []:
+        if request._input_slot == []:
             break
         if request.tool_choice is not None:
             _check_tool_choice(request.tool_choice)

@@ -216,27 +216,27 @@ class _Input(RequestFields, kw_only=True, omit_defaults=True):
     An item of an unknown type is a dict, unchanged."""
     earlier: int = 0
     """How many items of `input` are from before this request."""
-    input_slot: ClassVar[Any]
-    earlier_slot: ClassVar[Any]
+    _input_slot: ClassVar[Any]
+    _earlier_slot: ClassVar[Any]
 
 
 # the fields behind properties of `ResponsesRequest`
-_Input.input_slot, _Input.earlier_slot = vars(_Input)["input"], vars(_Input)["earlier"]
+_Input._input_slot, _Input._earlier_slot = vars(_Input)["input"], vars(_Input)["earlier"]
 _set_input, _set_earlier = vars(_Input)["input"].__set__, vars(_Input)["earlier"].__set__
 
 
 def decoded_input(request: _Input) -> str | list[InputItem]:
     """Return the request's own input as it was decoded: a string or a list of items."""
-    items: str | list[InputItem] | Continued = request.input_slot
+    items: str | list[InputItem] | Continued = request._input_slot
     if isinstance(items, Continued):
         return items.new
-    earlier: int = request.earlier_slot
+    earlier: int = request._earlier_slot
     return items[earlier:] if earlier else items
 
 
 def unread(request: _Input) -> History | None:
     """Return the history of a request; None if it has none, or if it is in `input` already."""
-    items = request.input_slot
+    items = request._input_slot
     return items.history if isinstance(items, Continued) else None
 
 
@@ -264,7 +264,7 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
         An item of an unknown type is a dict, unchanged.
         """
         self._read()
-        if isinstance(items := self.input_slot, str):
+        if isinstance(items := self._input_slot, str):
             items = self.input = [Message(role="user", content=items)]
         return items  # type: ignore[no-any-return]  # the slot is untyped
 
@@ -276,7 +276,7 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
     def earlier(self) -> int:
         """How many items of `input` are from before this request."""
         self._read()
-        return self.earlier_slot  # type: ignore[no-any-return]  # as above
+        return self._earlier_slot  # type: ignore[no-any-return]  # as above
 
     @earlier.setter
     def earlier(self, number: int) -> None:
@@ -284,10 +284,10 @@ class ResponsesRequest(_Input, kw_only=True, omit_defaults=True):
 
     def _read(self) -> None:
         """Make the history a part of the input."""
-        items = self.input_slot
+        items = self._input_slot
         if isinstance(items, Continued):
             with items.history.lock:
-                if self.input_slot is items:  # no other thread has done it
+                if self._input_slot is items:  # no other thread has done it
                     _set_earlier(self, len(items.history.items()))
                     _set_input(self, [*items.history.items(), *items.new])
 
