@@ -47,24 +47,29 @@ class Recent:
     """The responses, those whose chain was used least recently first."""
 
     def __init__(self) -> None:
-        self._chains: OrderedDict[str, dict[str, Entry]] = OrderedDict()
+        self._chains: OrderedDict[str, Entry | dict[str, Entry]] = OrderedDict()
 
     def __iter__(self) -> Iterator[Entry]:
         for chain in self._chains.values():
-            yield from chain.values()
+            if isinstance(chain, Entry):
+                yield chain
+            else:
+                yield from chain.values()
 
     def add(self, entry: Entry) -> None:
         """Add a response; its chain is the last one used."""
-        chain = self._chains.get(entry.root)
-        if chain is None:
-            self._chains[entry.root] = {entry.record.id: entry}
-        else:
-            chain[entry.record.id] = entry
-            self._chains.move_to_end(entry.root)
+        chain = self._chains.setdefault(entry.root, entry)
+        if chain is entry:  # most responses are never continued
+            return
+        if isinstance(chain, Entry):
+            chain = self._chains[entry.root] = {chain.record.id: chain}
+        chain[entry.record.id] = entry
+        self._chains.move_to_end(entry.root)
 
     def remove(self, entry: Entry) -> None:
         """Remove a response."""
         chain = self._chains[entry.root]
-        del chain[entry.record.id]
-        if not chain:
+        if isinstance(chain, dict):
+            del chain[entry.record.id]
+        if chain is entry or not chain:
             del self._chains[entry.root]

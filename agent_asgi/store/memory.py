@@ -287,9 +287,9 @@ class MemoryStore(MemoryLocks, MemoryLogs, Store):
         return [record.id for record in held if record.active and record.cancel_wanted]
 
     async def abandoned(self, agents: Sequence[str]) -> Sequence[Record]:
-        records = [e.record for e in self._entries.values() if not e.held]
-        records = [r for r in records if r.cancel_wanted or not self._is_blocked(r.id)]
-        found = [structs.replace(r) for r in records if r.active and r.agent in agents]
+        active = [e.record for e in self._entries.values() if e.record.active and not e.held]
+        records = [r for r in active if r.cancel_wanted or not self._is_blocked(r.id)]
+        found = [structs.replace(r) for r in records if r.agent in agents]
         return sorted(found, key=lambda record: record.created_at)
 
     async def sweep(self) -> int:
