@@ -89,22 +89,26 @@ POSTGRES_TAILS = text(
 
 
 def _walk(id: str, owner: str, most: int | None = None) -> Any:
-    """Return a table of a response and what it continues: ids, what they continue, ages, bytes.
+    """Return a table of a response and what it continues: ids, what these continue, and ages.
+
+    The rows have to be joined with responses of the owner: the last id may not be one. Each step is
+    a subquery, since a database without statistics joins by the index of owners, or by none.
 
     Args:
         id: The response.
         owner: Its owner.
         most: The number of rows. Default: all.
     """
-    size = (func.length(responses.c.request) + func.length(responses.c.response)).label("size")
-    columns = (responses.c.id, responses.c.previous_id, size)
+    columns = (responses.c.id, responses.c.previous_id)
     first = select(*columns, literal(0).label("age")).where(
         responses.c.id == id, responses.c.owner == owner
     )
     walk = first.cte(recursive=True)
-    older = select(*columns, walk.c.age + 1).where(
+    previous = select(responses.c.previous_id).where(
         responses.c.id == walk.c.previous_id, responses.c.owner == owner
     )
+    older = select(walk.c.previous_id, previous.scalar_subquery(), walk.c.age + 1)
+    older = older.where(walk.c.previous_id.is_not(None))
     if most is not None:
         older = older.where(walk.c.age < most - 1)
     return walk.union_all(older)
@@ -113,11 +117,14 @@ def _walk(id: str, owner: str, most: int | None = None) -> Any:
 def chain_query(id: str, owner: str) -> Select[Any, Any, Any, Any]:
     """Return the query of a chain: its responses, how many begin it, its items and its bytes."""
     walk = _walk(id, owner)
-    begins = func.count().filter(walk.c.previous_id.is_(None)).label("begins")
+    begins = func.count().filter(responses.c.previous_id.is_(None)).label("begins")
     of_chain = items.c.response_id.in_(select(walk.c.id))
     count = select(func.count()).select_from(items).where(of_chain).scalar_subquery()
-    size = func.coalesce(func.sum(walk.c.size), 0).label("size")
-    return select(func.count().label("turns"), begins, count.label("items"), size).select_from(walk)
+    bytes_ = func.sum(func.length(responses.c.request) + func.length(responses.c.response))
+    size = func.coalesce(bytes_, 0).label("size")
+    query = select(func.count().label("turns"), begins, count.label("items"), size)
+    query = query.join_from(walk, responses, walk.c.id == responses.c.id)
+    return query.where(responses.c.owner == owner)
 
 
 def turns_query(id: str, owner: str, most: int) -> Select[Any]:
@@ -129,8 +136,10 @@ def turns_query(id: str, owner: str, most: int) -> Select[Any]:
         most: The number of rows.
     """
     walk = _walk(id, owner, most)
-    query = select(*TURN, responses.c.previous_id)
-    return query.join(walk, walk.c.id == responses.c.id).order_by(walk.c.age)
+    query = select(*TURN, responses.c.previous_id).join_from(
+        walk, responses, walk.c.id == responses.c.id
+    )
+    return query.where(responses.c.owner == owner).order_by(walk.c.age)
 
 
 def root_of(previous_id: str, owner: str) -> Any:
