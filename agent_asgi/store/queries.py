@@ -14,6 +14,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -88,27 +89,37 @@ POSTGRES_TAILS = text(
 """The same for PostgreSQL; json, unlike jsonb, keeps the order of the logs."""
 
 
+def owned_by(owner: str, table: Any = responses) -> ColumnElement[bool]:
+    """Return whether a response that is named by its id is an owner's.
+
+    PostgreSQL cannot use the indexes of owners for it. Before its first statistics it would, and
+    read all responses of the owner; without authentication these are all there are.
+
+    Args:
+        owner: The owner.
+        table: The table, or an alias of it. Default: of responses.
+    """
+    owned: ColumnElement[bool] = table.c.owner.concat(literal_column("''")) == owner
+    return owned
+
+
 def _walk(id: str, owner: str, most: int | None = None) -> Any:
     """Return a table of a response and what it continues: ids, what these continue, and ages.
 
-    The rows have to be joined with responses of the owner: the last id may not be one. Each step is
-    a subquery, since a database without statistics joins by the index of owners, or by none.
+    The first response of a chain continues "". The last row continues None if there is no response
+    of the owner with its id. Each step is a subquery: PostgreSQL may choose a slow kind of join.
 
     Args:
         id: The response.
         owner: Its owner.
         most: The number of rows. Default: all.
     """
-    columns = (responses.c.id, responses.c.previous_id)
-    first = select(*columns, literal(0).label("age")).where(
-        responses.c.id == id, responses.c.owner == owner
-    )
-    walk = first.cte(recursive=True)
-    previous = select(responses.c.previous_id).where(
-        responses.c.id == walk.c.previous_id, responses.c.owner == owner
-    )
+    previous_id = func.coalesce(responses.c.previous_id, "").label("previous_id")
+    first = select(responses.c.id, previous_id, literal(0).label("age"))
+    walk = first.where(responses.c.id == id, owned_by(owner)).cte(recursive=True)
+    previous = select(previous_id).where(responses.c.id == walk.c.previous_id, owned_by(owner))
     older = select(walk.c.previous_id, previous.scalar_subquery(), walk.c.age + 1)
-    older = older.where(walk.c.previous_id.is_not(None))
+    older = older.where(walk.c.previous_id > "")
     if most is not None:
         older = older.where(walk.c.age < most - 1)
     return walk.union_all(older)
@@ -117,14 +128,14 @@ def _walk(id: str, owner: str, most: int | None = None) -> Any:
 def chain_query(id: str, owner: str) -> Select[Any, Any, Any, Any]:
     """Return the query of a chain: its responses, how many begin it, its items and its bytes."""
     walk = _walk(id, owner)
-    begins = func.count().filter(responses.c.previous_id.is_(None)).label("begins")
+    begins = func.count().filter(walk.c.previous_id == "").label("begins")
     of_chain = items.c.response_id.in_(select(walk.c.id))
     count = select(func.count()).select_from(items).where(of_chain).scalar_subquery()
     bytes_ = func.sum(func.length(responses.c.request) + func.length(responses.c.response))
     size = func.coalesce(bytes_, 0).label("size")
     query = select(func.count().label("turns"), begins, count.label("items"), size)
     query = query.join_from(walk, responses, walk.c.id == responses.c.id)
-    return query.where(responses.c.owner == owner)
+    return query.where(walk.c.previous_id.is_not(None))
 
 
 def turns_query(id: str, owner: str, most: int) -> Select[Any]:
@@ -136,10 +147,9 @@ def turns_query(id: str, owner: str, most: int) -> Select[Any]:
         most: The number of rows.
     """
     walk = _walk(id, owner, most)
-    query = select(*TURN, responses.c.previous_id).join_from(
-        walk, responses, walk.c.id == responses.c.id
-    )
-    return query.where(responses.c.owner == owner).order_by(walk.c.age)
+    query = select(*TURN, responses.c.previous_id)
+    query = query.join_from(walk, responses, walk.c.id == responses.c.id)
+    return query.where(walk.c.previous_id.is_not(None)).order_by(walk.c.age)
 
 
 def root_of(previous_id: str, owner: str) -> Any:
@@ -149,7 +159,7 @@ def root_of(previous_id: str, owner: str) -> Any:
     """
     previous = responses.alias()
     root = func.coalesce(previous.c.root_id, previous.c.id)
-    where = (previous.c.id == previous_id, previous.c.owner == owner)
+    where = (previous.c.id == previous_id, owned_by(owner, previous))
     return select(root).where(*where).scalar_subquery()
 
 
@@ -228,7 +238,7 @@ def size_query(ids: Sequence[str], owner: str) -> Select[Any]:
     """Return the query of the number of bytes that responses and their requests have."""
     size = func.length(responses.c.request) + func.length(responses.c.response)
     query = select(func.coalesce(func.sum(size), 0))
-    return query.where(responses.c.id.in_(ids), responses.c.owner == owner)
+    return query.where(responses.c.id.in_(ids), owned_by(owner))
 
 
 def stored_bytes_query(owner: str) -> Select[Any]:

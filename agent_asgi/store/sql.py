@@ -31,6 +31,7 @@ from .queries import (
     batches,
     items_query,
     lock_rows,
+    owned_by,
     page_query,
     renew_chain,
     root_of,
@@ -154,11 +155,11 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
 
     @shielded
     async def get(self, id: str, owner: str) -> Record | None:
-        return await self._one(responses.c.id == id, responses.c.owner == owner)
+        return await self._one(responses.c.id == id, owned_by(owner))
 
     @shielded
     async def get_all(self, ids: Collection[str], owner: str) -> list[Record]:
-        query = select(*RECORD).where(responses.c.owner == owner)
+        query = select(*RECORD).where(owned_by(owner))
         records: list[Record] = []
         for some in batches(ids):
             records += await self._records(query.where(responses.c.id.in_(some)))
@@ -171,7 +172,7 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
     @shielded
     async def delete(self, id: str, owner: str) -> bool:
         query = select(responses.c.attempt, responses.c.holder, active.label("active"))
-        query = query.where(responses.c.id == id, responses.c.owner == owner).with_for_update()
+        query = query.where(responses.c.id == id, owned_by(owner)).with_for_update()
         async with self._writing() as db:
             row = (await db.execute(query)).first()
             if row is not None:
@@ -197,7 +198,7 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
         last = None
         async with self._reading() as db:
             if after is not None:
-                where = (responses.c.id == after, responses.c.owner == owner)
+                where = (responses.c.id == after, owned_by(owner))
                 created = select(responses.c.created_at).where(*where)
                 created_at = (await db.execute(created)).scalar()
                 if created_at is None:
@@ -212,7 +213,7 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
             if ids and size > max_bytes:
                 break
             ids.append(id_)
-        query = select(*RECORD).where(responses.c.id.in_(ids), responses.c.owner == owner)
+        query = select(*RECORD).where(responses.c.id.in_(ids), owned_by(owner))
         order = (responses.c.created_at.desc(), responses.c.id.desc())
         return Page(await self._records(query.order_by(*order)), has_more=len(ids) < len(rows))
 
@@ -258,7 +259,7 @@ class SqlStore(SqlApprovals, SqlLogs, SqlRuns, SqlSizes, SqlChains):
 
     @shielded
     async def want_cancel(self, id: str, owner: str) -> None:
-        where = (responses.c.id == id, responses.c.owner == owner, active)
+        where = (responses.c.id == id, owned_by(owner), active)
         async with self._controlling() as db:
             await db.execute(update(responses).where(*where).values(cancel_wanted=True))
 
