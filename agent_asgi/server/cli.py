@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
@@ -31,8 +32,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     try:
         options.command(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)  # as shells report a SIGINT
+    except BrokenPipeError:  # of `agent-asgi routes agent.py | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,8 @@
 """`agent-asgi routes`, `--version`, and the help."""
 
+import os
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_asgi.server.cli import main
+from tests.support.commands import command
 
 APPS = """
 from starlette.applications import Starlette
@@ -56,6 +59,16 @@ def test_routes_of_several_agents(
     assert own in table
 
 
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    argv = command("routes", "listed:app")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(argv, stdout=write, stderr=subprocess.PIPE, env=env, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_an_app_without_routes() -> None:
     with pytest.raises(SystemExit, match="is a function and lists no routes"):
         main(["routes", "listed:bare"])
@@ -70,8 +83,8 @@ def test_alone_it_shows_help_with_examples(capsys: pytest.CaptureFixture[str]) -
     main([])
     shown = capsys.readouterr().out
     assert "examples:" in shown
-    for command in ("chat", "new", "routes", "serve", "worker"):
-        assert command in shown
+    for name in ("chat", "new", "routes", "serve", "worker"):
+        assert name in shown
 
 
 @pytest.mark.parametrize("command", ["chat", "new", "routes"])
