@@ -38,8 +38,8 @@ def banner(app: Any, url: str) -> str:
 
 def place(uri: str) -> str:
     """Return a tracking URI, and the command that shows the traces of a database."""
-    is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
-    return f"{uri} (mlflow ui --backend-store-uri {uri})" if is_database else uri
+    command = setup.viewer(uri)
+    return uri if command is None else f"{uri} ({command})"
 
 
 def _lines(rows: dict[str, str]) -> str:

@@ -174,7 +174,7 @@ function begin() {
 async function load() {
   try {
     const app = await getJson("playground.json");
-    panel.setDebug(app.debug);
+    panel.setDebug(app.debug, app.viewer);
     await library.load(app.lists);
     agents.set(app.agents);
   } catch (error) {
