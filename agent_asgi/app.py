@@ -198,7 +198,7 @@ class AgentApp:
             authenticated=authenticate is not None,
             single_user=single_user,
             quota=quota,
-            debug=debug,
+            debug=debug or settings.debug,
         )
         self.has_playground = playground
         """Whether `/` serves the playground."""

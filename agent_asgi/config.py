@@ -8,6 +8,8 @@ from typing import Any
 
 development = False
 """Whether apps are built for development; `agent-asgi dev` sets this to True in its process."""
+debug = False
+"""Whether the errors of all apps name exceptions; `agent-asgi chat` sets this to True."""
 
 
 def require(owner: str, options: Mapping[str, tuple[Any, ...]]) -> None:

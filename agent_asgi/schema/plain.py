@@ -47,8 +47,9 @@ def builtins(value: Any) -> Any:
     """
     try:
         return msgspec.to_builtins(value, str_keys=True, enc_hook=plain)
-    except TypeError:  # for some keys only the encoder asks the hook
-        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=plain))
+    except TypeError:
+        pass  # for some keys only the encoder asks the hook
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=plain))
 
 
 def dumped(model: Any, **options: Any) -> Any:

@@ -23,11 +23,12 @@ def banner(app: Any, url: str) -> str:
     only_here = ", ".join(app.dev_protocols)
     more = f" (also {only_here}; `serve` needs protocols= for these)" if only_here else ""
     traces = setup.destination()
+    name, path = ("Docs", "docs") if find_spec(VIEWER) else ("OpenAPI", "openapi.json")
     return _lines(
         {
             "Playground": f"{url}/" if app.has_playground else "none: the fallback serves /",
             "API": f"{url}/v1/responses{more}",
-            "Docs": f"{url}/docs" if find_spec(VIEWER) else f"{url}/openapi.json",
+            name: f"{url}/{path}",
             "Agents": ", ".join(router.name for router in app.routers),
             "Store": app.store.url + ("" if app.store.shared else " (a reload forgets it)"),
             "Traces": "off (OTEL_SDK_DISABLED)" if traces is None else place(traces),
@@ -37,8 +38,8 @@ def banner(app: Any, url: str) -> str:
 
 def place(uri: str) -> str:
     """Return a tracking URI, and the command that shows the traces of a database."""
-    is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
-    return f"{uri} (mlflow ui --backend-store-uri {uri})" if is_database else uri
+    command = setup.viewer(uri)
+    return uri if command is None else f"{uri} ({command})"
 
 
 def _lines(rows: dict[str, str]) -> str:

@@ -118,6 +118,12 @@ def destination() -> str | None:
     return f"{scheme}{colon}{rest.rpartition('@')[2]}"
 
 
+def viewer(uri: str) -> str | None:
+    """Return the command that shows the traces of a database; None if the URI is no database's."""
+    is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
+    return f"mlflow ui --backend-store-uri {uri}" if is_database else None
+
+
 @contextlib.contextmanager
 def collecting_later() -> Iterator[None]:
     """Pause the garbage collector in a process that only serves this app, then freeze all objects.

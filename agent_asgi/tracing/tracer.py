@@ -146,6 +146,11 @@ class Tracer:
         root = f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}{uri.path.rstrip('/')}"
         return f"{root}/#/experiments/{id_}/traces?selectedEvaluationId="
 
+    def viewer(self) -> str | None:
+        """Return the command that shows traces in a database; None if they go elsewhere."""
+        uri = setup.destination() if self._ready.is_set() else None
+        return None if uri is None else setup.viewer(uri)
+
     async def keep_feedback(self, opinion: Feedback) -> str | None:
         """Store a person's feedback on a run in MLflow.
 

@@ -297,7 +297,7 @@ def test_an_unsupported_result_names_handler_and_type(caplog: pytest.LogCaptureF
     assert (answer.status, answer.json()["error"]["code"]) == (500, "agent_error")
     assert "Handler 'odd_one' of agent 'agent' failed. It is at " in caplog.text
     assert "test_handler.py:" in caplog.text
-    assert "float is not a string, item, event, response or usage" in caplog.text
+    assert "float is not a string, item, event, response or usage. For text, yield" in caplog.text
 
 
 async def unawaited() -> str:
@@ -328,6 +328,7 @@ def test_a_missing_await_is_named_in_all_modes(
         body = {"input": "x", "number": number, "stream": stream}
         post(router, body, path)
         assert "coroutine of unawaited(). Is an `await` missing?" in caplog.text
+        assert "During handling" not in caplog.text
 
 
 def test_outputs_that_are_hardly_meant_are_warned_of_once(

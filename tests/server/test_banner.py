@@ -81,8 +81,9 @@ def test_a_host_has_an_address() -> None:
     assert lines(front) == {"App": URL}
 
 
-def test_without_the_viewer_the_document_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_viewer_the_document_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_asgi.server.banner.VIEWER", "no_such_package")
     router = AgentRouter()
     router.invoke(lambda request: "hi")
-    assert lines(AgentApp(router))["Docs"] == f"{URL}/openapi.json"
+    shown = lines(AgentApp(router))
+    assert (shown.get("Docs"), shown["OpenAPI"]) == (None, f"{URL}/openapi.json")

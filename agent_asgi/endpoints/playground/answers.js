@@ -70,6 +70,13 @@ function approvalForm(item, send) {
 
 /** Say what an answer was. */
 export function said(answer) {
-  if (answer.type === "mcp_approval_response") return `${answer.approve ? "approved" : "rejected"}${answer.reason ? `: ${answer.reason}` : ""}`;
-  return "answered";
+  if (answer.type !== "mcp_approval_response") return "answered";
+  const approved = changedArguments(answer) ? "approved with changes" : "approved";
+  const decision = answer.approve ? approved : "rejected";
+  return answer.reason ? `${decision}: ${answer.reason}` : decision;
+}
+
+/** Return the arguments that an answer has changed. */
+export function changedArguments(answer) {
+  return answer?.["agent_asgi:arguments"];
 }

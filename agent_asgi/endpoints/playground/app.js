@@ -79,7 +79,8 @@ function draw() {
 function showState() {
   const { running, last } = conversation;
   composer.update(running, agents.ready);
-  const text = running ? "Answering…" : notice || (STATES[last?.status] ?? "");
+  const state = last?.waits ? "Waits for your answer" : STATES[last?.status] ?? "";
+  const text = running ? "Answering…" : notice || state;
   if (agents.ready && status.textContent !== text) status.textContent = text;
 }
 
@@ -174,7 +175,7 @@ function begin() {
 async function load() {
   try {
     const app = await getJson("playground.json");
-    panel.setDebug(app.debug);
+    panel.setDebug(app.debug, app.viewer);
     await library.load(app.lists);
     agents.set(app.agents);
   } catch (error) {

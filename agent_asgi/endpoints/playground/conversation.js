@@ -119,7 +119,7 @@ export class Conversation {
 
   async #follow(turn) {
     if (turn.id) await this.#listen(turn, follow(turn.id, { signal: turn.abort.signal }));
-    else turn.end("stopped");
+    else if (turn.running) turn.end("stopped");
     if (turn.error?.code === "response_not_found") Object.assign(turn, { status: "lost", error: null });
     if (turn.partial && turn.status !== "lost") turn.input = await inputOf(turn.id).catch(() => turn.input);
     turn.partial = false;

@@ -48,7 +48,7 @@ class Playground:
         return _file(request.path_params["file"])
 
     async def playground_settings(self, request: Request) -> Response:
-        """Return the agents, and whether the page may list conversations and show spans."""
+        """Return the agents, what the page may list and show, and the command for the traces."""
         try:
             runtime = await self._config.running()
         except AgentError as error:
@@ -64,7 +64,8 @@ class Playground:
             if router.protocol == "responses"
         ]
         lists = runtime.engine.knows_user(owner_of(request.scope))
-        body = {"agents": agents, "lists": lists, "debug": self._config.debug}
+        viewer = runtime.tracer.viewer() if self._config.debug else None
+        body = {"agents": agents, "lists": lists, "debug": self._config.debug, "viewer": viewer}
         return json_response(codec.encode(body))
 
     async def playground_trace(self, request: Request) -> Response:

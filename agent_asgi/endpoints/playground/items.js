@@ -1,6 +1,6 @@
 // The items of an answer: messages, reasoning, tool calls, approval requests, images, and others.
 
-import { answerForm, said } from "./answers.js";
+import { answerForm, changedArguments, said } from "./answers.js";
 import { cited, sourcesView } from "./citations.js";
 import { element, parsedJson, pretty, visible } from "./dom.js";
 import { structuredView } from "./json-view.js";
@@ -19,11 +19,11 @@ export class ItemView {
   /**
    * @param {object} item
    * @param {unknown} output - The output of a call; null if it has none.
-   * @param {{unfinished: boolean, waits: boolean, answer: object | undefined, tool: object | undefined, send: Function}} state -
-   *   Whether more of the item follows, whether it waits for the user, and what the user has answered.
+   * @param {{running: boolean, unfinished: boolean, waits: boolean, answer: object | undefined, tool: object | undefined, send: Function}} state -
+   *   Whether the turn runs, whether more of the item follows, whether it waits for the user, and what the user has answered.
    */
   update(item, output, state) {
-    const now = JSON.stringify([item, output, state.unfinished, state.waits, state.answer]);
+    const now = JSON.stringify([item, output, state.running, state.unfinished, state.waits, state.answer]);
     if (now === this.shown) return;
     this.shown = now;
     this.kind.update(item, output, state);
@@ -77,12 +77,14 @@ class Call {
   );
   node = element("div", { class: "called" }, this.#details, this.#reply);
 
-  update(item, output, { waits, answer, tool, send }) {
+  update(item, output, { running, waits, answer, tool, send }) {
     const asks = item.type === "mcp_approval_request";
+    const given = changedArguments(answer) ?? item.arguments ?? "";
+    const missing = running || waits ? (asks ? "needs approval" : "no result yet") : asks ? "not answered" : "no result";
     this.#name.textContent = visible(item.name ?? "");
-    this.#brief.textContent = brief(item.arguments ?? "");
-    this.#state.textContent = answer ? said(answer) : asks ? "needs approval" : output === null ? "no result yet" : brief(output);
-    this.#arguments.textContent = visible(pretty(item.arguments ?? ""));
+    this.#brief.textContent = brief(given);
+    this.#state.textContent = answer ? said(answer) : output === null ? missing : brief(output);
+    this.#arguments.textContent = visible(pretty(given));
     this.#result.textContent = output === null ? "–" : visible(pretty(output));
     for (const node of this.#results) node.hidden = asks;
     if (!waits) this.#reply.replaceChildren();

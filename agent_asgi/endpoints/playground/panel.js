@@ -33,8 +33,8 @@ export class Panel {
     this.#select();
   }
 
-  setDebug(debug) {
-    this.trace = new TraceView(debug, this.actions.page);
+  setDebug(debug, viewer) {
+    this.trace = new TraceView(debug, viewer, this.actions.page);
   }
 
   show(tab) {

@@ -11,10 +11,12 @@ export class TraceView {
 
   /**
    * @param {boolean} debug - Whether the server shows spans.
+   * @param {string | null} viewer - The command that shows the traces.
    * @param {(turn: Turn) => string | null} page - Returns the address of MLflow's page.
    */
-  constructor(debug, page) {
+  constructor(debug, viewer, page) {
     this.debug = debug;
+    this.viewer = viewer;
     this.page = page;
   }
 
@@ -33,7 +35,7 @@ export class TraceView {
     const page = this.page(turn);
     const where = page
       ? element("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, "Open in MLflow", element("span", { class: "hidden" }, " (new tab)"))
-      : note("Find it in MLflow: ", element("code", {}, "mlflow ui --backend-store-uri …"), ", with the server’s own tracking URI.");
+      : note("Find it in MLflow: ", element("code", {}, this.viewer ?? "mlflow ui --backend-store-uri …"), this.viewer ? "." : ", with the server’s own tracking URI.");
     const id = element("p", { class: "trace" }, "Trace ", element("code", {}, turn.trace), copyButton(() => turn.trace));
     return element("div", {}, id, where, this.debug ? null : note("With ", element("code", {}, "AgentApp(debug=True)"), ", its spans are shown here."));
   }

@@ -24,6 +24,7 @@ export class TurnView {
   #error = element("div", { class: "error", role: "alert", hidden: true });
   #usage = element("span", { class: "note usage" });
   #actions = element("span", { class: "actions" });
+  #views = element("span", { class: "actions" });
   #buttons = element("div", { class: "row", role: "group", "aria-label": "Actions" }, this.#actions);
   #under = element("div", { class: "under" });
   #tools = element("div", { class: "tools", hidden: true }, this.#buttons, this.#under);
@@ -52,7 +53,8 @@ export class TurnView {
       this.#error,
       this.#tools,
     );
-    this.#buttons.append(textButton("Trace", () => actions.show("trace", turn)), textButton("Events", () => actions.show("events", turn)), this.#usage);
+    this.#views.append(textButton("Trace", () => actions.show("trace", turn)), textButton("Events", () => actions.show("events", turn)));
+    this.#buttons.append(this.#views, this.#usage);
   }
 
   /**
@@ -78,6 +80,7 @@ export class TurnView {
     this.#ending.hidden = !ENDINGS[turn.status];
     this.#showError();
     this.#tools.hidden = turn.running && !turn.events.length;
+    this.#views.hidden = !turn.id && !turn.trace; // it never reached a run
     this.#usage.textContent = usageOf(turn);
     if (!turn.running) this.#end();
   }
@@ -98,6 +101,7 @@ export class TurnView {
       const answer = turn.answers.get(item) ?? answers.find((each) => answersTo(each, item));
       const send = (output) => actions.answer(turn, item, output);
       this.#items[index].update(item, outputs.get(item.call_id) ?? ownOutput(item), {
+        running: turn.running,
         unfinished: turn.running && index === newest,
         waits: pending.has(item) && !answer,
         answer,

@@ -18,16 +18,15 @@ export class Turn {
    * @param {boolean} [fields.partial] - Whether the input is only its text; the server has the rest.
    * @param {object} [fields.settings] - Further fields of the request.
    */
-  constructor({ input, agent, partial = false, settings = {}, previous = null, background = false, id = null, trace = null, vote = null }) {
-    Object.assign(this, { input, agent, partial, settings, previous, background, id, trace, vote });
+  constructor({ input, agent, partial = false, settings = {}, previous = null, background = false, id = null, trace = null, vote = null, error = null }) {
+    Object.assign(this, { input, agent, partial, settings, previous, background, id, trace, vote, error });
     this.abort = new AbortController();
     this.stopWanted = false;
-    this.status = "running"; // then: completed, incomplete, failed, cancelled, stopped, lost
+    this.status = error ? "failed" : "running"; // then: completed, incomplete, failed, cancelled, stopped, lost
     this.events = [];
     this.offsets = []; // when the events came, in milliseconds after the request; none after a reload
     this.items = [];
     this.answers = new Map(); // what the user has answered to calls and approval requests, by item
-    this.error = null;
     this.usage = null;
     this.request = null; // the body that was sent
     this.began = null;
@@ -72,11 +71,17 @@ export class Turn {
     );
   }
 
-  // Attachments may be large, and the server has them.
+  // Whether the user has to answer before the conversation can go on.
+  get waits() {
+    return this.pending.some((item) => !this.answers.has(item));
+  }
+
+  // Attachments may be large, and the server has them. It does not have the error of a turn without a run.
   toJSON() {
     const { agent, settings, previous, background, id, trace, vote } = this;
     const partial = id !== null && typeof this.input !== "string";
-    return { input: partial ? this.text : this.input, partial, agent, settings, previous, background, id, trace, vote };
+    const error = id === null ? this.error : null;
+    return { input: partial ? this.text : this.input, partial, agent, settings, previous, background, id, trace, vote, error };
   }
 
   /** Return the items of the input and the output, with ids as the server makes them. */

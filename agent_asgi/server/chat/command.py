@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ... import config as settings
 from ...tracing import setup
 from ..banner import place
 from ..logging import log_config
@@ -76,6 +77,7 @@ def _talk_to_target(options: argparse.Namespace) -> bool:
     apply_environment(options)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", options.log_level)
     logging.config.dictConfig(log_config(options.log_format, options.log_level, brief=True))
+    settings.debug = True
     app = load_any(parse(options.target))
     traces = setup.destination()
     with serving(app, at_once=sys.stdin.isatty()) as url:

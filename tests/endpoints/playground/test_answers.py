@@ -122,6 +122,21 @@ def test_a_result_is_filled_in_by_its_schema(serve: Serve, browser: Browser) -> 
     tab.close()
 
 
+def test_a_call_whose_run_has_ended_gets_no_result(serve: Serve, browser: Browser) -> None:
+    router = AgentRouter("failing")
+
+    @router.stream
+    async def fail(request: ResponsesRequest) -> AsyncIterator[Any]:
+        yield FunctionCall("look", {"at": "the sky"})
+        raise RuntimeError("It is night.")
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True)))
+    tab.ready()
+    tab.ask("Look.")
+    expect(tab.turns.last.locator(".state")).to_have_text("no result")
+    tab.close()
+
+
 class Deleter:
     """An agent that asks before it deletes a file.
 
@@ -149,6 +164,7 @@ def test_an_approval_is_given_or_refused(serve: Serve, browser: Browser, single_
     tab.ready()
     tab.ask("Delete it.")
     tab.answered("needs approval")
+    expect(tab.page.locator("#status")).to_have_text("Waits for your answer")
     expect(tab.turns.last.locator(".name")).to_have_text("delete_file")
     arguments = '{\n  "path": "report.txt",\n  "times": 1\n}'
     expect(tab.page.get_by_label("Arguments", exact=True)).to_have_text(arguments)
@@ -158,6 +174,7 @@ def test_an_approval_is_given_or_refused(serve: Serve, browser: Browser, single_
     tab.answered("Kept.")
     expect(tab.page.locator(".question").last).to_have_text("Rejected: I need it.")
     expect(tab.turns.first.locator(".state")).to_have_text("rejected: I need it.")
+    expect(tab.page.locator("#status")).to_have_text("Done")
 
     tab.ask("Delete it.")
     tab.button("Edit the arguments").click()
@@ -168,11 +185,18 @@ def test_an_approval_is_given_or_refused(serve: Serve, browser: Browser, single_
         (False, "I need it.", None),
         (True, None, {"path": "old.txt", "times": 1}),
     ]
+    for _ in range(2):
+        expect(tab.page.locator(".question").last).to_have_text("Approved with changes")
+        expect(tab.turns.nth(2).locator(".state")).to_have_text("approved with changes")
+        expect(tab.turns.nth(2).locator(".given")).to_have_text('{"path":"old.txt","times":1}')
+        expect(tab.turns.nth(2).get_by_label("Arguments")).to_contain_text("old.txt")
+        tab.page.reload()
 
     tab.ask("Delete it.")
     tab.answered("needs approval")
     tab.ask("Never mind.")
     expect(tab.page.locator("form.reply")).to_have_count(1)
+    expect(tab.turns.nth(4).locator(".state")).to_have_text("not answered")
     tab.button("Approve").press("Enter")
     until(lambda: len(agent.answers) == 3)
     assert agent.answers[-1] == (True, None, None)

@@ -64,6 +64,9 @@ def test_the_trace_is_a_tree_with_times(serve: Serve, browser: Browser, width: i
     expect(tool).to_contain_text("word")
     expect(tool).to_contain_text("a star")
     expect(tool.locator("summary").first).to_contain_text("ms")
+    tab.page.reload()  # the page may have been opened before MLflow was ready
+    tab.button("Trace").click()
+    expect(tab.panel).to_contain_text(f"mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}.")
     tab.close()
 
 

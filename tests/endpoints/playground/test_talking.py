@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from agent_asgi import AgentApp, AgentRouter
+from agent_asgi import AgentApp, AgentError, AgentRouter, ResponsesRequest
 from tests.endpoints.playground.agents import REFUSED, Held, Serve, saying
 from tests.support.asking import ANN, TOKENS, WRONG, fetch
 from tests.support.browsing import WAIT, WIDTHS, Tab
@@ -242,7 +242,30 @@ def test_a_failure_is_told_and_can_be_retried(serve: Serve, browser: Browser) ->
     until(lambda: len(agent.inputs) == 2)
     expect(alert).to_contain_text("agent_error")
     expect(tab.turns).to_have_count(1)
+    tab.page.reload()
+    expect(alert).to_contain_text("agent_error")
+    expect(tab.button("Trace")).to_be_visible()
     tab.close()
+
+
+def test_a_failure_before_the_run_is_one_after_a_reload_too(serve: Serve, browser: Browser) -> None:
+    router = AgentRouter("picky")
+
+    @router.invoke
+    async def refuse(request: ResponsesRequest) -> str:
+        raise AgentError("Name a city.", 400)
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True)))
+    tab.ready()
+    tab.ask("Go.")
+    for _ in range(2):
+        expect(tab.page.get_by_role("alert")).to_contain_text("Name a city.")
+        expect(tab.turns.last).not_to_contain_text("Stopped.")
+        expect(tab.turns.last.get_by_role("button", name="Retry")).to_be_visible()
+        expect(tab.turns.last.get_by_role("button", name="Events")).to_be_hidden()
+        expect(tab.turns.last.get_by_role("button", name="Trace")).to_be_hidden()
+        tab.page.reload()
+    tab.close(REFUSED)
 
 
 def test_a_server_that_has_forgotten_is_asked_anew(serve: Serve, browser: Browser) -> None:

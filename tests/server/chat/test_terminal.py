@@ -110,6 +110,13 @@ def test_a_pipe_gets_plain_text(tmp_path: Path) -> None:
     assert done.stdout.endswith("It is blue.\n")
 
 
+def test_an_error_of_a_target_has_its_reason(tmp_path: Path) -> None:
+    code = "def mine(request: str):\n    raise ValueError('no such thing')\n"
+    (tmp_path / "mine.py").write_text(code)
+    done = piped(tmp_path, "mine:mine", "Hi\n")
+    assert done.stdout == "Error: ValueError: no such thing (agent_error)\n"
+
+
 def test_an_app_that_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from contextlib import asynccontextmanager\n"
