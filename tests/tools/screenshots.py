@@ -19,10 +19,10 @@ HEIGHT = 470
 def main() -> None:
     """Take screenshots of a chat with the example agent, in each color scheme and width."""
     sys.path.append(str(ROOT / "docs" / "examples"))
-    folder = tempfile.mkdtemp()
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    os.chdir(tempfile.mkdtemp())  # so that no picture shows a path
+    os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///mlflow.db"
     os.environ.pop("OPENAI_MODEL", None)
-    import calculator  # traces to the database above
+    import calculator
 
     from agent_asgi import AgentApp
     from tests.support.apps import sets_tracing_up
