@@ -350,6 +350,7 @@ def _unknown(output: object) -> str:
         return unawaited(output)
     name = "A dict without `type`" if isinstance(output, dict) else type(output).__name__
     return (
-        f"{name} is not a string, item, event, response or usage. For text, yield `str(...)`. To "
-        "return it as JSON text, use an invoke handler whose return annotation names its class."
+        f"{name} is not a string, item, event, response or usage. For text, yield or return "
+        "`str(...)`. To return it as JSON text, use an invoke handler whose return annotation "
+        "names its class."
     )

@@ -190,9 +190,9 @@ class Quotas:
 
 
 async def _admit(meters: Meters, user: str, quota: Quota, *, holds: bool) -> Use:
-    """Count a run; if too many are in flight, one may just have been answered: try again."""
+    """Count a run. If it is refused, but no rate is used up, one may just have ended: try again."""
     use = await meters.admit(user, quota, holds=holds)
-    for seconds in ANSWERED_SECONDS if holds and not isinstance(meters, MemoryMeters) else ():
+    for seconds in () if isinstance(meters, MemoryMeters) else ANSWERED_SECONDS:
         if use.admitted or _reached(quota, use):
             break
         await asyncio.sleep(seconds)

@@ -4,6 +4,8 @@ import contextlib
 import gc
 import logging
 import os
+import re
+import shlex
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -24,6 +26,7 @@ MAX_OPEN_TRACES = 100_000
 DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own, in a folder without files of its older versions."""
 LOCK_SUFFIX = ".agent_asgi.lock"
+_PASSWORD = re.compile(r"(?<=[?&])password=[^&]*&?")
 UNUSED = "http://unused.invalid"
 """A tracking URI where none is needed."""
 
@@ -115,13 +118,15 @@ def destination() -> str | None:
         uri = get_tracking_uri()
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     scheme, colon, rest = uri.partition("://")
-    return f"{scheme}{colon}{rest.rpartition('@')[2]}"
+    if scheme == "sqlite":
+        return uri
+    return scheme + colon + _PASSWORD.sub("", rest.rpartition("@")[2])
 
 
 def viewer(uri: str) -> str | None:
     """Return the command that shows the traces of a database; None if the URI is no database's."""
     is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
-    return f"mlflow ui --backend-store-uri {uri}" if is_database else None
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}" if is_database else None
 
 
 @contextlib.contextmanager

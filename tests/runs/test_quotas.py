@@ -14,10 +14,10 @@ from starlette.requests import HTTPConnection
 from agent_asgi import AgentApp, AgentRouter, Limits, Quota, ResponsesRequest, Usage
 from agent_asgi.protocols import MCP, ChatCompletions
 from agent_asgi.runs import quotas
-from agent_asgi.runs.quotas import _duration
+from agent_asgi.runs.quotas import _admit, _duration
 from agent_asgi.store import MemoryStore
 from agent_asgi.store.base import StoreUnavailable
-from agent_asgi.store.meters import MemoryMeters, Use
+from agent_asgi.store.meters import MemoryMeters, Meters, Use
 from agent_asgi.testing import AgentClient
 from tests.support.apps import ask_unstarted, started
 from tests.support.asking import fetch
@@ -351,6 +351,24 @@ def test_one_run_after_another_is_never_too_many_for_two_processes(
     for number in range(30):
         answer = clients[number % 2].responses.create(model="agent", input="x")
         assert answer.output_text == "begun "
+
+
+@pytest.mark.parametrize("holds", [False, True])
+def test_what_ends_between_two_looks_refuses_nothing(
+    monkeypatch: pytest.MonkeyPatch, *, holds: bool
+) -> None:
+    monkeypatch.setattr(quotas, "ANSWERED_SECONDS", (0.0,))
+    uses = [Use(False, 0, 0.5, 0.5), Use(True, 1, 1.0, 0.5)]
+
+    class Racing(Meters):
+        async def admit(self, user: str, quota: Quota, *, holds: bool) -> Use:
+            return uses.pop(0)
+
+        async def leave(self, user: str, quota: Quota, tokens: int, **options: Any) -> None:
+            raise NotImplementedError
+
+    quota = Quota(runs_per_minute=5, concurrent_runs=1)
+    assert asyncio.run(_admit(Racing(), "ann", quota, holds=holds)).admitted
 
 
 def test_a_flood_is_refused_without_counting() -> None:

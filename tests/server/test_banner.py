@@ -62,6 +62,16 @@ def test_a_playground_in_front_of_a_fallback(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("MLFLOW_TRACKING_URI", "http://me:secret@host:5000", "http://host:5000"),
         ("MLFLOW_TRACKING_URI", "databricks", "databricks"),
+        (
+            "MLFLOW_TRACKING_URI",
+            "postgresql://me:secret@host/db?password=secret&a=b",
+            "postgresql://host/db?a=b (mlflow ui --backend-store-uri 'postgresql://host/db?a=b')",
+        ),
+        (
+            "MLFLOW_TRACKING_URI",
+            "sqlite:////my data/a@b.db",
+            "sqlite:////my data/a@b.db (mlflow ui --backend-store-uri 'sqlite:////my data/a@b.db')",
+        ),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://host/v1/traces", "http://host/v1/traces"),
         ("OTEL_SDK_DISABLED", "true", "off (OTEL_SDK_DISABLED)"),
     ],

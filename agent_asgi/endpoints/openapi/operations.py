@@ -118,7 +118,7 @@ OPERATIONS = {
     "playground_file": _probe("Get a file of the playground", _FILE, (404,)),
     "playground_settings": Operation(
         "Describe the agents for the playground",
-        {JSON: object_of(agents=_list(_AGENT), lists=BOOLEAN, debug=BOOLEAN)},
+        {JSON: object_of(agents=_list(_AGENT), lists=BOOLEAN, debug=BOOLEAN, viewer=MAYBE)},
         (503,),
     ),
     "playground_trace": Operation(

@@ -118,8 +118,9 @@ export class Conversation {
   }
 
   async #follow(turn) {
+    if (!turn.id && !turn.running) return; // its error was stored
     if (turn.id) await this.#listen(turn, follow(turn.id, { signal: turn.abort.signal }));
-    else if (turn.running) turn.end("stopped");
+    else turn.end("stopped");
     if (turn.error?.code === "response_not_found") Object.assign(turn, { status: "lost", error: null });
     if (turn.partial && turn.status !== "lost") turn.input = await inputOf(turn.id).catch(() => turn.input);
     turn.partial = false;

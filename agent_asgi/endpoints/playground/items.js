@@ -23,7 +23,7 @@ export class ItemView {
    *   Whether the turn runs, whether more of the item follows, whether it waits for the user, and what the user has answered.
    */
   update(item, output, state) {
-    const now = JSON.stringify([item, output, state.running, state.unfinished, state.waits, state.answer]);
+    const now = JSON.stringify([item, output, this.kind instanceof Call && state.running, state.unfinished, state.waits, state.answer]);
     if (now === this.shown) return;
     this.shown = now;
     this.kind.update(item, output, state);

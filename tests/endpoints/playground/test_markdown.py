@@ -1,13 +1,24 @@
 """Markdown in the playground: what it shows, what it never becomes, and how long it takes."""
 
+import asyncio
 import json
 import subprocess
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent_asgi import AgentApp, Citation, FunctionCall, FunctionCallOutput
+from agent_asgi import (
+    AgentApp,
+    AgentRouter,
+    Citation,
+    FunctionCall,
+    FunctionCallOutput,
+    ResponsesRequest,
+)
 from tests.clients.packages import NODE
 from tests.endpoints.playground.agents import REFUSED, Held, Serve, saying
 from tests.support.browsing import WIDTHS, Tab
@@ -236,6 +247,28 @@ def test_structured_output_is_a_table_or_a_tree(serve: Serve, browser: Browser) 
         shown.get_by_role("button", name="JSON", exact=True).click()
         assert json.loads(shown.locator("pre").inner_text()) == value
         tab.close()
+
+
+def test_what_is_open_stays_so_when_the_turn_ends(serve: Serve, browser: Browser) -> None:
+    router, go = AgentRouter("pausing"), threading.Event()
+
+    @router.stream
+    async def answer(request: ResponsesRequest) -> AsyncIterator[Any]:
+        yield '{"answer": 84}'
+        yield FunctionCall("look", {})
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        yield "Ended."
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True)))
+    tab.ready()
+    tab.ask("Go.")
+    shown = tab.turns.last.locator(".structured")
+    shown.get_by_role("button", name="JSON", exact=True).click()
+    go.set()
+    tab.answered("Ended.")
+    expect(shown.locator("pre")).to_be_visible()
+    tab.close()
 
 
 @pytest.mark.parametrize("kind", HUGE)

@@ -268,6 +268,27 @@ def test_a_failure_before_the_run_is_one_after_a_reload_too(serve: Serve, browse
     tab.close(REFUSED)
 
 
+def test_no_token_is_asked_for_because_of_an_earlier_failure(
+    serve: Serve, browser: Browser
+) -> None:
+    router = AgentRouter("expired")
+
+    @router.invoke
+    async def refuse(request: ResponsesRequest) -> str:
+        raise AgentError("The token has expired.", 401, "invalid_token")
+
+    tab = Tab(browser, serve(AgentApp(router, playground=True)))
+    tab.ready()
+    tab.ask("Go.")
+    field = tab.page.get_by_label("Bearer token")
+    expect(field).to_be_visible()
+    tab.page.reload()
+    expect(tab.page.get_by_role("alert")).to_contain_text("The token has expired.")
+    tab.ready()
+    expect(field).to_be_hidden()
+    tab.close(REFUSED)
+
+
 def test_a_server_that_has_forgotten_is_asked_anew(serve: Serve, browser: Browser) -> None:
     agent = Held()
     agent.go.set()
