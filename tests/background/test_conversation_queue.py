@@ -502,6 +502,7 @@ def test_a_wake_during_a_vain_attempt_is_not_lost(
     assert first.result(20).status == 200
     gate.wait("a", "b")
     assert vain == [id_]
+    gate.let()
 
 
 def test_no_more_wait_than_may(postgres: str) -> None:
