@@ -148,7 +148,7 @@ def _print(title: str, measured: dict[str, list[float]]) -> None:
     ratios = [one / other for one, other in zip(ours, bare, strict=True) if other]
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}" if ratios else "-"
     ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
-    medians = [f"{statistics.median(values):,.1f}" for values in (ours, bare)]
+    medians = [f"{statistics.median(values):,.3g}" for values in (ours, bare)]
     cells = [title, *medians, f"{ratio} ({spread})"]
     sys.stdout.write("| " + " | ".join(cells) + " |\n")
     sys.stdout.flush()
