@@ -54,6 +54,7 @@ def test_readers_poll(pooled_url: str, postgres: str) -> None:
     run(pooled_url, main)
 
 
+@pytest.mark.alone  # or the garbage of other tests may hold the loop, which is a warning
 def test_runs_behind_a_pooler(pooled_url: str, caplog: pytest.LogCaptureFixture) -> None:
     router = AgentRouter()
 
