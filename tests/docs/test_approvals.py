@@ -27,7 +27,7 @@ def output_of(app: Any, items: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("changes", "path"),
-    [({}, "/tmp/report.txt"), ({"agent_asgi:arguments": {"path": "/tmp/b"}}, "/tmp/b")],
+    [({}, "reports/may.txt"), ({"agent_asgi:arguments": {"path": "/tmp/b"}}, "/tmp/b")],
 )
 def test_a_resent_conversation_is_answered_after_a_restart(
     changes: dict[str, Any], path: str
