@@ -27,6 +27,8 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own, in a folder without files of its older versions."""
 LOCK_SUFFIX = ".agent_asgi.lock"
 _PASSWORD = re.compile(r"(?<=[?&])password=[^&]*&?")
+DATABASES = frozenset({"", "file", "sqlite", "postgresql", "mysql", "mssql"})
+"""What takes the full mlflow."""
 UNUSED = "http://unused.invalid"
 """A tracking URI where none is needed."""
 
@@ -54,6 +56,7 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
         The ids of these and, for None, of MLflow's own; empty if traces go to none of them.
 
     Raises:
+        ModuleNotFoundError: A package is missing, for example a database's driver.
         Exception: Whatever MLflow raises if a database or server does not answer.
     """
     from mlflow.tracing.provider import is_tracing_enabled, provider
@@ -65,7 +68,9 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
     from .processors import take_over
 
     otlp = should_use_otlp_exporter()
-    if IS_TRACING_SDK_ONLY and otlp and not os.environ.get("MLFLOW_TRACKING_URI"):
+    if IS_TRACING_SDK_ONLY and not otlp:
+        _check_server_is_named()
+    elif IS_TRACING_SDK_ONLY and not os.environ.get("MLFLOW_TRACKING_URI"):
         set_tracking_uri(UNUSED)  # to find the default takes the full mlflow
     with contextlib.suppress(ImportError):  # mlflow-tracing lacks it
         import mlflow.pyfunc.context  # noqa: F401  else the first span does, on the event loop
@@ -81,6 +86,19 @@ def set_up(names: Iterable[str], stop: threading.Event) -> dict[str | None, str]
         if is_tracing_enabled() and not otlp:
             return {name: _experiment_id(uri, name) for name in (None, *names)}
     return {}
+
+
+def _check_server_is_named() -> None:
+    """Refuse to trace to files or a database with `mlflow-tracing`, which only knows servers."""
+    from mlflow.tracking import get_tracking_uri
+
+    uri = ""
+    with contextlib.suppress(ModuleNotFoundError):  # of the full mlflow, to find the default
+        uri = get_tracking_uri()
+    if urlsplit(uri).scheme.partition("+")[0] in DATABASES and uri != "databricks":
+        raise ModuleNotFoundError(
+            "with mlflow-tracing, MLFLOW_TRACKING_URI must be the URL of a tracking server"
+        )
 
 
 def duration_histogram() -> Any:

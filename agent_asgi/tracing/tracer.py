@@ -47,7 +47,8 @@ class Tracer:
         timeout: How long a run waits for MLflow's import, in seconds. Default 10.
 
     Attributes:
-        off: Whether the environment switches tracing off; then there is nothing to begin.
+        off: Whether there is nothing to begin: the environment switches tracing off, or a package
+            that it needs is missing.
         passes_baggage: Whether a caller's baggage is passed on to the services behind the handler.
     """
 
@@ -349,6 +350,10 @@ class Tracer:
                 with setup.collecting_later():
                     self._ids.update(setup.set_up(self._names, self._stop))
                 self._check_content()
+            except ModuleNotFoundError as error:  # no retry would install it
+                self.off = True
+                logger.error("Runs go untraced: %s.", error)
+                break
             except Exception as error:  # noqa: BLE001  runs continue untraced
                 if pause > 2:  # until then it may be another worker that makes the database too
                     pending.complain("Runs go untraced, MLflow cannot be reached: %s", error)
@@ -357,6 +362,6 @@ class Tracer:
             else:
                 self._duration = setup.duration_histogram()
                 self._ready.set()
-                with contextlib.suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(self._settled.set)
-                return
+                break
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._settled.set)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,58 @@ def test_otlp(slim: str, server: str, tmp_path: Path) -> None:
     client = MlflowClient(server)
     good, failed = (client.get_trace(each) for each in ids)
     _assert_complete(good, failed)
+
+
+UNTRACED = """
+import asyncio, time
+from agent_asgi import AgentApp, AgentRouter
+from agent_asgi.testing import AgentClient
+
+router = AgentRouter("untraced")
+
+@router.invoke
+async def untraced() -> str:
+    return "x"
+
+async def main():
+    app = AgentApp(router)
+    async with app.lifespan():
+        client = AgentClient(app)
+        late = time.monotonic() + 8  # Timeouts.tracing is 10
+        while (await client.get("/ready")).status != 200:
+            await asyncio.sleep(0.05)
+        answer = await client.post("/responses", {"input": "x"})
+        print(answer.status, "x-mlflow-trace-id" in answer.headers, time.monotonic() < late)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db"])
+def test_without_a_tracking_server(slim: str, uri: str, tmp_path: Path) -> None:
+    line = why_untraced(slim, uri, tmp_path)
+    assert line.endswith("MLFLOW_TRACKING_URI must be the URL of a tracking server.")
+
+
+def test_without_a_driver(tmp_path: Path) -> None:
+    line = why_untraced(sys.executable, "mysql://ann@127.0.0.1:1/traces", tmp_path)
+    assert line == "Runs go untraced: No module named 'MySQLdb'."
+
+
+def why_untraced(python: str, uri: str, folder: Path) -> str:
+    """Return what the log says about a run that is not traced."""
+    env = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    done = subprocess.run(
+        [python, "-c", UNTRACED],
+        cwd=folder,
+        env={**env, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["200", "False", "True"], done.stderr
+    (line,) = [each for each in done.stderr.splitlines() if each.startswith("Runs go untraced")]
+    return line
 
 
 BURST = """
