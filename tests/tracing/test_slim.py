@@ -123,8 +123,8 @@ def test_otlp(slim: str, server: str, tmp_path: Path) -> None:
 
 
 UNTRACED = """
-import asyncio, time
-from agent_asgi import AgentApp, AgentRouter
+import asyncio
+from agent_asgi import AgentApp, AgentRouter, Timeouts
 from agent_asgi.testing import AgentClient
 
 router = AgentRouter("untraced")
@@ -134,14 +134,13 @@ async def untraced() -> str:
     return "x"
 
 async def main():
-    app = AgentApp(router)
+    app = AgentApp(router, timeouts=Timeouts(tracing=300))
     async with app.lifespan():
         client = AgentClient(app)
-        late = time.monotonic() + 8  # Timeouts.tracing is 10
         while (await client.get("/ready")).status != 200:
             await asyncio.sleep(0.05)
         answer = await client.post("/responses", {"input": "x"})
-        print(answer.status, "x-mlflow-trace-id" in answer.headers, time.monotonic() < late)
+        print(answer.status, "x-mlflow-trace-id" in answer.headers)
 
 asyncio.run(main())
 """
@@ -169,7 +168,7 @@ def why_untraced(python: str, uri: str, folder: Path) -> str:
         text=True,
         timeout=60,
     )
-    assert done.stdout.split() == ["200", "False", "True"], done.stderr
+    assert done.stdout.split() == ["200", "False"], done.stderr
     (line,) = [each for each in done.stderr.splitlines() if each.startswith("Runs go untraced")]
     return line
 
