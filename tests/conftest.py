@@ -1,6 +1,7 @@
 """Shared fixtures: traces in a database for the session, and a real uvicorn server."""
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ os.environ["DO_NOT_TRACK"] = "true"
 os.environ["MLFLOW_MODEL_CATALOG_URI"] = ""  # or MLflow asks GitHub for the prices of models
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # a slow machine is no failure
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts with `&`
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or its children ignore Ctrl-C too
 
 
 @pytest.fixture(scope="session", autouse=True)

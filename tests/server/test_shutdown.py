@@ -76,9 +76,9 @@ def text_of(response: Any) -> list[str]:
     return [each["content"][0]["text"] for each in response["output"]]
 
 
-@pytest.mark.parametrize(("workers", "lead"), [(1, 0.0), (2, 0.5)])
+@pytest.mark.parametrize(("workers", "lead"), [(1, 0.0), (2, 2.0)])
 def test_streams_in_flight(tracking_uri: str, workers: int, lead: float) -> None:
-    size = Size(streams=20, longest=3.5, drain=1.0, lead=lead)
+    size = Size(streams=20, longest=lead + 3.5, drain=1.0, lead=lead)
     found = run_round(tracking_uri, size, workers)
     assert set(found.ended.values()) == {"completed", "cancelled"}
 
@@ -97,7 +97,7 @@ def test_what_goes_on_after_the_drain_is_cancelled(pool: ThreadPoolExecutor) -> 
 
 
 def test_a_host_serves_on_for_the_lead(pool: ThreadPoolExecutor) -> None:
-    argv = serve("--drain-lead", "1", app="host")
+    argv = serve("--drain-lead", "3", app="host")
     with serving(*argv, DRAIN_TIMES={"drain": 60}, **LIGHT) as server:
         ticks = pool.submit(httpx.get, f"{server.url}/ticks", timeout=60)
         with connect(server.url) as idle, connect(server.url) as busy:
