@@ -264,7 +264,10 @@ class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
 
     name: Annotated[str, Meta(min_length=1)]
     """The tool's name."""
-    arguments: str = "{}"
+    if TYPE_CHECKING:
+        arguments: str
+    else:  # a client may return it as an object
+        arguments: str | dict[str, Any] = "{}"
     """The arguments of the call, as JSON text. A handler may also pass an object. Default: an empty
     object."""
     server_label: str | None = None

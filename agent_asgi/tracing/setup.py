@@ -97,7 +97,7 @@ def _check_server_is_named() -> None:
         uri = get_tracking_uri()
     if urlsplit(uri).scheme.partition("+")[0] in DATABASES and uri != "databricks":
         raise ModuleNotFoundError(
-            "with mlflow-tracing, MLFLOW_TRACKING_URI must be the URL of a tracking server"
+            "mlflow-tracing needs a tracking server. Set MLFLOW_TRACKING_URI, or install mlflow"
         )
 
 

@@ -352,7 +352,9 @@ class Tracer:
                 self._check_content()
             except ModuleNotFoundError as error:  # no retry would install it
                 self.off = True
-                logger.error("Runs go untraced: %s.", error)
+                logger.error(
+                    "Runs go untraced until this is corrected and the server restarted: %s.", error
+                )
                 break
             except Exception as error:  # noqa: BLE001  runs continue untraced
                 if pause > 2:  # until then it may be another worker that makes the database too

@@ -146,20 +146,53 @@ asyncio.run(main())
 """
 
 
+UNTIL = "Runs go untraced until this is corrected and the server restarted"
+NEEDED = "mlflow-tracing needs a tracking server. Set MLFLOW_TRACKING_URI, or install mlflow"
+
+
 @pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db"])
 def test_without_a_tracking_server(slim: str, uri: str, tmp_path: Path) -> None:
     line = why_untraced(slim, uri, tmp_path)
-    assert line.endswith("MLFLOW_TRACKING_URI must be the URL of a tracking server.")
+    assert line == f"{UNTIL}: {NEEDED}."
 
 
 def test_without_a_driver(tmp_path: Path) -> None:
     line = why_untraced(sys.executable, "mysql://ann@127.0.0.1:1/traces", tmp_path)
-    assert line == "Runs go untraced: No module named 'MySQLdb'."
+    assert line == f"{UNTIL}: No module named 'MySQLdb'."
+
+
+CHECKED = """
+import sys
+import mlflow
+from agent_asgi.tracing.setup import _check_server_is_named
+for uri in sys.argv[1:]:
+    mlflow.set_tracking_uri(uri)
+    try:
+        _check_server_is_named()
+    except ModuleNotFoundError:
+        print(uri)
+"""
+
+
+def test_what_is_a_tracking_server(slim: str, tmp_path: Path) -> None:
+    servers = [
+        "http://127.0.0.1:5000",
+        "https://mlflow.example.com",
+        "databricks",
+        "databricks://p",
+    ]
+    others = ["sqlite:///x.db", "postgresql+psycopg://ann@db/x", f"{tmp_path}/mlruns"]
+    done = subprocess.run(
+        [slim, "-c", CHECKED, *servers, *others], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == len(others), done.stdout
 
 
 def why_untraced(python: str, uri: str, folder: Path) -> str:
     """Return what the log says about a run that is not traced."""
-    env = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    left_out = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
+    env = {key: value for key, value in os.environ.items() if key not in left_out}
     done = subprocess.run(
         [python, "-c", UNTRACED],
         cwd=folder,
