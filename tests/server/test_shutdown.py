@@ -78,7 +78,7 @@ def text_of(response: Any) -> list[str]:
 
 @pytest.mark.parametrize(("workers", "lead"), [(1, 0.0), (2, 2.0)])
 def test_streams_in_flight(tracking_uri: str, workers: int, lead: float) -> None:
-    size = Size(streams=20, longest=lead + 3.5, drain=1.0, lead=lead)
+    size = Size(streams=20, longest=30.0, drain=1.0, lead=lead)
     found = run_round(tracking_uri, size, workers)
     assert set(found.ended.values()) == {"completed", "cancelled"}
 
