@@ -202,7 +202,8 @@ def run_app_yaml(code: str, folder: Path) -> None:
 def check_named(words: list[str]) -> None:
     """Check that the files, modules or image named by a command for another machine exist."""
     known = [*(ROOT / "docs" / "deploy").iterdir(), *(ROOT / "docs" / "examples").iterdir()]
-    named = [word for word in words if "/" in word or word.endswith((":served", ".yaml"))]
+    files = [word for word in words if "=" not in word]  # no variables
+    named = [word for word in files if "/" in word or word.endswith((":served", ".yaml"))]
     for word in named:
         name = Path(word).name.partition(":")
         file = f"{name[0]}.py" if name[1] else name[0]
