@@ -264,10 +264,7 @@ class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
 
     name: Annotated[str, Meta(min_length=1)]
     """The tool's name."""
-    if TYPE_CHECKING:
-        arguments: str
-    else:  # a client may return it as an object
-        arguments: str | dict[str, Any] = "{}"
+    arguments: str | dict[str, Any] = "{}"
     """The arguments of the call, as JSON text. A handler may also pass an object. Default: an empty
     object."""
     server_label: str | None = None
@@ -275,16 +272,6 @@ class ApprovalRequest(Typed, omit_defaults=True, tag="mcp_approval_request"):
     id: Id | None = None
     """The item's id, which the answer names. Default: a new one. An id that others could guess is
     replaced: `mcpr_` and at least 32 hexadecimal digits stay."""
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            name: str,
-            arguments: object = ...,
-            server_label: str | None = ...,
-            id: str | None = ...,
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.arguments, str):

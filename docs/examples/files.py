@@ -16,7 +16,7 @@ async def files(request: ResponsesRequest, context: Context) -> AsyncIterator[Ou
         return
     answer = context.approvals[0]
     asked = {item.id: item for item in request.input if isinstance(item, ApprovalRequest)}
-    call = answer.arguments or json.loads(asked[answer.approval_request_id].arguments)
+    call = answer.arguments or json.loads(str(asked[answer.approval_request_id].arguments))
     if answer.approve:
         yield f"{call['path']} is deleted."
     else:

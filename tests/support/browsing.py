@@ -29,7 +29,7 @@ ARGS = [
 """No sandbox, for containers; no background network traffic."""
 WIDTHS = (400, 1400)
 SCHEMES = ("light", "dark")
-WAIT = 10_000
+WAIT = 30_000
 """How long a test waits for something to appear, in milliseconds."""
 
 
