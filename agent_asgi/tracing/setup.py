@@ -27,8 +27,8 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 """MLflow's own, in a folder without files of its older versions."""
 LOCK_SUFFIX = ".agent_asgi.lock"
 _PASSWORD = re.compile(r"(?<=[?&])password=[^&]*&?")
-DATABASES = frozenset({"", "file", "sqlite", "postgresql", "mysql", "mssql"})
-"""What takes the full mlflow."""
+DATABASES = frozenset({"file", "sqlite", "postgresql", "mysql", "mssql"})
+"""The schemes of what MLflow writes itself, without a server."""
 UNUSED = "http://unused.invalid"
 """A tracking URI where none is needed."""
 
@@ -95,7 +95,8 @@ def _check_server_is_named() -> None:
     uri = ""
     with contextlib.suppress(ModuleNotFoundError):  # of the full mlflow, to find the default
         uri = get_tracking_uri()
-    if urlsplit(uri).scheme.partition("+")[0] in DATABASES and uri != "databricks":
+    is_path = not urlsplit(uri).scheme and uri != "databricks"
+    if is_path or _is_database(uri):
         raise ModuleNotFoundError(
             "mlflow-tracing needs a tracking server. Set MLFLOW_TRACKING_URI, or install mlflow"
         )
@@ -143,8 +144,11 @@ def destination() -> str | None:
 
 def viewer(uri: str) -> str | None:
     """Return the command that shows the traces of a database; None if the URI is no database's."""
-    is_database = "://" in uri and not uri.startswith(("http://", "https://", "databricks"))
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}" if is_database else None
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}" if _is_database(uri) else None
+
+
+def _is_database(uri: str) -> bool:
+    return urlsplit(uri).scheme.partition("+")[0] in DATABASES
 
 
 @contextlib.contextmanager

@@ -68,16 +68,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def environment(**env: str) -> dict[str, str]:
+    """Return the variables of this process, without those that say where traces and modules are."""
+    left_out = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
+    return {key: value for key, value in os.environ.items() if key not in left_out} | env
+
+
 def serve_two(python: str, folder: Path, *args: str, **env: str) -> list[str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
-    }
     done = subprocess.run(
         [python, "-c", SCRIPT, *args],
         cwd=folder,
-        env={**kept, **env},
+        env=environment(**env),
         capture_output=True,
         text=True,
         timeout=90,
@@ -191,12 +192,10 @@ def test_what_is_a_tracking_server(slim: str, tmp_path: Path) -> None:
 
 def why_untraced(python: str, uri: str, folder: Path) -> str:
     """Return what the log says about a run that is not traced."""
-    left_out = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
-    env = {key: value for key, value in os.environ.items() if key not in left_out}
     done = subprocess.run(
         [python, "-c", UNTRACED],
         cwd=folder,
-        env={**env, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
+        env=environment(**({"MLFLOW_TRACKING_URI": uri} if uri else {})),
         capture_output=True,
         text=True,
         timeout=60,
